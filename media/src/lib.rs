@@ -1,0 +1,8 @@
+//! Cartridges, the ledger, and the catalogue: everything that is kept.
+//!
+//! This room knows what lies on disk and nothing of SCSI. A [`cartridge`] is an append-only journal that describes itself;
+//! the [`ledger`] is the hash-chained log of every fact that is not on a cartridge; the [`catalogue`] is an index of both in
+//! sled that any start may throw away; the [`store`] puts the three together into one data directory. All file I/O goes
+//! through the [`disk::Disk`] seam.
+
+pub mod disk;
