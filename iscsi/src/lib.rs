@@ -1,0 +1,1 @@
+//! RFC 7143, the target's side.
