@@ -67,6 +67,15 @@ pub struct Command<D: 'static> {
     pub execute: fn(&mut D, &mut Task) -> Executed,
 }
 
+// By hand, as the derived ones would ask the same of the device.
+impl<D> Clone for Command<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Command<D> {}
+
 impl<D> std::fmt::Debug for Command<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
