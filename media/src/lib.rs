@@ -5,4 +5,9 @@
 //! sled that any start may throw away; the [`store`] puts the three together into one data directory. All file I/O goes
 //! through the [`disk::Disk`] seam.
 
+pub mod barcode;
+pub mod cartridge;
 pub mod disk;
+pub mod label;
+pub mod mam;
+pub mod payload;
