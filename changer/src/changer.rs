@@ -9,7 +9,7 @@ use vtl_scsi::log::{LogPage, LogParameter};
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{ItNexus, LogicalUnit, Lun};
+use vtl_scsi::{ItNexus, LogicalUnit, Lun, Task};
 
 use crate::{ElementMap, Profile, Robot, commands, mode_page};
 
@@ -75,6 +75,11 @@ impl Changer {
         self.mode.reset();
         self.prevented_by.clear();
         self.open_import_export.clear();
+    }
+
+    /// Whether this task has to wait for the disk: a move is durable before it is answered.
+    pub fn would_block(&self, task: &Task) -> bool {
+        commands::MOVES.contains(&task.cdb.operation_code())
     }
 
     /// Whether a nexus forbids the operator to use the import/export elements.

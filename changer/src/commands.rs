@@ -9,6 +9,12 @@ use crate::{element_status, moves};
 /// Seconds that a move may take on an initiator's clock, as it would with a real arm.
 const MOVE_TIMEOUT_SECONDS: u32 = 600;
 
+const MOVE_MEDIUM: u8 = 0xa5;
+const EXCHANGE_MEDIUM: u8 = 0xa6;
+
+/// Commands that change the inventory.
+pub(crate) const MOVES: [u8; 2] = [MOVE_MEDIUM, EXCHANGE_MEDIUM];
+
 /// The table.
 pub(crate) static COMMANDS: &[Command<Changer>] = &[
     spc::test_unit_ready_row(),
@@ -52,13 +58,13 @@ pub(crate) static COMMANDS: &[Command<Changer>] = &[
     spc::report_supported_task_management_functions_row(),
     Command::new(
         "MOVE MEDIUM",
-        &[0xa5, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x01, 0],
+        &[MOVE_MEDIUM, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x01, 0],
         moves::move_medium,
     )
     .timeout_seconds(MOVE_TIMEOUT_SECONDS),
     Command::new(
         "EXCHANGE MEDIUM",
-        &[0xa6, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x03, 0],
+        &[EXCHANGE_MEDIUM, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x03, 0],
         moves::exchange_medium,
     )
     .timeout_seconds(MOVE_TIMEOUT_SECONDS),
