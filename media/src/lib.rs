@@ -7,7 +7,14 @@
 
 pub mod barcode;
 pub mod cartridge;
+pub mod catalogue;
 pub mod disk;
+mod inventory;
 pub mod label;
+pub mod ledger;
 pub mod mam;
 pub mod payload;
+pub mod place;
+pub mod store;
+mod twin;
+mod whole;
