@@ -21,7 +21,8 @@ const SPACE_16: u8 = 0x91;
 const LOCATE_16: u8 = 0x92;
 
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
-pub(crate) const MOVES_THE_MEDIUM: [u8; 7] = [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, SPACE_16, LOCATE_16];
+pub(crate) const MOVES_THE_MEDIUM: [u8; 7] =
+    [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, SPACE_16, LOCATE_16];
 
 /// The table.
 pub(crate) static COMMANDS: &[Command<Drive>] = &[
@@ -32,11 +33,19 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     spc::request_sense_row(),
     Command::new("READ BLOCK LIMITS", &[0x05, 0x01, 0, 0, 0, 0], read::read_block_limits)
         .under_reservation(UnderReservation::Allowed),
-    Command::new("READ(6)", &[READ_6, 0x03, 0xff, 0xff, 0xff, 0], read::read_6).needs_medium().timeout_seconds(1500),
-    Command::new("WRITE(6)", &[WRITE_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_6).needs_medium().timeout_seconds(1500),
-    Command::new("WRITE FILEMARKS(6)", &[WRITE_FILEMARKS_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_filemarks_6)
+    Command::new("READ(6)", &[READ_6, 0x03, 0xff, 0xff, 0xff, 0], read::read_6)
         .needs_medium()
         .timeout_seconds(1500),
+    Command::new("WRITE(6)", &[WRITE_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_6)
+        .needs_medium()
+        .timeout_seconds(1500),
+    Command::new(
+        "WRITE FILEMARKS(6)",
+        &[WRITE_FILEMARKS_6, 0x01, 0xff, 0xff, 0xff, 0],
+        write::write_filemarks_6,
+    )
+    .needs_medium()
+    .timeout_seconds(1500),
     Command::new("SPACE(6)", &[SPACE_6, 0x0f, 0xff, 0xff, 0xff, 0], motion::space_6)
         .needs_medium()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
@@ -50,16 +59,32 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     MODE_ROWS[0],
     Command::new("LOAD UNLOAD", &[LOAD_UNLOAD, 0x01, 0, 0, 0x03, 0], medium::load_unload)
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
-    Command::new("PREVENT ALLOW MEDIUM REMOVAL", &[0x1e, 0, 0, 0, 0x01, 0], medium::prevent_allow_medium_removal)
-        .under_reservation(UnderReservation::AllowedUnless { byte: 4, mask: 0x01 }),
-    Command::new("LOCATE(10)", &[LOCATE_10, 0x07, 0, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0], motion::locate_10)
-        .needs_medium()
-        .timeout_seconds(MOTION_TIMEOUT_SECONDS),
-    Command::new("READ POSITION", &[0x34, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0], position::read_position)
-        .needs_medium()
-        .under_reservation(UnderReservation::Allowed),
-    Command::new("REPORT DENSITY SUPPORT", &[0x44, 0x01, 0, 0, 0, 0, 0, 0xff, 0xff, 0], density::report_density_support)
-        .under_reservation(UnderReservation::Allowed),
+    Command::new(
+        "PREVENT ALLOW MEDIUM REMOVAL",
+        &[0x1e, 0, 0, 0, 0x01, 0],
+        medium::prevent_allow_medium_removal,
+    )
+    .under_reservation(UnderReservation::AllowedUnless { byte: 4, mask: 0x01 }),
+    Command::new(
+        "LOCATE(10)",
+        &[LOCATE_10, 0x07, 0, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0],
+        motion::locate_10,
+    )
+    .needs_medium()
+    .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    Command::new(
+        "READ POSITION",
+        &[0x34, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0],
+        position::read_position,
+    )
+    .needs_medium()
+    .under_reservation(UnderReservation::Allowed),
+    Command::new(
+        "REPORT DENSITY SUPPORT",
+        &[0x44, 0x01, 0, 0, 0, 0, 0, 0xff, 0xff, 0],
+        density::report_density_support,
+    )
+    .under_reservation(UnderReservation::Allowed),
     spc::log_sense_row(),
     MODE_ROWS[3],
     RESERVE_ROWS[1],

@@ -8,12 +8,13 @@ use vtl_scsi::device::Executed;
 use vtl_scsi::vpd::padded;
 use vtl_scsi::{Completion, Task};
 
-use crate::profile::Generation;
 use crate::Drive;
+use crate::profile::Generation;
 
 /// The densities of the drive, or of the cartridge in it.
 pub(crate) fn report_density_support(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (flags, _, allocation_length, _control) = task.cdb.fields((be_u8, take(5_usize), be_u16, be_u8))?;
+    let (flags, _, allocation_length, _control) =
+        task.cdb.fields((be_u8, take(5_usize), be_u16, be_u8))?;
     let descriptors = if bit(flags, 0) {
         let loaded = drive.loaded()?;
         descriptor(loaded.generation, !loaded.is_read_only, true)
@@ -49,7 +50,9 @@ fn descriptor(generation: &Generation, is_written: bool, is_default: bool) -> Ve
     descriptor.extend(bits);
     descriptor.extend(generation.width_tenths_mm.to_be_bytes());
     descriptor.extend(generation.tracks.to_be_bytes());
-    descriptor.extend(u32::try_from(generation.capacity_bytes / 1_000_000).unwrap_or(u32::MAX).to_be_bytes());
+    descriptor.extend(
+        u32::try_from(generation.capacity_bytes / 1_000_000).unwrap_or(u32::MAX).to_be_bytes(),
+    );
     descriptor.extend(padded("LTO-CVE", 8));
     descriptor.extend(padded(generation.density_name, 8));
     let number = generation.name.trim_start_matches("LTO-");

@@ -227,9 +227,13 @@ impl Drive {
             return false;
         };
         match task.cdb.operation_code() {
-            commands::WRITE_6 => !self.is_buffered || loaded.cartridge.write_would_block(task.data_out.len()),
+            commands::WRITE_6 => {
+                !self.is_buffered || loaded.cartridge.write_would_block(task.data_out.len())
+            }
             commands::READ_6 => loaded.cartridge.read_would_block(),
-            commands::WRITE_FILEMARKS_6 => !task.cdb.bytes().get(1).is_some_and(|flags| flags & 0x01 != 0),
+            commands::WRITE_FILEMARKS_6 => {
+                !task.cdb.bytes().get(1).is_some_and(|flags| flags & 0x01 != 0)
+            }
             code => commands::MOVES_THE_MEDIUM.contains(&code),
         }
     }

@@ -45,7 +45,9 @@ fn load(drive: &mut Drive) -> Executed {
         Bay::Empty => return Err(Sense::medium_not_present().into()),
         refused @ Bay::Refused(_) => {
             drive.bay = refused;
-            return Err(vtl_scsi::device::Device::not_ready(drive).unwrap_or(Sense::medium_load_failed()).into());
+            return Err(vtl_scsi::device::Device::not_ready(drive)
+                .unwrap_or(Sense::medium_load_failed())
+                .into());
         }
     }
     Ok(Completion::good())

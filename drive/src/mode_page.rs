@@ -18,13 +18,21 @@ const DENSITY_DEFAULT: u8 = 0x00;
 
 /// The pages after power on.
 pub(crate) fn all() -> ModeParameters {
-    ModeParameters { pages: vec![control(), data_compression(), device_configuration(), informational_exceptions()] }
+    ModeParameters {
+        pages: vec![
+            control(),
+            data_compression(),
+            device_configuration(),
+            informational_exceptions(),
+        ],
+    }
 }
 
 /// The header as it is now: write protection, buffering, density and block length.
 pub(crate) fn header(drive: &Drive) -> ModeHeader {
     let loaded = loaded(drive);
-    let is_protected = loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_write_protected());
+    let is_protected =
+        loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_write_protected());
     let generation = loaded.map(|loaded| loaded.generation);
     let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
     let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();

@@ -34,7 +34,8 @@ pub(crate) fn space_6(drive: &mut Drive, task: &mut Task) -> Executed {
 
 /// SPACE(16).
 pub(crate) fn space_16(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (code, _, count, _parameter_length, ..) = task.cdb.fields((be_u8, be_u16, be_i64, be_u16, be_u16))?;
+    let (code, _, count, _parameter_length, ..) =
+        task.cdb.fields((be_u8, be_u16, be_i64, be_u16, be_u16))?;
     space(drive, code & 0x0f, count)
 }
 
@@ -49,7 +50,8 @@ pub(crate) fn locate_10(drive: &mut Drive, task: &mut Task) -> Executed {
 
 /// LOCATE(16): an object, a file, or the end of data.
 pub(crate) fn locate_16(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (flags, _, partition, identifier, _) = task.cdb.fields((be_u8, be_u8, be_u8, be_u64, take(4_usize)))?;
+    let (flags, _, partition, identifier, _) =
+        task.cdb.fields((be_u8, be_u8, be_u8, be_u64, take(4_usize)))?;
     check_partition(bit(flags, 1), partition, 3)?;
     let cartridge = &mut drive.loaded()?.cartridge;
     let located = match flags >> 3 & 0x07 {
@@ -73,7 +75,11 @@ fn space(drive: &mut Drive, code: u8, count: i64) -> Executed {
 }
 
 /// There is one partition; another one cannot be changed to.
-fn check_partition(changes: bool, partition: u8, byte: u16) -> Result<(), vtl_scsi::device::Refusal> {
+fn check_partition(
+    changes: bool,
+    partition: u8,
+    byte: u16,
+) -> Result<(), vtl_scsi::device::Refusal> {
     if changes && partition != 0 {
         return Err(Sense::invalid_field_in_cdb(byte, Some(7)).into());
     }
@@ -84,7 +90,9 @@ fn finish(outcome: Result<SpaceOutcome, MediumError>) -> Completion {
     let residual = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     match outcome {
         Ok(SpaceOutcome::Done) => Completion::good(),
-        Ok(SpaceOutcome::Filemark { residual: left }) => Sense::filemark_detected(residual(left)).into(),
+        Ok(SpaceOutcome::Filemark { residual: left }) => {
+            Sense::filemark_detected(residual(left)).into()
+        }
         Ok(SpaceOutcome::EndOfData { residual: left }) => {
             Sense::end_of_data().with_information(residual(left)).into()
         }

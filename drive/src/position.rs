@@ -22,12 +22,15 @@ const LOLU: u8 = 0x04;
 
 /// READ POSITION: where the next object is, and what has not left the buffer yet.
 pub(crate) fn read_position(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (form, _, allocation_length, _control) = task.cdb.fields((be_u8, take(5_usize), be_u16, be_u8))?;
+    let (form, _, allocation_length, _control) =
+        task.cdb.fields((be_u8, take(5_usize), be_u16, be_u8))?;
     let position = drive.loaded()?.cartridge.position();
     match form & 0x1f {
         SHORT | SHORT_VENDOR_SPECIFIC => Ok(Completion::data_in(short(&position))),
         LONG => Ok(Completion::data_in(long(&position))),
-        EXTENDED => Ok(Completion::data_in_allocated(extended(&position), allocation_length.into())),
+        EXTENDED => {
+            Ok(Completion::data_in_allocated(extended(&position), allocation_length.into()))
+        }
         _ => Err(Sense::invalid_field_in_cdb(1, Some(4)).into()),
     }
 }

@@ -71,7 +71,10 @@ impl Profile {
         if let Some(generation) = own.iter().chain(self.also_writes).find(named) {
             return Access::Write(generation);
         }
-        self.also_reads.iter().find(named).map_or(Access::None, |generation| Access::Read(generation))
+        self.also_reads
+            .iter()
+            .find(named)
+            .map_or(Access::None, |generation| Access::Read(generation))
     }
 }
 
@@ -106,13 +109,20 @@ const fn generation(
 }
 
 const GB: u64 = 1_000_000_000;
-const LTO3: Generation = generation(("lto3", "LTO-3", "L3"), (0x44, 0x38, "U-316"), 400 * GB, (9_638, 704));
-const LTO4: Generation = generation(("lto4", "LTO-4", "L4"), (0x46, 0x48, "U-416"), 800 * GB, (12_725, 896));
-const LTO5: Generation = generation(("lto5", "LTO-5", "L5"), (0x58, 0x58, "U-516"), 1_500 * GB, (15_142, 1_280));
-const LTO6: Generation = generation(("lto6", "LTO-6", "L6"), (0x5a, 0x68, "U-616"), 2_500 * GB, (15_143, 2_176));
-const LTO7: Generation = generation(("lto7", "LTO-7", "L7"), (0x5c, 0x78, "U-732"), 6_000 * GB, (19_107, 3_584));
-const LTO8: Generation = generation(("lto8", "LTO-8", "L8"), (0x5e, 0x88, "U-832"), 12_000 * GB, (20_669, 6_656));
-const LTO9: Generation = generation(("lto9", "LTO-9", "L9"), (0x60, 0x98, "U-932"), 18_000 * GB, (21_459, 8_960));
+const LTO3: Generation =
+    generation(("lto3", "LTO-3", "L3"), (0x44, 0x38, "U-316"), 400 * GB, (9_638, 704));
+const LTO4: Generation =
+    generation(("lto4", "LTO-4", "L4"), (0x46, 0x48, "U-416"), 800 * GB, (12_725, 896));
+const LTO5: Generation =
+    generation(("lto5", "LTO-5", "L5"), (0x58, 0x58, "U-516"), 1_500 * GB, (15_142, 1_280));
+const LTO6: Generation =
+    generation(("lto6", "LTO-6", "L6"), (0x5a, 0x68, "U-616"), 2_500 * GB, (15_143, 2_176));
+const LTO7: Generation =
+    generation(("lto7", "LTO-7", "L7"), (0x5c, 0x78, "U-732"), 6_000 * GB, (19_107, 3_584));
+const LTO8: Generation =
+    generation(("lto8", "LTO-8", "L8"), (0x5e, 0x88, "U-832"), 12_000 * GB, (20_669, 6_656));
+const LTO9: Generation =
+    generation(("lto9", "LTO-9", "L9"), (0x60, 0x98, "U-932"), 18_000 * GB, (21_459, 8_960));
 
 const fn td(
     (name, product, revision): (&'static str, &'static str, &'static str),
@@ -152,7 +162,11 @@ mod tests {
     #[test]
     fn names_fit_into_inquiry_data() {
         for profile in Profile::ALL {
-            assert!(profile.vendor.len() <= 8 && profile.product.len() <= 16 && profile.revision.len() == 4);
+            assert!(
+                profile.vendor.len() <= 8
+                    && profile.product.len() <= 16
+                    && profile.revision.len() == 4
+            );
             assert_eq!(Profile::find(profile.name), Some(profile));
         }
     }

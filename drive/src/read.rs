@@ -55,12 +55,15 @@ fn read_variable(drive: &mut Drive, length: u32, suppresses_incorrect_length: bo
     let block = match drive.loaded()?.cartridge.read() {
         Ok(ReadOutcome::Block(block)) => block,
         Ok(ReadOutcome::Filemark) => return Ok(Sense::filemark_detected(requested).into()),
-        Ok(ReadOutcome::EndOfData) => return Ok(Sense::end_of_data().with_information(requested).into()),
+        Ok(ReadOutcome::EndOfData) => {
+            return Ok(Sense::end_of_data().with_information(requested).into());
+        }
         Err(error) => return Ok(read_error(drive, &error, requested, Bytes::new())),
     };
     let residual = requested - i64::try_from(block.len()).unwrap_or(i64::MAX);
     // Without SILI every other length is reported; with it only a longer block, and only where a block length is set.
-    let is_reported = if suppresses_incorrect_length { residual < 0 && has_block_length } else { residual != 0 };
+    let is_reported =
+        if suppresses_incorrect_length { residual < 0 && has_block_length } else { residual != 0 };
     let mut completion = Completion::data_in_allocated(block, length);
     if is_reported {
         let data_in = std::mem::take(&mut completion.data_in);

@@ -33,7 +33,8 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
     if is_fixed && drive.block_length_bytes == 0 {
         return Err(Sense::invalid_field_in_cdb(1, Some(0)).into());
     }
-    let (block_length, block_count) = if is_fixed { (drive.block_length_bytes, length) } else { (length, 1) };
+    let (block_length, block_count) =
+        if is_fixed { (drive.block_length_bytes, length) } else { (length, 1) };
     let total = u64::from(block_length) * u64::from(block_count);
     if block_length > MAX_BLOCK_BYTES || total > MAX_TRANSFER_BYTES {
         return Err(Sense::invalid_field_in_cdb(2, Some(7)).into());
@@ -50,7 +51,8 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
         return Ok(refused.after_data_out(total));
     }
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
-    let outcome = drive.writable(task.nexus)?.write(Box::new(DataOut(data)), block_length, block_count);
+    let outcome =
+        drive.writable(task.nexus)?.write(Box::new(DataOut(data)), block_length, block_count);
     let completion = finish(drive, outcome, |blocks_not_written| {
         if is_fixed { i64::from(blocks_not_written) } else { i64::from(length) }
     });
@@ -63,7 +65,8 @@ pub(crate) fn write_filemarks_6(drive: &mut Drive, task: &mut Task) -> Executed 
     let (flags, count, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
     let is_immediate = bit(flags, 0);
     let cartridge = drive.writable(task.nexus)?;
-    let outcome = if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
+    let outcome =
+        if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
     let completion = finish(drive, outcome, i64::from);
     Ok(if is_immediate { completion } else { synced(drive, completion) })
 }
@@ -103,6 +106,8 @@ fn synced(drive: &mut Drive, completion: Completion) -> Completion {
 }
 
 fn failed(drive: &mut Drive, error: &MediumError) -> Completion {
-    drive.tape_alerts.extend([crate::log_page::ALERT_HARD_ERROR, crate::log_page::ALERT_WRITE_FAILURE]);
+    drive
+        .tape_alerts
+        .extend([crate::log_page::ALERT_HARD_ERROR, crate::log_page::ALERT_WRITE_FAILURE]);
     of_medium_error(error, None).into()
 }

@@ -153,14 +153,20 @@ impl Command {
             Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
             Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
             Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },
-            Self::Tape(TapeCommand::Insert { barcodes, to }) => Request::TapeInsert { barcodes, to },
-            Self::Tape(TapeCommand::Delete { barcodes, force }) => Request::TapeDelete { barcodes, force },
+            Self::Tape(TapeCommand::Insert { barcodes, to }) => {
+                Request::TapeInsert { barcodes, to }
+            }
+            Self::Tape(TapeCommand::Delete { barcodes, force }) => {
+                Request::TapeDelete { barcodes, force }
+            }
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive } => Request::Load { barcode, drive },
             Self::Unload { drive } => Request::Unload { drive },
             Self::Catalog(CatalogCommand::Check) => Request::CatalogCheck {},
             Self::Catalog(CatalogCommand::Rebuild) => Request::CatalogRebuild {},
-            Self::Audit(AuditCommand::List { barcode, limit }) => Request::AuditList { limit, barcode },
+            Self::Audit(AuditCommand::List { barcode, limit }) => {
+                Request::AuditList { limit, barcode }
+            }
             Self::Audit(AuditCommand::Verify) => Request::AuditVerify {},
             other => return Err(other),
         })

@@ -24,12 +24,20 @@ pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> 
             directory.display()
         )));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
     let socket = directory.join(SOCKET_NAME);
     match runtime.block_on(UnixStream::connect(&socket)) {
         Ok(stream) => runtime.block_on(over_socket(stream, &request)),
         // Nobody listens: a daemon that was killed leaves its socket behind.
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+            ) =>
+        {
             on_directory(directory, request)
         }
         Err(error) => Err(Failure::failed(format!("{}: {error}", socket.display()))),
@@ -37,8 +45,9 @@ pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> 
 }
 
 async fn over_socket(stream: UnixStream, request: &Request) -> Result<Value, Failure> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Failure::failed)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::failed)?;
     tokio::spawn(connection);
     let body = serde_json::to_vec(request).map_err(Failure::failed)?;
     let request = hyper::Request::builder()
@@ -59,7 +68,8 @@ async fn over_socket(stream: UnixStream, request: &Request) -> Result<Value, Fai
 }
 
 fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
-    let store = Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default()).map_err(Failure::failed)?;
+    let store = Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())
+        .map_err(Failure::failed)?;
     let store = Arc::new(store);
     let library = Arc::new(Library::offline(store.clone(), 0).map_err(Failure::failed)?);
     let actor = format!("cli uid {}", rustix::process::geteuid().as_raw());

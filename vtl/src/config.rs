@@ -134,15 +134,26 @@ mod tests {
         let config = Config::parse(Path::new("vtl.toml"), TEMPLATE).unwrap();
         assert_eq!(config.iscsi.listen.to_string(), "127.0.0.1:3260");
         assert!(config.check_listen().is_ok());
-        let uncommented = TEMPLATE.replace("# listen", "listen").replace("# allow", "allow").replace("# write-", "write-");
-        assert_eq!(Config::parse(Path::new("x"), &uncommented).unwrap().drives.write_buffer_mib, 32);
+        let uncommented = TEMPLATE
+            .replace("# listen", "listen")
+            .replace("# allow", "allow")
+            .replace("# write-", "write-");
+        assert_eq!(
+            Config::parse(Path::new("x"), &uncommented).unwrap().drives.write_buffer_mib,
+            32
+        );
     }
 
     #[test]
     fn a_bad_value_is_named_with_line_and_key() {
         let parse = |text| Config::parse(Path::new("/d/vtl.toml"), text).unwrap_err().to_string();
         let message = parse("[iscsi]\nlisten = \"nowhere\"\n");
-        assert!(message.contains("/d/vtl.toml") && message.contains("line 2") && message.contains("listen"), "{message}");
+        assert!(
+            message.contains("/d/vtl.toml")
+                && message.contains("line 2")
+                && message.contains("listen"),
+            "{message}"
+        );
         let message = parse("[iscsi]\n\nlisten-to = 5\n");
         assert!(message.contains("line 3") && message.contains("listen-to"), "{message}");
         assert!(parse("[drives]\nwrite-buffer-mib = 0").contains("write-buffer-mib"));
@@ -155,7 +166,10 @@ mod tests {
         assert!(matches!(config.check_listen(), Err(ConfigError::NotLoopback(_))));
         config.iscsi.allow_unauthenticated = true;
         assert!(config.check_listen().is_ok());
-        config = Config { iscsi: Iscsi { listen: "[::1]:0".parse().unwrap(), ..Iscsi::default() }, ..config };
+        config = Config {
+            iscsi: Iscsi { listen: "[::1]:0".parse().unwrap(), ..Iscsi::default() },
+            ..config
+        };
         assert!(config.check_listen().is_ok());
     }
 }

@@ -27,9 +27,13 @@ pub(crate) const REQUEST_PATH: &str = "/api/request";
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 
 /// Binds the socket, for the owner alone, and serves it until the program ends.
-pub(crate) fn serve(directory: &Path, library: Arc<Library>) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub(crate) fn serve(
+    directory: &Path,
+    library: Arc<Library>,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let path = directory.join(SOCKET_NAME);
-    let listener = bind(&path).with_context(|| format!("cannot open the control socket {}", path.display()))?;
+    let listener = bind(&path)
+        .with_context(|| format!("cannot open the control socket {}", path.display()))?;
     let router = Router::new()
         .route(REQUEST_PATH, post(request))
         .route("/api/openapi.json", get(openapi))
@@ -81,7 +85,9 @@ async fn request(
 ) -> Response {
     let own = rustix::process::geteuid().as_raw();
     let Some(uid) = peer.uid.filter(|uid| *uid == own || *uid == 0) else {
-        return refuse(&Failure::refused("only the owner of the library and root may use the control socket"));
+        return refuse(&Failure::refused(
+            "only the owner of the library and root may use the control socket",
+        ));
     };
     let work = move || operations::answer(&library, request, &format!("cli uid {uid}"));
     match tokio::task::spawn_blocking(work).await {
@@ -103,8 +109,20 @@ fn refuse(failure: &Failure) -> Response {
 
 async fn openapi() -> Json<Value> {
     let operations = [
-        "status", "inventory", "tape-create", "tape-show", "tape-eject", "tape-insert", "tape-delete", "move", "load",
-        "unload", "catalog-check", "catalog-rebuild", "audit-list", "audit-verify",
+        "status",
+        "inventory",
+        "tape-create",
+        "tape-show",
+        "tape-eject",
+        "tape-insert",
+        "tape-delete",
+        "move",
+        "load",
+        "unload",
+        "catalog-check",
+        "catalog-rebuild",
+        "audit-list",
+        "audit-verify",
     ];
     let failure = json!({ "type": "object", "properties": {
         "kind": { "type": "string", "enum": ["failed", "usage", "refused", "not-found", "damaged"] },

@@ -65,11 +65,14 @@ fn configuration(directory: &Path) -> Result<String, String> {
 }
 
 fn free_space(directory: &Path) -> Result<String, String> {
-    let usage = rustix::fs::statvfs(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let usage = rustix::fs::statvfs(directory)
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
     let free = usage.f_bavail.saturating_mul(usage.f_frsize);
     let text = format!("{} GiB free in {}", free >> 30, directory.display());
     if free < LOW_SPACE_BYTES {
-        return Err(format!("{text}: drives will soon report the end of the medium; make room or delete cartridges"));
+        return Err(format!(
+            "{text}: drives will soon report the end of the medium; make room or delete cartridges"
+        ));
     }
     Ok(text)
 }

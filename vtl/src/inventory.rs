@@ -17,11 +17,13 @@ pub(crate) fn query(
     let pattern = filter.pattern.as_deref().map(str::to_ascii_uppercase);
     let mut rows = Vec::new();
     for entry in entries {
-        let matches = pattern.as_deref().is_none_or(|pattern| glob(pattern, entry.barcode.as_str()))
-            && filter.pool.is_none_or_is(entry.pool.as_deref())
-            && filter.group.is_none_or_is(entry.group.as_deref())
-            && location.as_ref().is_none_or(|location| location.has(&entry.place))
-            && written_before.is_none_or(|limit| entry.last_written.unwrap_or(entry.created) < limit);
+        let matches =
+            pattern.as_deref().is_none_or(|pattern| glob(pattern, entry.barcode.as_str()))
+                && filter.pool.is_none_or_is(entry.pool.as_deref())
+                && filter.group.is_none_or_is(entry.group.as_deref())
+                && location.as_ref().is_none_or(|location| location.has(&entry.place))
+                && written_before
+                    .is_none_or(|limit| entry.last_written.unwrap_or(entry.created) < limit);
         if matches {
             let row = serde_json::to_value(&entry).map_err(Failure::failed)?;
             if filter.state.is_none_or_is(row.get("state").and_then(Value::as_str)) {
@@ -58,7 +60,9 @@ impl Location {
         if ["slot", "drive", "mail", "shelf", "offsite"].contains(&text) {
             return Ok(Self::Kind(text.to_owned()));
         }
-        text.parse().map(Self::Place).map_err(|error| Failure::usage(format!("--location {text}: {error}")))
+        text.parse()
+            .map(Self::Place)
+            .map_err(|error| Failure::usage(format!("--location {text}: {error}")))
     }
 
     fn has(&self, place: &Place) -> bool {
@@ -89,8 +93,12 @@ fn sort(rows: &mut [Value], key: &str) -> Result<(), Failure> {
     if let Some(row) = rows.first()
         && row.get(key).is_none()
     {
-        let known: Vec<_> = row.as_object().map(|row| row.keys().cloned().collect()).unwrap_or_default();
-        return Err(Failure::usage(format!("--sort {key}: there is no such key; there are {}", known.join(", "))));
+        let known: Vec<_> =
+            row.as_object().map(|row| row.keys().cloned().collect()).unwrap_or_default();
+        return Err(Failure::usage(format!(
+            "--sort {key}: there is no such key; there are {}",
+            known.join(", ")
+        )));
     }
     let text = |row: &Value| match row.get(key) {
         Some(Value::String(text)) => (u64::MAX, text.clone()),

@@ -8,7 +8,9 @@ use anyhow::{Context, anyhow};
 use tracing::{error, info, warn};
 use vtl_changer::{Changer, MoveFailure};
 use vtl_drive::{Drive, NotLoaded};
-use vtl_media::{Cartridge, CartridgeKind, CartridgeEntry, LibraryRecord, LoadOptions, MoveError, Place, Store};
+use vtl_media::{
+    Cartridge, CartridgeEntry, CartridgeKind, LibraryRecord, LoadOptions, MoveError, Place, Store,
+};
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
 use crate::robot::LibraryRobot;
@@ -38,7 +40,11 @@ const MAX_NEXUSES: usize = 4096;
 impl Library {
     /// The library without its devices, for work on the data directory itself.
     pub(crate) fn offline(store: Arc<Store>, write_buffer_bytes: usize) -> anyhow::Result<Self> {
-        let record = store.libraries().into_iter().next().ok_or_else(|| anyhow!("there is no library in this directory"))?;
+        let record = store
+            .libraries()
+            .into_iter()
+            .next()
+            .ok_or_else(|| anyhow!("there is no library in this directory"))?;
         Ok(Self {
             store,
             record,
@@ -52,14 +58,18 @@ impl Library {
     }
 
     /// The library with its devices switched on, and the cartridges that lay in drives loaded again.
-    pub(crate) fn power_on(store: Arc<Store>, write_buffer_bytes: usize) -> anyhow::Result<Arc<Self>> {
+    pub(crate) fn power_on(
+        store: Arc<Store>,
+        write_buffer_bytes: usize,
+    ) -> anyhow::Result<Arc<Self>> {
         let library = Arc::new(Self::offline(store, write_buffer_bytes)?);
         let drive_count = u16::try_from(library.record.drives.len()).context("too many drives")?;
         let luns: Arc<[Lun]> = (0..=drive_count).map(Lun).collect();
         let mut drives = Vec::new();
         for (number, record) in (0..drive_count).zip(&library.record.drives) {
-            let profile = vtl_drive::Profile::find(&record.profile)
-                .with_context(|| format!("drive {number} is a {}, which this version does not know", record.profile))?;
+            let profile = vtl_drive::Profile::find(&record.profile).with_context(|| {
+                format!("drive {number} is a {}, which this version does not know", record.profile)
+            })?;
             let mut drive = Drive::new(profile, &record.serial, naa(&record.serial), luns.clone());
             if let Some(cartridge) = library.store.at(&library.drive_place(number)) {
                 library.load(&mut drive, number, &cartridge);
@@ -117,13 +127,23 @@ impl Library {
     }
 
     /// Moves a cartridge, out of a drive and into one if need be. After a failure it is where it was.
-    pub(crate) fn move_cartridge(&self, from: &Place, to: &Place, actor: &str) -> Result<(), MoveFailure> {
+    pub(crate) fn move_cartridge(
+        &self,
+        from: &Place,
+        to: &Place,
+        actor: &str,
+    ) -> Result<(), MoveFailure> {
         let entry = self.store.at(from).ok_or(MoveFailure::SourceEmpty)?;
         self.relocate(&entry, to, actor)
     }
 
     /// Moves a cartridge from wherever it is.
-    pub(crate) fn relocate(&self, entry: &CartridgeEntry, to: &Place, actor: &str) -> Result<(), MoveFailure> {
+    pub(crate) fn relocate(
+        &self,
+        entry: &CartridgeEntry,
+        to: &Place,
+        actor: &str,
+    ) -> Result<(), MoveFailure> {
         let _arm = lock(&self.arm);
         let from = &entry.place;
         if self.store.find(entry.barcode.as_str()).is_none_or(|now| now.place != *from) {
@@ -140,7 +160,13 @@ impl Library {
     }
 
     /// Moves two cartridges at once: `from` to `to`, and what was there to `second_to`.
-    pub(crate) fn exchange(&self, from: &Place, to: &Place, second_to: &Place, actor: &str) -> Result<(), MoveFailure> {
+    pub(crate) fn exchange(
+        &self,
+        from: &Place,
+        to: &Place,
+        second_to: &Place,
+        actor: &str,
+    ) -> Result<(), MoveFailure> {
         let _arm = lock(&self.arm);
         let first = self.store.at(from).ok_or(MoveFailure::SourceEmpty)?;
         let second = self.store.at(to).ok_or(MoveFailure::SourceEmpty)?;
@@ -181,13 +207,16 @@ impl Library {
 
     fn build_changer(self: &Arc<Self>, drives: u16, luns: Arc<[Lun]>) -> anyhow::Result<Changer> {
         let record = &self.record;
-        let profile = vtl_changer::Profile::find(&record.changer.profile)
-            .with_context(|| format!("this version does not know the library model {}", record.changer.profile))?;
-        let storage = u16::try_from(record.storage_elements).context("too many storage elements")?;
-        let import_export = u16::try_from(record.import_export_elements).context("too many import/export elements")?;
-        let map = profile.element_map(storage, import_export, drives).with_context(|| {
-            format!("a {} has not so many element addresses", profile.product)
+        let profile = vtl_changer::Profile::find(&record.changer.profile).with_context(|| {
+            format!("this version does not know the library model {}", record.changer.profile)
         })?;
+        let storage =
+            u16::try_from(record.storage_elements).context("too many storage elements")?;
+        let import_export = u16::try_from(record.import_export_elements)
+            .context("too many import/export elements")?;
+        let map = profile
+            .element_map(storage, import_export, drives)
+            .with_context(|| format!("a {} has not so many element addresses", profile.product))?;
         let serial = &record.changer.serial;
         let robot = Box::new(LibraryRobot::new(Arc::downgrade(self)));
         Ok(Changer::new(profile, map, serial, naa(serial), luns, robot))
@@ -245,7 +274,8 @@ impl Library {
                 "the drive cannot read cartridges of this generation");
             return drive.refuse(NotLoaded::WrongGeneration);
         }
-        let options = LoadOptions { write_buffer_bytes: self.write_buffer_bytes, ..LoadOptions::default() };
+        let options =
+            LoadOptions { write_buffer_bytes: self.write_buffer_bytes, ..LoadOptions::default() };
         match Cartridge::load(self.store.disk(), &self.store.directory_of(entry.uuid), options) {
             Ok(cartridge) => {
                 info!(barcode = %entry.barcode, drive = number, "loaded");
@@ -259,7 +289,7 @@ impl Library {
     }
 
     fn note_facts(&self, entry: &CartridgeEntry, facts: vtl_media::CartridgeFacts) {
-        if let Err(failure) = self.store.update_facts(entry.uuid, facts) {
+        if let Err(failure) = self.store.update_facts(entry.uuid, &facts) {
             warn!(barcode = %entry.barcode, %failure, "the catalogue was not told; it will be at the next start");
         }
     }

@@ -17,13 +17,19 @@ pub(crate) fn start(format: LogFormat) {
     Registry::default().with(filter).with(layer).init();
 }
 
-fn human() -> Box<dyn Layer<tracing_subscriber::layer::Layered<EnvFilter, Registry>> + Send + Sync> {
+fn human() -> Box<dyn Layer<tracing_subscriber::layer::Layered<EnvFilter, Registry>> + Send + Sync>
+{
     use std::io::IsTerminal;
-    fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed()
+    fmt::layer()
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .boxed()
 }
 
 /// systemd sets `JOURNAL_STREAM` where standard error goes to the journal.
-fn journal() -> Option<Box<dyn Layer<tracing_subscriber::layer::Layered<EnvFilter, Registry>> + Send + Sync>> {
+fn journal()
+-> Option<Box<dyn Layer<tracing_subscriber::layer::Layered<EnvFilter, Registry>> + Send + Sync>> {
     std::env::var_os("JOURNAL_STREAM")?;
     tracing_journald::layer().ok().map(Layer::boxed)
 }

@@ -79,9 +79,14 @@ fn default_directory() -> Result<PathBuf, Failure> {
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/vtl"));
     }
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|data| data.join("vtl"))
-        .ok_or_else(|| Failure::usage("neither --data nor VTL_DATA, XDG_DATA_HOME or HOME says where the library is"))
+        .ok_or_else(|| {
+            Failure::usage(
+                "neither --data nor VTL_DATA, XDG_DATA_HOME or HOME says where the library is",
+            )
+        })
 }

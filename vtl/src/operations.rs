@@ -17,13 +17,18 @@ use crate::unit::Device;
 const AUDIT_LIMIT: usize = 1000;
 
 /// Carries a request out. The answer is what `--format json` prints.
-pub(crate) fn answer(library: &Arc<Library>, request: Request, actor: &str) -> Result<Value, Failure> {
+pub(crate) fn answer(
+    library: &Arc<Library>,
+    request: Request,
+    actor: &str,
+) -> Result<Value, Failure> {
     match request {
         Request::Status {} => Ok(status(library)),
         Request::Inventory(filter) => {
             let rows = inventory::query(current(library), &filter, Timestamp::now())?;
             if rows.is_empty()
-                && let Some(barcode) = filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
+                && let Some(barcode) =
+                    filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
             {
                 return Err(unknown(&barcode));
             }
@@ -31,8 +36,12 @@ pub(crate) fn answer(library: &Arc<Library>, request: Request, actor: &str) -> R
         }
         Request::TapeCreate(new) => tapes::create(library, &new, actor),
         Request::TapeShow { barcodes } => tapes::show(library, &barcodes),
-        Request::TapeEject { barcodes, to } => tapes::eject(library, &barcodes, to.as_deref(), actor),
-        Request::TapeInsert { barcodes, to } => tapes::insert(library, &barcodes, to.as_deref(), actor),
+        Request::TapeEject { barcodes, to } => {
+            tapes::eject(library, &barcodes, to.as_deref(), actor)
+        }
+        Request::TapeInsert { barcodes, to } => {
+            tapes::insert(library, &barcodes, to.as_deref(), actor)
+        }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
         Request::Move { from, to } => {
             let from = place_or_barcode(library, &from)?;
@@ -71,12 +80,18 @@ pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
             let facts = match &entry.place {
                 Place::Drive { number, .. } => library
                     .drive(*number)
-                    .and_then(|unit| unit.with_drive(|drive| drive.cartridge().map(vtl_media::Cartridge::facts)))
+                    .and_then(|unit| {
+                        unit.with_drive(|drive| drive.cartridge().map(vtl_media::Cartridge::facts))
+                    })
                     .flatten(),
                 _ => None,
             };
             match facts {
-                Some(facts) => entry.with_facts(&facts),
+                Some(facts) => {
+                    let mut entry = entry;
+                    entry.set_facts(&facts);
+                    entry
+                }
                 None => entry,
             }
         })
@@ -95,25 +110,41 @@ pub(crate) fn place(library: &Library, text: &str) -> Result<Place, Failure> {
     if is_elsewhere || library.record.has(&place) {
         return Ok(place);
     }
-    Err(Failure::not_found(format!("there is no {place} in this library; `vtl status` shows what there is")))
+    Err(Failure::not_found(format!(
+        "there is no {place} in this library; `vtl status` shows what there is"
+    )))
 }
 
 /// Moves a cartridge, and tells hosts what they have not done themselves.
-pub(crate) fn moved(library: &Arc<Library>, from: &Place, to: &Place, actor: &str) -> Result<Value, Failure> {
-    let entry = library.store.at(from).ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))?;
+pub(crate) fn moved(
+    library: &Arc<Library>,
+    from: &Place,
+    to: &Place,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let entry = library
+        .store
+        .at(from)
+        .ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))?;
     relocate(library, &entry, to, actor)?;
     Ok(json!({ "barcode": entry.barcode, "from": from, "to": to }))
 }
 
 /// Moves a cartridge that may be on the shelf, and tells hosts what they have not done themselves.
-pub(crate) fn relocate(library: &Arc<Library>, entry: &CartridgeEntry, to: &Place, actor: &str) -> Result<(), Failure> {
+pub(crate) fn relocate(
+    library: &Arc<Library>,
+    entry: &CartridgeEntry,
+    to: &Place,
+    actor: &str,
+) -> Result<(), Failure> {
     let from = &entry.place;
     if from == to {
         return Ok(());
     }
     library.relocate(entry, to, actor).map_err(|failure| explain(entry, to, failure))?;
     if let Some(unit) = library.unit(vtl_scsi::Lun(0)) {
-        let touches_door = [from, to].iter().any(|place| matches!(place, Place::ImportExport { .. }));
+        let touches_door =
+            [from, to].iter().any(|place| matches!(place, Place::ImportExport { .. }));
         unit.with(|device| {
             if let Device::Changer(changer) = device {
                 if touches_door {
@@ -130,10 +161,12 @@ pub(crate) fn relocate(library: &Arc<Library>, entry: &CartridgeEntry, to: &Plac
 fn explain(entry: &CartridgeEntry, to: &Place, failure: MoveFailure) -> Failure {
     let barcode = &entry.barcode;
     match failure {
-        MoveFailure::SourceEmpty => Failure::not_found(format!("{barcode} is no longer in {}", entry.place)),
-        MoveFailure::DestinationFull => {
-            Failure::refused(format!("{barcode} was not moved: there is a cartridge in {to}; `vtl inventory` shows which"))
+        MoveFailure::SourceEmpty => {
+            Failure::not_found(format!("{barcode} is no longer in {}", entry.place))
         }
+        MoveFailure::DestinationFull => Failure::refused(format!(
+            "{barcode} was not moved: there is a cartridge in {to}; `vtl inventory` shows which"
+        )),
         MoveFailure::RemovalPrevented => Failure::refused(format!(
             "{barcode} was not moved: a host prevents its removal from {}; let the backup software release it, or log that \
              host out",
@@ -141,17 +174,21 @@ fn explain(entry: &CartridgeEntry, to: &Place, failure: MoveFailure) -> Failure 
         )),
         MoveFailure::DriveHoldsMedium => Failure::new(
             FailureKind::Damaged,
-            format!("{barcode} stays in {}: the last writes did not reach the disk; see the log, then try again", entry.place),
+            format!(
+                "{barcode} stays in {}: the last writes did not reach the disk; see the log, then try again",
+                entry.place
+            ),
         ),
-        MoveFailure::NotRecorded => {
-            Failure::failed(format!("{barcode} was not moved: the ledger could not be written; see the log"))
-        }
+        MoveFailure::NotRecorded => Failure::failed(format!(
+            "{barcode} was not moved: the ledger could not be written; see the log"
+        )),
     }
 }
 
 fn unload(library: &Arc<Library>, drive: u32, actor: &str) -> Result<Value, Failure> {
     let from = drive_place(library, drive)?;
-    let entry = library.store.at(&from).ok_or_else(|| Failure::not_found(format!("{from} is empty")))?;
+    let entry =
+        library.store.at(&from).ok_or_else(|| Failure::not_found(format!("{from} is empty")))?;
     let free = |place: &Place| library.store.at(place).is_none();
     let home = entry.source.clone().filter(free);
     let to = home.or_else(|| library.record.storage().find(free)).unwrap_or(Place::Shelf);
@@ -167,16 +204,18 @@ fn place_or_barcode(library: &Library, text: &str) -> Result<Place, Failure> {
         return Ok(entry.place);
     }
     match text.parse::<Place>() {
-        Ok(Place::Shelf | Place::Offsite(_)) => {
-            Err(Failure::usage(format!("many cartridges can be at {text}: name the one to move by its barcode")))
-        }
+        Ok(Place::Shelf | Place::Offsite(_)) => Err(Failure::usage(format!(
+            "many cartridges can be at {text}: name the one to move by its barcode"
+        ))),
         Ok(_) => place(library, text),
         Err(_) => Err(unknown(text)),
     }
 }
 
 fn unknown(barcode: &str) -> Failure {
-    Failure::not_found(format!("there is no cartridge {barcode}; `vtl inventory` lists those that there are"))
+    Failure::not_found(format!(
+        "there is no cartridge {barcode}; `vtl inventory` lists those that there are"
+    ))
 }
 
 fn status(library: &Library) -> Value {
@@ -217,15 +256,24 @@ fn catalog_check(store: &Store) -> Result<Value, Failure> {
     if differences.is_empty() {
         return Ok(json!({ "consistent": true }));
     }
-    let list: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    let list: Vec<_> =
+        differences.iter().map(|difference| difference.barcode.to_string()).collect();
     Err(Failure::new(
         FailureKind::Damaged,
-        format!("the catalogue differs from ledger and labels: {}; `vtl catalog rebuild` mends it", list.join("; ")),
+        format!(
+            "the catalogue differs from ledger and labels for {}; `vtl catalog rebuild` mends it",
+            list.join(", ")
+        ),
     ))
 }
 
-fn audit_list(library: &Library, limit: Option<usize>, barcode: Option<&str>) -> Result<Value, Failure> {
-    let cartridge = barcode.map(|barcode| find(library, barcode)).transpose()?.map(|entry| entry.uuid);
+fn audit_list(
+    library: &Library,
+    limit: Option<usize>,
+    barcode: Option<&str>,
+) -> Result<Value, Failure> {
+    let cartridge =
+        barcode.map(|barcode| find(library, barcode)).transpose()?.map(|entry| entry.uuid);
     let filter = EntryFilter { cartridge, ..EntryFilter::default() };
     let entries = library.store.ledger().list(&filter).map_err(Failure::failed)?;
     let skipped = entries.len().saturating_sub(limit.unwrap_or(AUDIT_LIMIT));
@@ -237,4 +285,3 @@ fn audit_list(library: &Library, limit: Option<usize>, barcode: Option<&str>) ->
 pub(crate) fn is_in_drive(entry: &CartridgeEntry) -> bool {
     matches!(entry.place, Place::Drive { .. })
 }
-

@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::cli::Format;
 
 /// Columns of the inventory for people, in this order; the others only with JSON or CSV.
-const COLUMNS: [&str; 7] = ["barcode", "kind", "location", "state", "written_bytes", "last_written", "pool"];
+const COLUMNS: [&str; 7] =
+    ["barcode", "kind", "location", "state", "written_bytes", "last_written", "pool"];
 
 /// Prints one answer.
 pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
@@ -33,12 +34,19 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
         return Ok(());
     };
     let is_inventory = COLUMNS.iter().all(|column| first.contains_key(*column));
-    let columns: Vec<String> =
-        if is_inventory { COLUMNS.map(String::from).to_vec() } else { first.keys().cloned().collect() };
+    let columns: Vec<String> = if is_inventory {
+        COLUMNS.map(String::from).to_vec()
+    } else {
+        first.keys().cloned().collect()
+    };
     let mut table = Table::new();
-    table.load_style_preset(NOTHING).set_header(columns.iter().map(|column| column.to_uppercase().replace('_', " ")));
+    table
+        .load_style(NOTHING)
+        .set_header(columns.iter().map(|column| column.to_uppercase().replace('_', " ")));
     for row in rows {
-        table.add_row(columns.iter().map(|column| Cell::new(row.get(column).map(text).unwrap_or_default())));
+        table.add_row(
+            columns.iter().map(|column| Cell::new(row.get(column).map(text).unwrap_or_default())),
+        );
     }
     writeln!(out, "{table}")
 }
@@ -70,7 +78,10 @@ fn csv(out: &mut impl Write, value: &Value) -> io::Result<()> {
     let columns: Vec<_> = first.keys().cloned().collect();
     writeln!(out, "{}", columns.join(","))?;
     for row in rows {
-        let fields: Vec<_> = columns.iter().map(|column| quoted(&row.get(column).map(text).unwrap_or_default())).collect();
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|column| quoted(&row.get(column).map(text).unwrap_or_default()))
+            .collect();
         writeln!(out, "{}", fields.join(","))?;
     }
     Ok(())
@@ -78,7 +89,11 @@ fn csv(out: &mut impl Write, value: &Value) -> io::Result<()> {
 
 /// A CSV field (RFC 4180 §2).
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -9,7 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
-use vtl_iscsi::{CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription};
+use vtl_iscsi::{
+    CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
+};
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName};
 
 use crate::library::Library;
@@ -116,12 +118,22 @@ impl Portal {
         login: &LoginReady,
         sender: &mpsc::UnboundedSender<Message>,
     ) -> Result<(SessionKey, u16, ItNexus), LoginStatus> {
-        let key =
-            SessionKey { initiator: login.initiator.clone(), isid: login.isid.0, target: login.target.clone() };
-        let name = NexusName { initiator: login.initiator.as_str().into(), initiator_port: login.isid.to_string().into() };
+        let key = SessionKey {
+            initiator: login.initiator.clone(),
+            isid: login.isid.0,
+            target: login.target.clone(),
+        };
+        let name = NexusName {
+            initiator: login.initiator.as_str().into(),
+            initiator_port: login.isid.to_string().into(),
+        };
         if login.tsih != 0 {
             let exists = self.lock().get(&key).is_some_and(|entry| entry.tsih == login.tsih);
-            return Err(if exists { LoginStatus::TOO_MANY_CONNECTIONS } else { LoginStatus::SESSION_DOES_NOT_EXIST });
+            return Err(if exists {
+                LoginStatus::TOO_MANY_CONNECTIONS
+            } else {
+                LoginStatus::SESSION_DOES_NOT_EXIST
+            });
         }
         self.end_predecessor(&key).await;
         let tsih = {
@@ -189,7 +201,10 @@ impl Portal {
             Err(_) => match self.refusals.clone().try_acquire_owned() {
                 Ok(permit) => {
                     let status = LoginStatus::OUT_OF_RESOURCES;
-                    (Connection::refusing(self.config.clone(), self.pool.clone(), now, status), permit)
+                    (
+                        Connection::refusing(self.config.clone(), self.pool.clone(), status, now),
+                        permit,
+                    )
                 }
                 Err(_) => return,
             },
@@ -214,7 +229,10 @@ impl Portal {
             while ended.changed().await.is_ok() {}
         };
         if tokio::time::timeout(REINSTATEMENT_LIMIT, wait).await.is_err() {
-            warn!(initiator = key.initiator, "the old session does not end; the new one takes its place all the same");
+            warn!(
+                initiator = key.initiator,
+                "the old session does not end; the new one takes its place all the same"
+            );
         }
     }
 

@@ -41,7 +41,9 @@ impl Robot for LibraryRobot {
             serial: record.serial.clone(),
             is_accessible: medium != MediumState::Ready,
             exception: match medium {
-                MediumState::Refused(NotLoaded::Cleaning) => Some(Asc::CLEANING_CARTRIDGE_INSTALLED),
+                MediumState::Refused(NotLoaded::Cleaning) => {
+                    Some(Asc::CLEANING_CARTRIDGE_INSTALLED)
+                }
                 MediumState::Refused(NotLoaded::WrongGeneration) => Some(Asc::INCOMPATIBLE_FORMAT),
                 MediumState::Refused(NotLoaded::Damaged) => Some(Asc::MEDIUM_FORMAT_CORRUPTED),
                 MediumState::Empty | MediumState::Ready | MediumState::Unloaded => None,
@@ -56,7 +58,12 @@ impl Robot for LibraryRobot {
         library.move_cartridge(&from, &to, "scsi")
     }
 
-    fn exchange_medium(&mut self, from: Element, to: Element, second_to: Element) -> Result<(), MoveFailure> {
+    fn exchange_medium(
+        &mut self,
+        from: Element,
+        to: Element,
+        second_to: Element,
+    ) -> Result<(), MoveFailure> {
         let library = self.0.upgrade().ok_or(MoveFailure::NotRecorded)?;
         let from = place(&library, from).ok_or(MoveFailure::SourceEmpty)?;
         let to = place(&library, to).ok_or(MoveFailure::SourceEmpty)?;
@@ -70,8 +77,12 @@ fn place(library: &Library, element: Element) -> Option<Place> {
     let id = library.record.id.clone();
     match element {
         Element::Transport(_) => None,
-        Element::Storage(number) => Some(Place::Storage { library: id, number: u32::from(number) + 1 }),
-        Element::ImportExport(number) => Some(Place::ImportExport { library: id, number: u32::from(number) + 1 }),
+        Element::Storage(number) => {
+            Some(Place::Storage { library: id, number: u32::from(number) + 1 })
+        }
+        Element::ImportExport(number) => {
+            Some(Place::ImportExport { library: id, number: u32::from(number) + 1 })
+        }
         Element::Drive(number) => Some(Place::Drive { library: id, number: number.into() }),
     }
 }

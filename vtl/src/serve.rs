@@ -25,17 +25,19 @@ const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs the library of a data directory until SIGTERM or SIGINT.
 pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
-    let store = Arc::new(Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())?);
+    let store =
+        Arc::new(Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())?);
     let mut config = Config::read_or_create(directory)?;
     if let Some(listen) = listen {
         config.iscsi.listen = listen;
     }
     config.check_listen()?;
     if store.libraries().is_empty() {
-        let record = store.initialize(&LibrarySpec::default()).context("cannot make the library")?;
+        let record = store.initialize(LibrarySpec::default()).context("cannot make the library")?;
         info!(directory = %directory.display(), target = record.iqn, "a new library");
     }
-    let write_buffer_bytes = usize::try_from(config.drives.write_buffer_mib).context("write-buffer-mib")? << 20;
+    let write_buffer_bytes =
+        usize::try_from(config.drives.write_buffer_mib).context("write-buffer-mib")? << 20;
     let library = Library::power_on(store.clone(), write_buffer_bytes)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -50,7 +52,9 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     drop(library);
     match Arc::into_inner(store) {
         Some(store) => store.close().context("cannot close the catalogue")?,
-        None => warn!("somebody still holds the store; the catalogue will be checked at the next start"),
+        None => {
+            warn!("somebody still holds the store; the catalogue will be checked at the next start")
+        }
     }
     info!("ended");
     served
@@ -60,9 +64,11 @@ async fn run(directory: &Path, config: &Config, library: Arc<Library>) -> anyhow
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listen = config.iscsi.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; another program may have the port: --listen names another"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!(
+            "cannot listen on {listen}; another program may have the port: --listen names another"
+        )
+    })?;
     let address = listener.local_addr()?;
     let control = control::serve(directory, library.clone())?;
     let portal = Portal::new(library.clone(), BufferPool::new(POOL_BYTES));
@@ -79,7 +85,10 @@ async fn run(directory: &Path, config: &Config, library: Arc<Library>) -> anyhow
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "the line that says where the library is goes to standard output")]
+#[allow(
+    clippy::print_stdout,
+    reason = "the line that says where the library is goes to standard output"
+)]
 fn announce(address: SocketAddr, iqn: &str) {
     println!("ready iscsi={address} target={iqn}");
     eprintln!("Attach from Linux (package open-iscsi), as root:");

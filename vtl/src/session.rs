@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, trace};
 use vtl_iscsi::{
-    CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey, TaskManagementResponse,
-    Transmit,
+    CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
+    TaskManagementResponse, Transmit,
 };
 use vtl_scsi::{Completion, ItNexus, Lun, Task, spc};
 
@@ -42,7 +42,12 @@ pub(crate) enum Message {
 }
 
 /// Runs a connection until it ends.
-pub(crate) async fn run(stream: TcpStream, connection: Connection, portal: Arc<Portal>, pending: Option<PendingLogin>) {
+pub(crate) async fn run(
+    stream: TcpStream,
+    connection: Connection,
+    portal: Arc<Portal>,
+    pending: Option<PendingLogin>,
+) {
     let (sender, inbox) = mpsc::unbounded_channel();
     let mut session = Session {
         connection,
@@ -183,7 +188,9 @@ impl Session {
                 let slices = unsent(&self.outgoing, self.sent);
                 match stream.try_write_vectored(&slices) {
                     Ok(written) => written,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(has_moved),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Ok(has_moved);
+                    }
                     Err(error) => return Err(error),
                 }
             };
@@ -209,8 +216,12 @@ impl Session {
                 self.connection.abort_task(key);
             }
             Message::AbortWaiting(lun) => self.connection.abort_waiting_tasks(lun),
-            Message::ManagementDone(key, response) => self.connection.complete_task_management(key, response),
-            Message::RequestLogout(within) => self.connection.request_logout(within, self.portal.now()),
+            Message::ManagementDone(key, response) => {
+                self.connection.complete_task_management(key, response)
+            }
+            Message::RequestLogout(within) => {
+                self.connection.request_logout(within, self.portal.now())
+            }
             Message::Close(reason) => self.connection.close(reason),
         }
     }
@@ -221,10 +232,16 @@ impl Session {
             match event {
                 Event::LoginReady(login) => self.log_in(login).await,
                 Event::Task { key, lun, task } => self.start(key, lun, task),
-                Event::TaskManagement { key, function, tasks } => self.manage(key, function, &tasks),
+                Event::TaskManagement { key, function, tasks } => {
+                    self.manage(key, function, &tasks)
+                }
                 Event::Closed { reason, had_session } => {
                     if had_session {
-                        let initiator = self.open.as_ref().map(|open| open.key.initiator.as_str()).unwrap_or_default();
+                        let initiator = self
+                            .open
+                            .as_ref()
+                            .map(|open| open.key.initiator.as_str())
+                            .unwrap_or_default();
                         info!(initiator, %reason, "session closed");
                     } else {
                         debug!(%reason, "connection closed");
@@ -275,7 +292,8 @@ impl Session {
         }
         let (lun, is_reset) = match function {
             TaskManagement::AbortTask { .. } | TaskManagement::AbortTaskSet { .. } => {
-                self.connection.complete_task_management(key, TaskManagementResponse::FUNCTION_COMPLETE);
+                self.connection
+                    .complete_task_management(key, TaskManagementResponse::FUNCTION_COMPLETE);
                 return;
             }
             TaskManagement::ClearTaskSet { lun } => (Some(lun), false),
@@ -284,13 +302,17 @@ impl Session {
         };
         let units = match lun {
             None => self.portal.library.units(),
-            Some(lun) => Lun::decode(lun).and_then(|lun| self.portal.library.unit(lun)).into_iter().collect(),
+            Some(lun) => {
+                Lun::decode(lun).and_then(|lun| self.portal.library.unit(lun)).into_iter().collect()
+            }
         };
         if units.is_empty() {
-            self.connection.complete_task_management(key, TaskManagementResponse::LUN_DOES_NOT_EXIST);
+            self.connection
+                .complete_task_management(key, TaskManagementResponse::LUN_DOES_NOT_EXIST);
             return;
         }
-        self.portal.tell_others(self.open.as_ref().map(|open| open.tsih), || Message::AbortWaiting(lun));
+        self.portal
+            .tell_others(self.open.as_ref().map(|open| open.tsih), || Message::AbortWaiting(lun));
         if function == TaskManagement::TargetColdReset {
             let own = self.open.as_ref().map(|open| open.tsih);
             self.portal.tell_others(own, || Message::Close(CloseReason::TargetReset));

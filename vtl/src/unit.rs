@@ -120,7 +120,12 @@ impl Unit {
     }
 
     /// Takes a task. It is done at once where that needs no waiting: the completion comes back; else it goes to `reply` later.
-    pub(crate) fn submit(&self, ticket: Ticket, task: Task, reply: impl FnOnce() -> Reply) -> Option<Completion> {
+    pub(crate) fn submit(
+        &self,
+        ticket: Ticket,
+        task: Task,
+        reply: impl FnOnce() -> Reply,
+    ) -> Option<Completion> {
         let mut queue = lock(&self.queue);
         if !queue.is_busy && queue.waiting.is_empty() && !queue.is_reset_pending {
             // The device may be busy with something that is not a task; then this one waits in the queue.
@@ -188,7 +193,8 @@ impl Unit {
                 warn!(lun = %self.lun, "a task is stuck; the logical unit is reset as soon as it ends");
                 return;
             }
-            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue =
+                self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -258,7 +264,11 @@ impl Unit {
             return false;
         }
         if queue.is_busy || queue.waiting.is_empty() && !queue.is_reset_pending {
-            queue = self.changed.wait_timeout(queue, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self
+                .changed
+                .wait_timeout(queue, LOOK_AGAIN)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         if queue.is_busy || queue.is_closed {
             return !queue.is_closed;

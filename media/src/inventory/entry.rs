@@ -116,7 +116,7 @@ impl CartridgeEntry {
     }
 
     /// Takes over what is known of the content.
-    pub(super) fn set_facts(&mut self, facts: &CartridgeFacts) {
+    pub fn set_facts(&mut self, facts: &CartridgeFacts) {
         self.generation = facts.generation;
         self.written_bytes = facts.written_bytes;
         self.block_count = facts.block_count;

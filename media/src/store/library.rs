@@ -99,7 +99,7 @@ impl Default for LibrarySpec {
         Self {
             id: LibraryId::default(),
             iqn: None,
-            changer_profile: "ibm-3573-tl".to_owned(),
+            changer_profile: "ibm-03584l32".to_owned(),
             drive_profile: "ibm-ult3580-td9".to_owned(),
             drives: 4,
             storage_elements: 24,
