@@ -202,10 +202,12 @@ impl Ledger {
 
     /// Reads everything again and checks each checksum, the chain and the head. Appends go on meanwhile.
     pub fn verify(&self) -> Result<Head, LedgerError> {
-        self.replay(|_| {})
+        let head = self.replay(|_| {})?;
+        lock(&self.writer).check_end()?;
+        Ok(head)
     }
 
-    /// Verifies, and hands every entry to `visit`, in order. An error may come after some of them.
+    /// Verifies all entries, and hands every one to `visit`, in order. An error may come after some of them.
     pub fn replay(&self, mut visit: impl FnMut(&Entry)) -> Result<Head, LedgerError> {
         let extent = lock(&self.durable).clone();
         let numbers = scan::segment_numbers(&*self.disk, &self.directory)?;

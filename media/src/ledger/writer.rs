@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::LedgerError;
+use super::error::{Damage, LedgerError};
 use super::event::{EntryHash, Event, encode_body};
 use super::frame::{MAX_BODY_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, encode_frame};
 use super::head::HeadFile;
@@ -96,6 +96,20 @@ impl Writer {
         self.extent.head = head;
         self.head_file.advance(head);
         Ok(self.extent.clone())
+    }
+
+    /// Checks that nobody else has added anything. After a failed sync the end is in doubt, and nothing is said of it.
+    pub(super) fn check_end(&self) -> Result<(), LedgerError> {
+        let (Some(file), Some(segment)) = (&self.file, self.extent.segments.last()) else {
+            return Ok(());
+        };
+        let path = segment_path(&self.directory, segment.number);
+        let length_bytes = file.length_bytes().map_err(LedgerError::io("look at", &path))?;
+        if self.is_fenced || length_bytes == self.extent.end_bytes {
+            return Ok(());
+        }
+        let next = self.extent.head.sequence.saturating_add(1);
+        Err(LedgerError::damaged(segment.number, next, Damage::Chain))
     }
 
     pub(super) fn close(&mut self) -> Result<(), LedgerError> {

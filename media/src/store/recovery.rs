@@ -207,7 +207,8 @@ impl Names {
         let path = directory.cartridges();
         let mut names =
             Self { all_cartridges: HashSet::new(), removed: HashSet::new(), foreign: Vec::new() };
-        for entry in disk.list(&path).map_err(StoreError::io("list", &path))? {
+        for name in disk.list(&path).map_err(StoreError::io("list", &path))? {
+            let entry = path.join(name);
             match files::classify(&entry) {
                 Found::Cartridge(uuid) => drop(names.all_cartridges.insert(uuid)),
                 Found::Removed(uuid) => drop(names.removed.insert(uuid)),
