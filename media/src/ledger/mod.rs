@@ -140,7 +140,8 @@ impl Ledger {
         let found = scan.finish()?;
         let torn = found.put_tail_aside(&*disk, directory, options.clock.now())?;
         let extent = found.extent;
-        let writer = Writer::open(&disk, directory, &options, extent.clone(), head_file)?;
+        let writer =
+            Writer::open(&disk, directory, &options, (extent.clone(), found.doubtful), head_file)?;
         let ledger = Self {
             disk,
             directory: directory.to_owned(),

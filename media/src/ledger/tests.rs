@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frame::{Frame, SEGMENT_HEADER_BYTES, encode_frame};
 use super::*;
-use crate::disk::{Fault, FaultDisk, MemoryDisk, OpenMode, Reaction, write_all_at};
+use crate::disk::{Call, Fault, FaultDisk, MemoryDisk, OpenMode, Reaction, write_all_at};
 use crate::whole::read_whole;
 
 const DIRECTORY: &str = "/ledger";
@@ -367,10 +367,10 @@ fn a_failed_sync_fences_and_a_full_disk_does_not() {
     let faulty = FaultDisk::new(Arc::new(disk));
     let ledger = open(Arc::new(faulty.clone())).unwrap().ledger;
     ledger.append(&event(1), "x").unwrap();
-    faulty.inject(Fault::once(crate::disk::Call::Write, ".log", Reaction::Errno(ENOSPC)));
+    faulty.inject(Fault::once(Call::Write, ".log", Reaction::Errno(ENOSPC)));
     assert!(matches!(ledger.append(&event(2), "x"), Err(LedgerError::Io { .. })));
     ledger.append(&event(3), "x").unwrap();
-    faulty.inject(Fault::once(crate::disk::Call::SyncData, ".log", Reaction::Errno(EIO)));
+    faulty.inject(Fault::once(Call::SyncData, ".log", Reaction::Errno(EIO)));
     assert!(matches!(ledger.append(&event(4), "x"), Err(LedgerError::Io { .. })));
     assert!(ledger.is_fenced());
     assert!(matches!(ledger.append(&event(5), "x"), Err(LedgerError::Fenced)));
@@ -454,4 +454,21 @@ fn what_is_too_long_is_refused_and_nothing_is_written() {
         Event::Fault { cartridge: None, place: None, message: "x".repeat(frame::MAX_BODY_BYTES) };
     assert!(matches!(ledger.append(&long, "x"), Err(LedgerError::TooLong { .. })));
     assert_eq!(ledger.append(&event(1), &"x".repeat(100_000)).unwrap().head.sequence, 1);
+}
+
+#[test]
+fn an_entry_whose_sync_failed_is_written_again_before_it_counts() {
+    let disk = new_disk();
+    let faulty = FaultDisk::new(Arc::new(disk.clone()));
+    let ledger = open(Arc::new(faulty.clone())).unwrap().ledger;
+    ledger.append(&event(1), "x").unwrap();
+    faulty.inject(Fault::once(Call::SyncData, ".log", Reaction::Errno(EIO)));
+    assert!(ledger.append(&event(2), "x").is_err());
+    drop(ledger);
+    let writes = faulty.count(Call::Write);
+    let opened = open(Arc::new(faulty.clone())).unwrap();
+    assert_eq!(opened.entries.len(), 2, "it is in the page cache");
+    assert_eq!(faulty.count(Call::Write), writes + 1);
+    drop(opened);
+    assert_eq!(open(Arc::new(disk.after_power_cut())).unwrap().entries.len(), 2);
 }

@@ -11,7 +11,7 @@ use super::error::{Damage, LedgerError};
 use super::event::{EntryHash, Event, encode_body};
 use super::frame::{MAX_BODY_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, encode_frame};
 use super::head::HeadFile;
-use super::scan::Segment;
+use super::scan::{Doubtful, Segment};
 use super::{Extent, Head, LedgerOptions, MAX_SEGMENT_BYTES, segment_path};
 use crate::disk::{Disk, DiskFile, OpenMode, write_all_at};
 
@@ -33,7 +33,7 @@ impl Writer {
         disk: &Arc<dyn Disk>,
         directory: &Path,
         options: &LedgerOptions,
-        extent: Extent,
+        (extent, doubtful): (Extent, Doubtful),
         head_file: HeadFile,
     ) -> Result<Self, LedgerError> {
         let file = match extent.segments.last() {
@@ -42,8 +42,11 @@ impl Writer {
                 let file = disk
                     .open(&path, OpenMode::ReadWrite)
                     .map_err(LedgerError::io("open", &path))?;
-                // A killed process may have left the last entries in the page cache only; from here on they count.
-                file.sync_data().map_err(LedgerError::io("sync", &path))?;
+                // From here on these entries count, so they must be durable. A sync alone is not enough: where one has failed
+                // before, the kernel takes the lost pages for written. The same bytes again make it write them.
+                write_all_at(&*file, &doubtful.bytes, doubtful.offset)
+                    .and_then(|()| file.sync_data())
+                    .map_err(LedgerError::io("sync", &path))?;
                 Some(file)
             }
             None => None,
