@@ -140,7 +140,8 @@ impl Ledger {
         let found = scan.finish()?;
         let torn = found.put_tail_aside(&*disk, directory, options.clock.now())?;
         let extent = found.extent;
-        let writer = Writer::open(&disk, directory, &options, extent.clone(), head_file)?;
+        let writer =
+            Writer::open(&disk, directory, &options, (extent.clone(), found.doubtful), head_file)?;
         let ledger = Self {
             disk,
             directory: directory.to_owned(),
@@ -202,10 +203,12 @@ impl Ledger {
 
     /// Reads everything again and checks each checksum, the chain and the head. Appends go on meanwhile.
     pub fn verify(&self) -> Result<Head, LedgerError> {
-        self.replay(|_| {})
+        let head = self.replay(|_| {})?;
+        lock(&self.writer).check_end()?;
+        Ok(head)
     }
 
-    /// Verifies, and hands every entry to `visit`, in order. An error may come after some of them.
+    /// Verifies all entries, and hands every one to `visit`, in order. An error may come after some of them.
     pub fn replay(&self, mut visit: impl FnMut(&Entry)) -> Result<Head, LedgerError> {
         let extent = lock(&self.durable).clone();
         let numbers = scan::segment_numbers(&*self.disk, &self.directory)?;

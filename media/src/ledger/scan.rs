@@ -29,6 +29,15 @@ pub(super) struct Scan<'a> {
     acknowledged: Head,
     extent: Extent,
     torn: Option<Torn>,
+    doubtful: Doubtful,
+}
+
+/// The end of the last segment from the last acknowledged entry on. It was read, but if a sync of it has failed before, the
+/// kernel may hold it in memory only and count it as written.
+#[derive(Default)]
+pub(super) struct Doubtful {
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Bytes at the end of the last segment that are no acknowledged entry.
@@ -42,6 +51,7 @@ struct Torn {
 /// What a finished walk knows.
 pub(super) struct Found {
     pub(super) extent: Extent,
+    pub(super) doubtful: Doubtful,
     torn: Option<Torn>,
 }
 
@@ -49,7 +59,7 @@ impl<'a> Scan<'a> {
     pub(super) fn new(directory: &'a Path, id: Uuid, acknowledged: Head) -> Self {
         let head = Head { sequence: 0, hash: genesis(id) };
         let extent = Extent { segments: Vec::new(), end_bytes: 0, head };
-        Self { directory, id, acknowledged, extent, torn: None }
+        Self { directory, id, acknowledged, extent, torn: None, doubtful: Doubtful::default() }
     }
 
     /// Reads the next segment, up to `end_bytes` if given. Only the last one may be torn.
@@ -85,7 +95,7 @@ impl<'a> Scan<'a> {
 
     /// Checks that the log reaches the acknowledged entry.
     pub(super) fn finish(self) -> Result<Found, LedgerError> {
-        let Self { acknowledged, extent, torn, .. } = self;
+        let Self { acknowledged, extent, torn, doubtful, .. } = self;
         if extent.head.sequence < acknowledged.sequence {
             let segment = extent.segments.last().map_or(1, |segment| segment.number);
             return Err(LedgerError::damaged(
@@ -97,7 +107,7 @@ impl<'a> Scan<'a> {
         if acknowledged.sequence == 0 && acknowledged.hash != genesis(self.id) {
             return Err(LedgerError::damaged(0, 0, Damage::Head));
         }
-        Ok(Found { extent, torn })
+        Ok(Found { extent, doubtful, torn })
     }
 
     fn check_header(&self, header: &SegmentHeader, number: u32) -> Result<(), LedgerError> {
@@ -119,6 +129,7 @@ impl<'a> Scan<'a> {
     ) -> Result<(), LedgerError> {
         let mut rest = bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
         let mut end = SEGMENT_HEADER_BYTES;
+        let mut acknowledged_end = 0;
         self.extent.end_bytes = end as u64;
         let mut batch: Vec<Entry> = Vec::new();
         let mut head = self.extent.head;
@@ -138,6 +149,9 @@ impl<'a> Scan<'a> {
             batch.push(to_entry(&frame, number)?);
             head = Head { sequence: frame.sequence, hash: frame.hash };
             rest = after;
+            if frame.sequence <= self.acknowledged.sequence {
+                acknowledged_end = bytes.len() - rest.len();
+            }
             if frame.sequence == frame.batch_last {
                 batch.drain(..).for_each(|entry| visit(&entry));
                 end = bytes.len() - rest.len();
@@ -145,6 +159,8 @@ impl<'a> Scan<'a> {
                 self.extent.end_bytes = end as u64;
             }
         }
+        let doubtful = bytes.get(acknowledged_end..end).unwrap_or_default().to_vec();
+        self.doubtful = Doubtful { offset: acknowledged_end as u64, bytes: doubtful };
         if end == bytes.len() {
             return Ok(());
         }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::LedgerError;
+use super::error::{Damage, LedgerError};
 use super::event::{EntryHash, Event, encode_body};
 use super::frame::{MAX_BODY_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, encode_frame};
 use super::head::HeadFile;
-use super::scan::Segment;
+use super::scan::{Doubtful, Segment};
 use super::{Extent, Head, LedgerOptions, MAX_SEGMENT_BYTES, segment_path};
 use crate::disk::{Disk, DiskFile, OpenMode, write_all_at};
 
@@ -33,7 +33,7 @@ impl Writer {
         disk: &Arc<dyn Disk>,
         directory: &Path,
         options: &LedgerOptions,
-        extent: Extent,
+        (extent, doubtful): (Extent, Doubtful),
         head_file: HeadFile,
     ) -> Result<Self, LedgerError> {
         let file = match extent.segments.last() {
@@ -42,8 +42,11 @@ impl Writer {
                 let file = disk
                     .open(&path, OpenMode::ReadWrite)
                     .map_err(LedgerError::io("open", &path))?;
-                // A killed process may have left the last entries in the page cache only; from here on they count.
-                file.sync_data().map_err(LedgerError::io("sync", &path))?;
+                // From here on these entries count, so they must be durable. A sync alone is not enough: where one has failed
+                // before, the kernel takes the lost pages for written. The same bytes again make it write them.
+                write_all_at(&*file, &doubtful.bytes, doubtful.offset)
+                    .and_then(|()| file.sync_data())
+                    .map_err(LedgerError::io("sync", &path))?;
                 Some(file)
             }
             None => None,
@@ -96,6 +99,20 @@ impl Writer {
         self.extent.head = head;
         self.head_file.advance(head);
         Ok(self.extent.clone())
+    }
+
+    /// Checks that nobody else has added anything. After a failed sync the end is in doubt, and nothing is said of it.
+    pub(super) fn check_end(&self) -> Result<(), LedgerError> {
+        let (Some(file), Some(segment)) = (&self.file, self.extent.segments.last()) else {
+            return Ok(());
+        };
+        let path = segment_path(&self.directory, segment.number);
+        let length_bytes = file.length_bytes().map_err(LedgerError::io("look at", &path))?;
+        if self.is_fenced || length_bytes == self.extent.end_bytes {
+            return Ok(());
+        }
+        let next = self.extent.head.sequence.saturating_add(1);
+        Err(LedgerError::damaged(segment.number, next, Damage::Chain))
     }
 
     pub(super) fn close(&mut self) -> Result<(), LedgerError> {

@@ -102,7 +102,8 @@ fn check_unused(disk: &dyn Disk, directory: &Path, may_create: bool) -> Result<(
     if !disk.exists(directory).map_err(StoreError::io("look for", directory))? {
         return if may_create { Ok(()) } else { Err(no_library()) };
     }
-    for entry in disk.list(directory).map_err(StoreError::io("list", directory))? {
+    for name in disk.list(directory).map_err(StoreError::io("list", directory))? {
+        let entry = directory.join(name);
         let name =
             entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let is_harmless = match name.as_str() {
@@ -166,7 +167,8 @@ fn create(disk: &dyn Disk, directory: &Path, random: &RandomSource) -> Result<Uu
     }
     let ledger = directory.join(LEDGER);
     // A head that an interrupted creation left is bound to an identity that nobody knows any more.
-    for left_over in disk.list(&ledger).map_err(StoreError::io("list", &ledger))? {
+    for name in disk.list(&ledger).map_err(StoreError::io("list", &ledger))? {
+        let left_over = ledger.join(name);
         disk.remove(&left_over).map_err(StoreError::io("remove", &left_over))?;
     }
     Ledger::create(disk, &ledger, id)?;

@@ -70,7 +70,8 @@ pub(super) fn classify(path: &Path) -> Found {
 
 /// Removes what is below a directory, and itself. Files and symbolic links go as they are: no link is followed.
 fn remove_tree(disk: &dyn Disk, directory: &Path, depth: u32) -> io::Result<()> {
-    for child in disk.list(directory)? {
+    for name in disk.list(directory)? {
+        let child = directory.join(name);
         if let Err(error) = disk.remove(&child) {
             match depth.checked_sub(1) {
                 Some(depth) if error.kind() != io::ErrorKind::NotFound => {

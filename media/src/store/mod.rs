@@ -200,8 +200,14 @@ impl Store {
         Ok(())
     }
 
-    /// Ends in order, so that the next start need not look into any cartridge.
+    /// Ends in order, so that the next start need not look into any cartridge but those in drives.
     pub fn close(self) -> Result<(), StoreError> {
+        self.flush()
+    }
+
+    /// What [`Store::close`] does, for a store that others still hold. A change after it is not lost either; the next
+    /// start only makes a new catalogue then.
+    pub fn flush(&self) -> Result<(), StoreError> {
         let changing = self.begin_change();
         self.with_catalogue(|catalogue| catalogue.close());
         self.ledger.close()?;

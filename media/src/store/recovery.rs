@@ -207,7 +207,8 @@ impl Names {
         let path = directory.cartridges();
         let mut names =
             Self { all_cartridges: HashSet::new(), removed: HashSet::new(), foreign: Vec::new() };
-        for entry in disk.list(&path).map_err(StoreError::io("list", &path))? {
+        for name in disk.list(&path).map_err(StoreError::io("list", &path))? {
+            let entry = path.join(name);
             match files::classify(&entry) {
                 Found::Cartridge(uuid) => drop(names.all_cartridges.insert(uuid)),
                 Found::Removed(uuid) => drop(names.removed.insert(uuid)),
@@ -264,8 +265,8 @@ impl Facts<'_> {
                 .cartridge(uuid)
                 .is_some_and(|entry| matches!(entry.place, Place::Drive { .. }));
             match row {
-                // What a drive had loaded when the program died may have been written since.
-                Some(row) if snapshot.was_closed || !is_in_drive => {
+                // What is in a drive may have been written after the catalogue last heard of it.
+                Some(row) if !is_in_drive => {
                     inventory.set_facts(uuid, &row.facts());
                     if !self.names.all_cartridges.contains(&uuid) {
                         inventory.set_state(uuid, CartridgeState::Missing);
