@@ -5,4 +5,16 @@
 //! sled that any start may throw away; the [`store`] puts the three together into one data directory. All file I/O goes
 //! through the [`disk::Disk`] seam.
 
+pub mod barcode;
+pub mod cartridge;
+pub mod catalogue;
 pub mod disk;
+mod inventory;
+pub mod label;
+pub mod ledger;
+pub mod mam;
+pub mod payload;
+pub mod place;
+pub mod store;
+mod twin;
+mod whole;

@@ -13,7 +13,13 @@
 //! assert_eq!(completion.sense_bytes().get(2), Some(&0x05)); // ILLEGAL REQUEST
 //! ```
 
+pub mod cdb;
+pub mod device;
+pub mod log;
+pub mod mode;
 pub mod sense;
+pub mod spc;
+pub mod vpd;
 
 mod buffer;
 mod completion;
@@ -21,6 +27,7 @@ mod lun;
 mod nexus;
 mod status;
 mod task;
+mod unit;
 
 pub use buffer::{Buffer, BufferPool, HEADROOM_BYTES};
 pub use completion::Completion;
@@ -28,3 +35,4 @@ pub use lun::Lun;
 pub use nexus::{ItNexus, NexusName};
 pub use status::Status;
 pub use task::{Cdb, Task, TaskAttribute, TaskManagementFunction};
+pub use unit::LogicalUnit;

@@ -8,9 +8,17 @@
 //! A failed sync is final for that descriptor: the kernel reports the error once and may then count the lost pages as
 //! clean. Callers must not call `sync_data` again on the same [`DiskFile`] and believe its answer.
 
+mod fault;
+mod memory;
+mod real;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use self::fault::{Call, Fault, FaultDisk, Reaction};
+pub use self::memory::MemoryDisk;
+pub use self::real::RealDisk;
 
 /// How a file is to be opened. No call follows a symbolic link in the last component of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +39,9 @@ pub trait Disk: Send + Sync + Debug {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>>;
     /// Makes one directory, mode 0700; its parent must be there. An existing directory is no error.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// The names in a directory, sorted.
+    /// Like [`Disk::open`], but past the page cache if the file system can; see [`DiskFile::alignment_bytes`].
+    fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>>;
+    /// The names in a directory, without the directory, sorted.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// Whether there is something under this name.
     fn exists(&self, path: &Path) -> io::Result<bool>;
@@ -45,6 +55,8 @@ pub trait Disk: Send + Sync + Debug {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Bytes that this program may still allocate on the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// The size of the file system that holds `path`.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// One open file. All positions are explicit, so that a descriptor has no state but its sync error.
@@ -61,6 +73,46 @@ pub trait DiskFile: Send + Sync + Debug {
     fn set_length(&self, length_bytes: u64) -> io::Result<()>;
     /// Makes the data durable, and as much of the metadata as is needed to read it back (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
+    /// What offsets, lengths and addresses in memory must be multiples of: 1, unless the file was opened with
+    /// [`Disk::open_direct`]; then 512 or 4096.
+    fn alignment_bytes(&self) -> usize;
     /// Takes the exclusive lock that only one program may hold, without waiting: `false` if somebody else holds it.
     fn try_lock(&self) -> io::Result<bool>;
+}
+
+/// Fills the buffer from `offset`; an end of the file before that is an error.
+pub fn read_exact_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let length = buffer.len();
+    match read_up_to_at(file, buffer, offset)? {
+        count if count == length => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Fills the buffer from `offset` as far as the file goes, and says how far that was.
+pub fn read_up_to_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done: usize = 0;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(count) => done = done.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of the buffer at `offset`.
+pub fn write_all_at(file: &dyn DiskFile, buffer: &[u8], offset: u64) -> io::Result<()> {
+    let mut done: usize = 0;
+    while let Some(rest) = buffer.get(done..).filter(|rest| !rest.is_empty()) {
+        match file.write_at(rest, offset.saturating_add(done as u64)) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done = done.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

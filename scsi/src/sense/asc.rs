@@ -61,6 +61,7 @@ codes! {
     POSITION_ERROR = 0x3b, 0x00, "Sequential positioning error";
     DESTINATION_FULL = 0x3b, 0x0d, "Medium destination element full";
     SOURCE_EMPTY = 0x3b, 0x0e, "Medium source element empty";
+    MAGAZINE_NOT_ACCESSIBLE = 0x3b, 0x11, "Medium magazine not accessible";
     INVENTORY_CHANGED = 0x3f, 0x0e, "Reported LUNs data has changed";
     INTERNAL_TARGET_FAILURE = 0x44, 0x00, "Internal target failure";
     OVERLAPPED_COMMANDS = 0x4e, 0x00, "Overlapped commands attempted";

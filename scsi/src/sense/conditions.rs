@@ -59,6 +59,8 @@ conditions! {
     destination_full: IllegalRequest, DESTINATION_FULL;
     /// There is no cartridge where one was to be taken.
     source_empty: IllegalRequest, SOURCE_EMPTY;
+    /// The import/export element is open: the arm cannot reach it.
+    import_export_not_accessible: IllegalRequest, MAGAZINE_NOT_ACCESSIBLE;
     /// The position or length does not go with what is on the medium.
     incompatible_medium: IllegalRequest, INCOMPATIBLE_MEDIUM;
     /// The cartridge was changed, or has just become ready.

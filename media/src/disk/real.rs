@@ -1,0 +1,245 @@
+//! The disk of this machine.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, Mode, OFlags, StatVfs, StatxFlags};
+use rustix::io::Errno;
+
+use super::{Disk, DiskFile, OpenMode};
+
+/// The file system as the kernel gives it. Files are made with mode 0600, directories with 0700.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl RealDisk {
+    /// The file system of this process.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+        let file = open_checked(path, mode, OFlags::empty())?;
+        Ok(Box::new(RealFile { file, alignment_bytes: 1 }))
+    }
+
+    fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+        let file = open_checked(path, mode, OFlags::empty())?;
+        let Some(alignment_bytes) = direct_alignment(&file) else {
+            return Ok(Box::new(RealFile { file, alignment_bytes: 1 }));
+        };
+        let flags = rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT;
+        match rustix::fs::fcntl_setfl(&file, flags) {
+            Ok(()) => Ok(Box::new(RealFile { file, alignment_bytes })),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                Ok(Box::new(RealFile { file, alignment_bytes: 1 }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && fs::symlink_metadata(path)?.is_dir() =>
+            {
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut names = fs::read_dir(path)?
+            .map(|entry| Ok(PathBuf::from(entry?.file_name())))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty())?;
+        rustix::fs::fsync(&directory)?;
+        Ok(())
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let StatVfs { f_bavail, f_frsize, .. } = rustix::fs::statvfs(path)?;
+        Ok(f_bavail.saturating_mul(f_frsize))
+    }
+
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let StatVfs { f_blocks, f_frsize, .. } = rustix::fs::statvfs(path)?;
+        Ok(f_blocks.saturating_mul(f_frsize))
+    }
+}
+
+#[derive(Debug)]
+struct RealFile {
+    file: File,
+    alignment_bytes: usize,
+}
+
+impl DiskFile for RealFile {
+    fn length_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<usize> {
+        self.file.write_at(buffer, offset)
+    }
+
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, length) {
+            // There is no such promise on this file system; the next best is to know that there is room now.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                let StatVfs { f_bavail, f_frsize, .. } = rustix::fs::fstatvfs(&self.file)?;
+                if f_bavail.saturating_mul(f_frsize) < length {
+                    return Err(Errno::NOSPC.into());
+                }
+                let end = offset.saturating_add(length);
+                if self.length_bytes()? < end { self.set_length(end) } else { Ok(()) }
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn set_length(&self, length_bytes: u64) -> io::Result<()> {
+        self.file.set_len(length_bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn alignment_bytes(&self) -> usize {
+        self.alignment_bytes
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Opens a file and makes sure that it is what we left there: a regular file of ours under one name only.
+fn open_checked(path: &Path, mode: OpenMode, extra: OFlags) -> io::Result<File> {
+    let access = match mode {
+        OpenMode::Read => OFlags::RDONLY,
+        OpenMode::ReadWrite => OFlags::RDWR,
+        OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        OpenMode::Create => OFlags::RDWR | OFlags::CREATE,
+    };
+    // NONBLOCK, so that a planted pipe cannot hold the caller; it means nothing for a regular file.
+    let flags = access | extra | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    let metadata = file.metadata()?;
+    let user = rustix::process::geteuid();
+    let is_ours = user.is_root() || metadata.uid() == user.as_raw();
+    if !metadata.is_file() || metadata.nlink() != 1 || !is_ours {
+        let message =
+            format!("{} is not a regular file of this user under a single name", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    Ok(file)
+}
+
+/// The alignment that direct I/O asks for on this file; `None` if there is none or if it is not known.
+fn direct_alignment(file: &File) -> Option<usize> {
+    let status =
+        rustix::fs::statx(file, "", rustix::fs::AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
+    let needed = status.stx_dio_mem_align.max(status.stx_dio_offset_align);
+    match usize::try_from(needed).ok()? {
+        1..=512 => Some(512),
+        513..=4096 => Some(4096),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{read_exact_at, write_all_at};
+
+    #[test]
+    fn files_are_private_and_names_are_exclusive() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = RealDisk.open(&path, OpenMode::CreateNew).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        write_all_at(file.as_ref(), b"abc", 5).unwrap();
+        let mut bytes = [9; 8];
+        read_exact_at(file.as_ref(), &mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"\0\0\0\0\0abc");
+        file.allocate(4096, 4096).unwrap();
+        assert_eq!(file.length_bytes().unwrap(), 8192);
+        let taken = RealDisk.open(&path, OpenMode::CreateNew).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(RealDisk.list(directory.path()).unwrap(), [PathBuf::from("file")]);
+    }
+
+    #[test]
+    fn links_and_directories_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        drop(RealDisk.open(&path, OpenMode::Create).unwrap());
+        std::os::unix::fs::symlink(&path, directory.path().join("soft")).unwrap();
+        assert!(RealDisk.open(&directory.path().join("soft"), OpenMode::Read).is_err());
+        assert!(RealDisk.open(directory.path(), OpenMode::Read).is_err());
+        fs::hard_link(&path, directory.path().join("hard")).unwrap();
+        assert!(RealDisk.open(&path, OpenMode::Read).is_err());
+    }
+
+    #[test]
+    fn the_lock_has_one_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let first = RealDisk.open(&path, OpenMode::Create).unwrap();
+        let second = RealDisk.open(&path, OpenMode::Create).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(!second.try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+    }
+
+    #[test]
+    fn a_direct_file_says_its_alignment() {
+        let directory = tempfile::tempdir().unwrap();
+        let file =
+            RealDisk.open_direct(&directory.path().join("direct"), OpenMode::CreateNew).unwrap();
+        assert!([1, 512, 4096].contains(&file.alignment_bytes()));
+    }
+}

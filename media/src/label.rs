@@ -1,0 +1,389 @@
+//! The label: what a cartridge says of itself, in two copies that are written in turn.
+//!
+//! FORMAT.md has the byte map. A write replaces the older copy and is durable before it returns, so that a power cut at any
+//! moment leaves at least one whole copy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nom::bytes::complete::take;
+use nom::number::complete::{le_u32, le_u64};
+use nom::{IResult, Parser};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::barcode::Barcode;
+use crate::cartridge::{CartridgeFacts, CartridgeSpec};
+use crate::disk::{Disk, DiskFile, OpenMode, read_exact_at, write_all_at};
+use crate::mam::Mam;
+
+/// The newest format of labels and journals that this program reads, and the one that it writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What a cartridge is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CartridgeKind {
+    /// Holds data.
+    Data,
+    /// Cleans a drive; cannot be read or written.
+    Cleaning,
+}
+
+/// How far the journal was known to be durable when a label was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DurableMark {
+    /// The last record that had been synced; 0 before the first one.
+    pub sequence: u64,
+    /// The live objects that there were then.
+    pub object_count: u64,
+}
+
+/// Everything that a cartridge says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// How often the label has been written; the copy with the higher number counts.
+    #[serde(skip)]
+    pub sequence: u64,
+    /// The cartridge's identity.
+    #[serde(skip)]
+    pub uuid: Uuid,
+    /// The barcode.
+    pub barcode: Barcode,
+    /// For data or for cleaning.
+    pub kind: CartridgeKind,
+    /// The kind of medium as configuration names it, such as `lto9`.
+    pub media_type: String,
+    /// The native capacity.
+    pub capacity_bytes: u64,
+    /// Whether written objects may never be overwritten.
+    pub worm: bool,
+    /// The pool it belongs to.
+    #[serde(default)]
+    pub pool: Option<String>,
+    /// The protection group it belongs to.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Until when nothing may be removed.
+    #[serde(default)]
+    pub retained_until: Option<Timestamp>,
+    /// Why nothing may be removed until somebody lifts the hold.
+    #[serde(default)]
+    pub hold: Option<String>,
+    /// The journal's generation when the label was written.
+    pub generation: u32,
+    /// How often the cartridge has been taken for writing. Records of an older owner are refused after a newer one's.
+    pub owner_epoch: u32,
+    /// Where it was last, in words that mean something to the catalogue.
+    #[serde(default)]
+    pub last_element: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether the cartridge was unloaded in order after the last change, so that `facts` holds.
+    pub is_clean: bool,
+    /// What was on it at the last clean unload.
+    pub facts: CartridgeFacts,
+    /// How far the journal was durable; less being found there is damage, not a torn tail.
+    pub durable: DurableMark,
+    /// The attributes.
+    #[serde(default)]
+    pub mam: Mam,
+    /// Whether only one of the two copies could be read; then `is_clean` proves nothing, as this may be the older one.
+    #[serde(skip)]
+    pub is_single_copy: bool,
+}
+
+/// Why a label cannot be read or written.
+#[derive(Debug, Error)]
+pub enum LabelError {
+    /// A call to the disk failed.
+    #[error("the label cannot be read or written")]
+    Io(#[from] io::Error),
+    /// There is neither copy.
+    #[error("there is no cartridge label in {0}")]
+    Missing(PathBuf),
+    /// Neither copy is whole.
+    #[error("both copies of the cartridge label in {0} are damaged")]
+    Damaged(PathBuf),
+    /// A newer program has written it; it is left alone.
+    #[error(
+        "the cartridge has format {found}, this program reads up to {supported}: use a newer version"
+    )]
+    NewerFormat {
+        /// The format found.
+        found: u32,
+        /// The newest that is understood.
+        supported: u32,
+    },
+    /// The label does not fit: a text is too long.
+    #[error("the label would take {length} bytes of at most {LABEL_BYTES_MAX}")]
+    TooLarge {
+        /// The length that it would have.
+        length: usize,
+    },
+}
+
+impl Label {
+    /// The label of a cartridge that has never been loaded.
+    pub fn new(spec: &CartridgeSpec, now: Timestamp) -> Self {
+        Self {
+            sequence: 0,
+            uuid: spec.uuid,
+            barcode: spec.barcode.clone(),
+            kind: spec.kind,
+            media_type: spec.media_type.clone(),
+            capacity_bytes: spec.capacity_bytes,
+            worm: spec.worm,
+            pool: spec.pool.clone(),
+            group: spec.group.clone(),
+            retained_until: None,
+            hold: None,
+            generation: 0,
+            owner_epoch: 0,
+            last_element: spec.last_element.clone(),
+            created: now,
+            is_clean: true,
+            facts: CartridgeFacts::default(),
+            durable: DurableMark::default(),
+            mam: Mam::default(),
+            is_single_copy: false,
+        }
+    }
+
+    /// Reads the newer of the two copies in a cartridge's directory.
+    pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Self, LabelError> {
+        let copies =
+            [read_copy(disk, &directory.join(COPY_A))?, read_copy(disk, &directory.join(COPY_B))?];
+        if copies.iter().all(|copy| matches!(copy, Copy::Missing)) {
+            return Err(LabelError::Missing(directory.to_owned()));
+        }
+        let mut whole = Vec::new();
+        for copy in copies {
+            match copy {
+                Copy::Whole(label) => whole.push(*label),
+                Copy::NewerFormat(found) => {
+                    return Err(LabelError::NewerFormat { found, supported: FORMAT_VERSION });
+                }
+                Copy::Missing | Copy::Damaged => {}
+            }
+        }
+        let is_single_copy = whole.len() < 2;
+        let newest = whole.into_iter().max_by_key(|label| label.sequence);
+        let mut label = newest.ok_or_else(|| LabelError::Damaged(directory.to_owned()))?;
+        label.is_single_copy = is_single_copy;
+        Ok(label)
+    }
+
+    /// Replaces the older copy. The new one is durable when this returns; after an error the newer one still stands.
+    pub fn write(&mut self, disk: &dyn Disk, directory: &Path) -> Result<(), LabelError> {
+        let sequence = self.sequence.saturating_add(1);
+        let bytes = self.encode(sequence)?;
+        let path = directory.join(if sequence % 2 == 1 { COPY_A } else { COPY_B });
+        let is_new = !disk.exists(&path)?;
+        let file = disk.open(&path, OpenMode::Create)?;
+        if is_new {
+            // Room for a label of usual size, so that a full disk cannot keep a cartridge from being closed.
+            file.allocate(0, LABEL_BYTES_NOMINAL)?;
+        }
+        write_all_at(file.as_ref(), &bytes, 0)?;
+        file.sync_data()?;
+        if is_new {
+            disk.sync_dir(directory)?;
+        }
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    fn encode(&self, sequence: u64) -> Result<Vec<u8>, LabelError> {
+        let body = serde_json::to_vec(self).map_err(io::Error::other)?;
+        let length = HEADER_BYTES.saturating_add(body.len());
+        let too_large = LabelError::TooLarge { length };
+        if length > LABEL_BYTES_MAX {
+            return Err(too_large);
+        }
+        let Ok(body_length) = u32::try_from(body.len()) else { return Err(too_large) };
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&body_length.to_le_bytes());
+        bytes.extend_from_slice(&sequence.to_le_bytes());
+        bytes.extend_from_slice(self.uuid.as_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        bytes.resize(HEADER_BYTES - 4, 0);
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes.extend_from_slice(&body);
+        Ok(bytes)
+    }
+}
+
+/// What was found under the name of one copy.
+enum Copy {
+    Missing,
+    Damaged,
+    NewerFormat(u32),
+    Whole(Box<Label>),
+}
+
+/// The fixed part of a label; its layout and its checksum are the same in all formats to come.
+struct Header {
+    version: u32,
+    body_length: u32,
+    sequence: u64,
+    uuid: Uuid,
+    body_crc: u32,
+}
+
+fn read_copy(disk: &dyn Disk, path: &Path) -> Result<Copy, LabelError> {
+    if !disk.exists(path)? {
+        return Ok(Copy::Missing);
+    }
+    let file = disk.open(path, OpenMode::Read)?;
+    let bytes = read_whole(file.as_ref())?;
+    Ok(decode(&bytes))
+}
+
+fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(file.length_bytes()?).unwrap_or(usize::MAX).min(LABEL_BYTES_MAX);
+    let mut bytes = vec![0; length];
+    read_exact_at(file, &mut bytes, 0)?;
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8]) -> Copy {
+    let Some((header_bytes, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
+        return Copy::Damaged;
+    };
+    let Some(header) = decode_header(header_bytes) else { return Copy::Damaged };
+    if header.version > FORMAT_VERSION {
+        return Copy::NewerFormat(header.version);
+    }
+    let Some(body) = usize::try_from(header.body_length).ok().and_then(|length| rest.get(..length))
+    else {
+        return Copy::Damaged;
+    };
+    if crc32c::crc32c(body) != header.body_crc {
+        return Copy::Damaged;
+    }
+    match serde_json::from_slice::<Label>(body) {
+        Ok(label) if label.mam.is_within_limits() => {
+            Copy::Whole(Box::new(Label { sequence: header.sequence, uuid: header.uuid, ..label }))
+        }
+        Ok(_) | Err(_) => Copy::Damaged,
+    }
+}
+
+fn decode_header(bytes: &[u8]) -> Option<Header> {
+    let (covered, stored) = bytes.split_at_checked(HEADER_BYTES - 4)?;
+    if stored != crc32c::crc32c(covered).to_le_bytes() {
+        return None;
+    }
+    let parsed: IResult<&[u8], _> =
+        (take(8_usize), le_u32, le_u32, le_u64, take(16_usize), le_u32).parse(covered);
+    let (_, (magic, version, body_length, sequence, uuid, body_crc)) = parsed.ok()?;
+    if magic != MAGIC {
+        return None;
+    }
+    Some(Header { version, body_length, sequence, uuid: Uuid::from_slice(uuid).ok()?, body_crc })
+}
+
+const COPY_A: &str = "label.a";
+const COPY_B: &str = "label.b";
+const MAGIC: [u8; 8] = *b"VTLLABEL";
+const HEADER_BYTES: usize = 64;
+/// What both copies get at creation.
+const LABEL_BYTES_NOMINAL: u64 = 16 * 1024;
+/// The longest label: the attributes as text, twice their size, and as much again for everything else.
+const LABEL_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    fn label() -> Label {
+        let uuid = Uuid::from_u128(7);
+        Label::new(
+            &CartridgeSpec::new(uuid, Barcode::new("VTL001L9").unwrap(), "lto9", 1 << 40),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    fn written() -> (MemoryDisk, Label) {
+        let disk = MemoryDisk::new();
+        disk.create_dir(Path::new("/c")).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        let mut label = label();
+        label.write(&disk, Path::new("/c")).unwrap();
+        label.write(&disk, Path::new("/c")).unwrap();
+        (disk, label)
+    }
+
+    fn flip(disk: &MemoryDisk, name: &str, offset: u64, mask: u8) {
+        let file = disk.open(&Path::new("/c").join(name), OpenMode::ReadWrite).unwrap();
+        let mut byte = [0];
+        read_exact_at(file.as_ref(), &mut byte, offset).unwrap();
+        write_all_at(file.as_ref(), &[byte[0] ^ mask], offset).unwrap();
+    }
+
+    #[test]
+    fn the_newer_copy_counts_and_is_durable() {
+        let (disk, mut label) = written();
+        label.barcode = Barcode::new("NEW001L9").unwrap();
+        label.write(&disk, Path::new("/c")).unwrap();
+        disk.power_cut();
+        let found = Label::read(&disk, Path::new("/c")).unwrap();
+        assert_eq!((found.sequence, found.is_single_copy), (3, false));
+        assert_eq!(found, label);
+    }
+
+    #[test]
+    fn every_flipped_bit_leaves_the_other_copy() {
+        let (disk, label) = written();
+        let length = label.encode(2).unwrap().len() as u64;
+        for offset in 0..length {
+            for bit in 0..8 {
+                flip(&disk, COPY_B, offset, 1 << bit);
+                let found = Label::read(&disk, Path::new("/c")).unwrap();
+                assert!(found.sequence == 1 && found.is_single_copy, "byte {offset} bit {bit}");
+                flip(&disk, COPY_B, offset, 1 << bit);
+            }
+        }
+        flip(&disk, COPY_B, 70, 1);
+        flip(&disk, COPY_A, 70, 1);
+        assert!(matches!(Label::read(&disk, Path::new("/c")), Err(LabelError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_by_either_copy() {
+        let (disk, label) = written();
+        let mut bytes = label.encode(3).unwrap();
+        bytes[8] = 9;
+        let crc = crc32c::crc32c(&bytes[..60]).to_le_bytes();
+        bytes[60..64].copy_from_slice(&crc);
+        let file = disk.open(Path::new("/c/label.a"), OpenMode::ReadWrite).unwrap();
+        write_all_at(file.as_ref(), &bytes, 0).unwrap();
+        let refused = Label::read(&disk, Path::new("/c"));
+        assert!(matches!(
+            refused,
+            Err(LabelError::NewerFormat { found: 9, supported: FORMAT_VERSION })
+        ));
+    }
+
+    #[test]
+    fn a_label_that_is_cut_anywhere_is_damaged() {
+        let bytes = label().encode(1).unwrap();
+        for length in 0..bytes.len() {
+            assert!(matches!(decode(&bytes[..length]), Copy::Damaged), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_refused_and_changes_nothing() {
+        let (disk, mut label) = written();
+        label.hold = Some("x".repeat(LABEL_BYTES_MAX));
+        assert!(matches!(label.write(&disk, Path::new("/c")), Err(LabelError::TooLarge { .. })));
+        assert_eq!(Label::read(&disk, Path::new("/c")).unwrap().sequence, 2);
+    }
+}
