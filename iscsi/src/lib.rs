@@ -34,6 +34,9 @@ mod session;
 mod text;
 mod transmit;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{Admission, AdmitAll, Limits, TargetConfig, TargetDescription, Timeouts};
 pub use connection::Connection;
 pub use event::{CloseReason, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey};

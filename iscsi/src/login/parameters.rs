@@ -77,8 +77,8 @@ impl Parameters {
                 least(&mut self.max_burst_bytes, value, LENGTHS, limits.max_burst_bytes)
             }
             "FirstBurstLength" => {
-                // It must not exceed MaxBurstLength, which may have been negotiated already.
-                let ours = limits.first_burst_bytes.min(limits.max_burst_bytes);
+                // It must not exceed MaxBurstLength, as far as that is known.
+                let ours = limits.first_burst_bytes.min(self.max_burst_bytes);
                 least(&mut self.first_burst_bytes, value, LENGTHS, ours)
             }
             "MaxOutstandingR2T" => least(
@@ -266,7 +266,7 @@ mod tests {
                 ("InitialR2T", "Yes", "Yes"),
                 ("ImmediateData", "No", "No"),
                 ("MaxBurstLength", "0x10000", "65536"),
-                ("FirstBurstLength", "512", "512"),
+                ("FirstBurstLength", "131072", "65536"),
                 ("MaxOutstandingR2T", "65535", "4"),
                 ("MaxConnections", "8", "1"),
                 ("ErrorRecoveryLevel", "2", "0"),
