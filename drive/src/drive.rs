@@ -262,7 +262,7 @@ impl Drive {
         if loaded.is_read_only {
             return Err(Sense::cannot_write_format().into());
         }
-        if loaded.cartridge.is_write_protected() {
+        if loaded.cartridge.is_read_only() {
             return Err(Sense::write_protected().into());
         }
         if let (Some(name), true) = (name, is_new_writer) {

@@ -17,5 +17,8 @@ mod read;
 mod sense;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use drive::{Drive, MediumState, NotLoaded};
 pub use profile::{Access, Generation, Profile};

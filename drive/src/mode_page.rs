@@ -32,7 +32,7 @@ pub(crate) fn all() -> ModeParameters {
 pub(crate) fn header(drive: &Drive) -> ModeHeader {
     let loaded = loaded(drive);
     let is_protected =
-        loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_write_protected());
+        loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only());
     let generation = loaded.map(|loaded| loaded.generation);
     let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
     let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();

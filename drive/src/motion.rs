@@ -57,7 +57,7 @@ pub(crate) fn locate_16(drive: &mut Drive, task: &mut Task) -> Executed {
     let located = match flags >> 3 & 0x07 {
         LOCATE_OBJECT => cartridge.locate(ObjectNumber(identifier)),
         LOCATE_FILE => cartridge.locate_filemark(identifier),
-        LOCATE_END_OF_DATA => cartridge.space_to_end_of_data().map(|()| SpaceOutcome::Done),
+        LOCATE_END_OF_DATA => cartridge.space_to_end_of_data(),
         _ => return Err(Sense::invalid_field_in_cdb(1, Some(5)).into()),
     };
     Ok(finish(located))
@@ -68,7 +68,7 @@ fn space(drive: &mut Drive, code: u8, count: i64) -> Executed {
     let spaced = match code {
         SPACE_BLOCKS => cartridge.space_blocks(count),
         SPACE_FILEMARKS => cartridge.space_filemarks(count),
-        SPACE_END_OF_DATA => cartridge.space_to_end_of_data().map(|()| SpaceOutcome::Done),
+        SPACE_END_OF_DATA => cartridge.space_to_end_of_data(),
         _ => return Err(Sense::invalid_field_in_cdb(1, Some(3)).into()),
     };
     Ok(finish(spaced))

@@ -13,7 +13,9 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
             return Sense::write_error()
                 .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));
         }
-        MediumError::Io { .. } => Sense::unrecovered_read_error(),
+        // A record has room for the longest transfer, and attributes are not written by any command.
+        MediumError::WrongLength { .. } | MediumError::Mam(_) => Sense::internal_target_failure(),
+        MediumError::Label(_) | MediumError::Io(_) => Sense::unrecovered_read_error(),
     };
     match residual {
         Some(residual) => sense.with_information(residual),
