@@ -8,6 +8,16 @@
 pub mod barcode;
 pub mod cartridge;
 pub mod disk;
+mod journal;
 pub mod label;
 pub mod mam;
 pub mod payload;
+
+pub use self::barcode::Barcode;
+pub use self::cartridge::{
+    Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
+    ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
+};
+pub use self::label::{CartridgeKind, Label, LabelError};
+pub use self::mam::Mam;
+pub use self::payload::{HEADROOM_BYTES, Payload};
