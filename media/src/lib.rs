@@ -10,6 +10,7 @@ pub mod cartridge;
 pub mod catalogue;
 pub mod disk;
 mod inventory;
+mod journal;
 pub mod label;
 pub mod ledger;
 pub mod mam;
@@ -18,3 +19,16 @@ pub mod place;
 pub mod store;
 mod twin;
 mod whole;
+
+pub use self::barcode::Barcode;
+pub use self::cartridge::{
+    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber, PartitionNumber, Position,
+    ReadOutcome, SpaceOutcome, WriteOutcome,
+};
+pub use self::inventory::{CartridgeEntry, CartridgeState};
+pub use self::label::{CartridgeKind, Label, LabelError};
+pub use self::ledger::EntryFilter;
+pub use self::mam::Mam;
+pub use self::payload::{HEADROOM_BYTES, Payload};
+pub use self::place::{LibraryId, Place};
+pub use self::store::{LibraryRecord, LibrarySpec, MoveError, NewCartridge, Store, StoreOptions};
