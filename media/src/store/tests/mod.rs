@@ -328,6 +328,30 @@ fn a_second_library_has_its_own_elements() {
 }
 
 #[test]
+fn a_target_name_is_checked_and_used_once() {
+    let store = small_store(Arc::new(MemoryDisk::new()));
+    let taken = store.libraries()[0].iqn.clone();
+    let with_name = |name: &str| LibrarySpec {
+        id: LibraryId("east".into()),
+        iqn: Some(name.to_owned()),
+        cartridges: vec![],
+        ..small_library()
+    };
+    for name in
+        [&taken, "", "x", "iqn.2026-07.A", "iqn.2026-07.a b", &format!("iqn.{}", "a".repeat(220))]
+    {
+        assert!(
+            matches!(store.initialize(with_name(name)), Err(CreateError::BadTargetName(_))),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        store.initialize(with_name("iqn.2026-07.a:east")).unwrap().iqn,
+        "iqn.2026-07.a:east"
+    );
+}
+
+#[test]
 fn only_events_that_tell_can_be_recorded() {
     let store = small_store(Arc::new(MemoryDisk::new()));
     let uuid = store.find("A00001L9").unwrap().uuid;
