@@ -33,6 +33,9 @@ pub(crate) struct Inventory {
     creations: BTreeSet<Uuid>,
     /// Cartridges whose directories are to be gone.
     deleted: HashSet<Uuid>,
+    /// The last entry that took a cartridge into or out of a drive, as read from the ledger: what was known of the
+    /// cartridge's content before may be out of date.
+    drive_moves: HashMap<Uuid, u64>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -69,7 +72,10 @@ impl Inventory {
     /// Adds what one entry says. After an error nothing has changed.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistency> {
         match &entry.event {
-            RecordedEvent::Known(event) => self.apply_event(event, entry.time),
+            RecordedEvent::Known(event) => {
+                self.note_drive_move(event, entry.sequence);
+                self.apply_event(event, entry.time)
+            }
             // A later program's event; one that this program must not ignore would have come with a new version.
             RecordedEvent::Unknown(_) => Ok(()),
         }
@@ -179,6 +185,22 @@ impl Inventory {
     /// Whether a directory of this name belongs to a cartridge that is deleted or was never finished.
     pub(crate) fn is_gone(&self, uuid: Uuid) -> bool {
         self.deleted.contains(&uuid)
+    }
+
+    /// Whether a cartridge was in a drive at any time after an entry.
+    pub(crate) fn was_in_drive_after(&self, uuid: Uuid, sequence: u64) -> bool {
+        let is_in_drive = |entry: &CartridgeEntry| matches!(entry.place, Place::Drive { .. });
+        self.cartridges.get(&uuid).is_some_and(is_in_drive)
+            || self.drive_moves.get(&uuid).is_some_and(|last| *last > sequence)
+    }
+
+    fn note_drive_move(&mut self, event: &Event, sequence: u64) {
+        let Event::MoveCommitted { id } = event else { return };
+        for step in self.intents.get(id).into_iter().flatten() {
+            if [&step.from, &step.to].iter().any(|place| matches!(place, Place::Drive { .. })) {
+                self.drive_moves.insert(step.cartridge, sequence);
+            }
+        }
     }
 
     fn add_library(&mut self, library: &LibraryRecord) -> Result<(), Inconsistency> {

@@ -1,7 +1,7 @@
 //! The ledger: an append-only, hash-chained log of every fact that is not on a cartridge.
 //!
 //! It is the audit trail and, for places and identities, the truth; the catalogue is made from it. An append is durable
-//! when it returns. STORE.md describes the files; [`frame`] has the byte maps.
+//! when it returns. STORE.md describes the files and has the byte maps.
 //!
 //! What is found when a ledger is opened or verified: every changed, removed, exchanged or inserted entry, by checksum and
 //! chain; removed entries at the end, and a chain that was computed anew, by the head, a small file beside the segments

@@ -80,6 +80,10 @@ impl Store {
         if planned.library(&record.id).is_some() {
             return Err(CreateError::LibraryExists(record.id));
         }
+        if !is_target_name(&record.iqn) || planned.libraries().any(|other| other.iqn == record.iqn)
+        {
+            return Err(CreateError::BadTargetName(record.iqn));
+        }
         planned.apply_event(&event, self.clock.now())?;
         let actor = self.actor.clone();
         self.create(&planned, Some(&record.id), vec![event], spec.cartridges, &actor)?;
@@ -234,6 +238,14 @@ fn check_spec(spec: &LibrarySpec) -> Result<(), CreateError> {
     if is_good { Ok(()) } else { Err(CreateError::BadSpec) }
 }
 
+/// The forms of RFC 7143 §4.2.7, in lower case as it is compared, and without what would need quoting anywhere.
+fn is_target_name(name: &str) -> bool {
+    let has_form = ["iqn.", "eui.", "naa."].iter().any(|form| name.starts_with(form));
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:".contains(&byte);
+    has_form && name.len() <= MAX_TARGET_NAME_BYTES && name.bytes().all(is_plain)
+}
+
 /// Where each new cartridge goes; refuses what cannot be before anything is done.
 fn assign_places(
     planned: &Inventory,
@@ -280,3 +292,6 @@ fn created(uuid: Uuid, new: NewCartridge, place: Place) -> Result<Event, CreateE
         place,
     })
 }
+
+/// RFC 7143 §4.2.7.
+const MAX_TARGET_NAME_BYTES: usize = 223;

@@ -125,10 +125,12 @@ fn holds_only_a_new_head(disk: &dyn Disk, ledger: &Path) -> Result<bool, StoreEr
 
 fn make_directory(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
     disk.create_dir(path).map_err(StoreError::io("create", path))?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent).map_err(StoreError::io("sync", parent)),
-        None => Ok(()),
-    }
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    disk.sync_dir(parent).map_err(StoreError::io("sync", parent))
 }
 
 /// Takes the lock at once or not at all, and writes into it who holds it.

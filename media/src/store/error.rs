@@ -153,6 +153,11 @@ pub enum CreateError {
     #[error("a library has 1 to {max_drives} drives and up to {max_elements} elements of each kind, one storage element at least",
         max_drives = super::MAX_DRIVES, max_elements = super::MAX_ELEMENTS)]
     BadSpec,
+    /// The target's name is not one, or another library has it.
+    #[error(
+        "`{0}` cannot be the name of a target: it is in use, or not of the form iqn.YYYY-MM.DOMAIN:NAME in lower case"
+    )]
+    BadTargetName(String),
     /// A library of that name exists.
     #[error("library {0} exists already")]
     LibraryExists(LibraryId),

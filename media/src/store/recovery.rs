@@ -19,7 +19,6 @@ use crate::catalogue::{
 use crate::disk::Disk;
 use crate::inventory::{CartridgeEntry, CartridgeState, Inventory};
 use crate::ledger::{Event, Ledger, LedgerOptions};
-use crate::place::Place;
 
 pub(super) fn open(
     disk: Arc<dyn Disk>,
@@ -258,15 +257,14 @@ impl Facts<'_> {
         report.is_catalogue_rebuilt = snapshot.mark.is_none();
         let known: HashMap<Uuid, &CartridgeEntry> =
             snapshot.rows.iter().map(|row| (row.uuid, row)).collect();
+        let believed_up_to = snapshot.mark.map_or(0, |mark| mark.sequence);
         let uuids: Vec<Uuid> = inventory.cartridges().map(|entry| entry.uuid).collect();
         for uuid in uuids {
             let row = known.get(&uuid).filter(|row| row.has_facts());
-            let is_in_drive = inventory
-                .cartridge(uuid)
-                .is_some_and(|entry| matches!(entry.place, Place::Drive { .. }));
+            let may_be_stale = inventory.was_in_drive_after(uuid, believed_up_to);
             match row {
-                // What is in a drive may have been written after the catalogue last heard of it.
-                Some(row) if !is_in_drive => {
+                // Only in a drive can it have been written after the catalogue last heard of it.
+                Some(row) if !may_be_stale => {
                     inventory.set_facts(uuid, &row.facts());
                     if !self.names.all_cartridges.contains(&uuid) {
                         inventory.set_state(uuid, CartridgeState::Missing);

@@ -147,6 +147,21 @@ fn after_a_kill_only_cartridges_in_drives_are_looked_into() {
 }
 
 #[test]
+fn what_was_in_a_drive_after_the_catalogues_last_change_is_looked_into() {
+    let bench = Bench::new();
+    let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(RealDisk::new()), &bench.path, options).unwrap();
+    store.move_cartridge(&Place::slot(9), &Place::drive(0), "x").unwrap();
+    write_facts(&store, "VTL009L9", 999);
+    store.move_cartridge(&Place::drive(0), &Place::slot(9), "x").unwrap();
+    drop(store);
+    let store = bench.open();
+    assert!(!store.report().is_catalogue_rebuilt);
+    assert_eq!(store.report().inspected_cartridges, 1);
+    assert_eq!(store.find("VTL009L9").unwrap().written_bytes, 999);
+}
+
+#[test]
 fn a_catalogue_behind_the_ledger_catches_up() {
     let bench = Bench::new();
     let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };

@@ -118,3 +118,18 @@ fn what_the_ledger_does_not_know_is_told_and_left_alone() {
     assert_eq!(store.find("A00003L9").unwrap().state, CartridgeState::Missing);
     assert_eq!(store.find("A00001L9").unwrap().state, CartridgeState::Empty);
 }
+
+#[test]
+fn nobody_else_may_look_into_a_new_data_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("data");
+    let store = Store::open(Arc::new(RealDisk::new()), &path, StoreOptions::default()).unwrap();
+    store.initialize(small_library()).unwrap();
+    let uuid = store.find("A00001L9").unwrap().uuid;
+    let rooms = ["ledger", "cartridges", "catalogue", "catalogue/sled"].map(|room| path.join(room));
+    for directory in rooms.iter().chain([&path, &store.directory_of(uuid)]) {
+        let mode = std::fs::metadata(directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", directory.display());
+    }
+}

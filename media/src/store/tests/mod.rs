@@ -328,6 +328,30 @@ fn a_second_library_has_its_own_elements() {
 }
 
 #[test]
+fn a_target_name_is_checked_and_used_once() {
+    let store = small_store(Arc::new(MemoryDisk::new()));
+    let taken = store.libraries()[0].iqn.clone();
+    let with_name = |name: &str| LibrarySpec {
+        id: LibraryId("east".into()),
+        iqn: Some(name.to_owned()),
+        cartridges: vec![],
+        ..small_library()
+    };
+    for name in
+        [&taken, "", "x", "iqn.2026-07.A", "iqn.2026-07.a b", &format!("iqn.{}", "a".repeat(220))]
+    {
+        assert!(
+            matches!(store.initialize(with_name(name)), Err(CreateError::BadTargetName(_))),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        store.initialize(with_name("iqn.2026-07.a:east")).unwrap().iqn,
+        "iqn.2026-07.a:east"
+    );
+}
+
+#[test]
 fn only_events_that_tell_can_be_recorded() {
     let store = small_store(Arc::new(MemoryDisk::new()));
     let uuid = store.find("A00001L9").unwrap().uuid;
@@ -364,4 +388,45 @@ fn a_query_does_not_wait_for_the_fsync_of_a_move() {
         mover.join().unwrap().unwrap();
     });
     assert_eq!(store.find("A00001L9").unwrap().place, Place::drive(0));
+}
+
+#[test]
+fn threads_that_move_at_once_never_meet_in_an_element() {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Store>();
+    let disk = MemoryDisk::new();
+    let store = small_store(Arc::new(disk.clone()));
+    let elements = [
+        Place::slot(1),
+        Place::slot(2),
+        Place::slot(3),
+        Place::slot(4),
+        Place::drive(0),
+        Place::mail(1),
+    ];
+    let done: usize = std::thread::scope(|scope| {
+        let movers: Vec<_> = (0..4)
+            .map(|thread| {
+                let (store, elements) = (&store, &elements);
+                scope.spawn(move || {
+                    let pairs =
+                        (0..60).map(|step| (step * (thread + 1) % 6, (step * 5 + thread) % 6));
+                    pairs
+                        .filter(|(from, to)| {
+                            store.move_cartridge(&elements[*from], &elements[*to], "x").is_ok()
+                        })
+                        .count()
+                })
+            })
+            .collect();
+        movers.into_iter().map(|mover| mover.join().unwrap()).sum()
+    });
+    assert!(done > 10);
+    let before = places(&store);
+    let mut distinct: Vec<&Place> = before.values().collect();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!((before.len(), distinct.len()), (3, 3));
+    drop(store);
+    assert_eq!(places(&open_memory(Arc::new(disk.after_power_cut()))), before);
 }
