@@ -22,7 +22,8 @@ const BACKLOG_TOLERANCE: usize = 2;
 ///
 /// After every call, take all [`poll_event`](Self::poll_event) and send all [`poll_transmit`](Self::poll_transmit), and look
 /// at [`poll_timeout`](Self::poll_timeout) again. Receive into [`receive_buffer`](Self::receive_buffer) as long as
-/// [`wants_receive`](Self::wants_receive) says so. Close the socket once [`is_closed`](Self::is_closed) says so.
+/// [`wants_receive`](Self::wants_receive) says so. Close the socket once [`is_closed`](Self::is_closed) says so and what was
+/// taken to be sent is sent, or cannot be sent within [`Timeouts::drain`](crate::Timeouts::drain).
 ///
 /// Times are measured since any start that all calls agree on.
 ///

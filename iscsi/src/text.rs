@@ -1,5 +1,6 @@
 //! Text keys (RFC 7143 §6.1): `key=value` and a zero byte, as often as needed.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use bytes::Bytes;
@@ -45,13 +46,14 @@ impl Keys {
     /// Reads a complete text. A key may occur only once in it. The zero byte of the last one may be missing, and more of
     /// them may follow, as some initiators pad so.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, TextError> {
-        let mut keys: Vec<(String, String)> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut keys = Vec::new();
         for piece in text.split(|&byte| byte == 0).filter(|piece| !piece.is_empty()) {
             let (key, value) = parse_pair(piece).ok_or(TextError::Malformed)?;
-            if keys.iter().any(|(other, _)| *other == key) {
+            if !seen.insert(key) {
                 return Err(TextError::Duplicate);
             }
-            keys.push((key, value));
+            keys.push((key.to_owned(), value.to_owned()));
         }
         Ok(Self(keys))
     }
@@ -114,10 +116,9 @@ pub(crate) fn parse_number(value: &str) -> Option<u32> {
         .then(|| u32::from_str_radix(digits, radix).ok())?
 }
 
-fn parse_pair(piece: &[u8]) -> Option<(String, String)> {
+fn parse_pair(piece: &[u8]) -> Option<(&str, &str)> {
     let (_, (key, value)) = pair(piece).ok()?;
-    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
-    Some((text(key)?, text(value)?))
+    Some((std::str::from_utf8(key).ok()?, std::str::from_utf8(value).ok()?))
 }
 
 fn pair(piece: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {

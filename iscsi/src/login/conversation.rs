@@ -15,6 +15,9 @@ use crate::text::{Keys, TextInput, TextOutput};
 /// The longest iSCSI name (RFC 7143 §4.2.7.1).
 const MAX_NAME_BYTES: usize = 223;
 
+/// Keys that say who talks to whom.
+const IDENTITY: [&str; 4] = ["InitiatorName", "InitiatorAlias", "TargetName", "SessionType"];
+
 /// Answers to something that we proposed. They are never proposals themselves.
 const ANSWERS: [&str; 3] = ["NotUnderstood", "Irrelevant", "Reject"];
 
@@ -129,7 +132,7 @@ impl Conversation {
                     answer => answer,
                 },
             };
-            self.answer(key, answer)?;
+            self.answer(key, value, answer)?;
         }
         Ok(())
     }
@@ -142,7 +145,7 @@ impl Conversation {
                 "AuthMethod" => KeyAnswer::Value("Reject".to_owned()),
                 _ => self.parameters.negotiate(key, value, &self.config, self.is_discovery),
             };
-            self.answer(key, answer)?;
+            self.answer(key, value, answer)?;
         }
         if !self.has_declared {
             self.has_declared = true;
@@ -197,7 +200,16 @@ impl Conversation {
         }
     }
 
-    fn answer(&mut self, key: &str, answer: KeyAnswer) -> Result<(), LoginStatus> {
+    /// Puts an answer into words. A key may be negotiated once. Who is who may be said again, as libiscsi does in every
+    /// stage, but not changed.
+    fn answer(&mut self, key: &str, value: &str, answer: KeyAnswer) -> Result<(), LoginStatus> {
+        if IDENTITY.contains(&key) {
+            return if self.is_identity(key, value) {
+                Ok(())
+            } else {
+                Err(LoginStatus::INITIATOR_ERROR)
+            };
+        }
         if let KeyAnswer::NotUnderstood = answer {
             self.output.push(key, "NotUnderstood");
             return Ok(());
@@ -210,6 +222,18 @@ impl Conversation {
             self.output.push(key, value);
         }
         Ok(())
+    }
+
+    /// Whether a key says the same about who is who as the first text.
+    fn is_identity(&self, key: &str, value: &str) -> bool {
+        match key {
+            "InitiatorName" => value == self.initiator,
+            "SessionType" => (value == "Discovery") == self.is_discovery,
+            "TargetName" => {
+                self.target.as_ref().is_none_or(|target| target.name.eq_ignore_ascii_case(value))
+            }
+            _ => true,
+        }
     }
 
     /// A response with the next StatSN.

@@ -85,7 +85,7 @@ impl Parameters {
                 &mut self.max_outstanding_r2t,
                 value,
                 1..=65_535,
-                u32::from(limits.max_outstanding_r2t),
+                u32::from(limits.max_outstanding_r2t.max(1)),
             ),
             "MaxConnections" => least(&mut 0, value, 1..=65_535, 1),
             "ErrorRecoveryLevel" => least(&mut 0, value, 0..=2, 0),

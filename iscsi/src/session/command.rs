@@ -63,13 +63,11 @@ impl Session {
         self.tasks.enqueue(key);
         let Some(task) = self.tasks.get_mut(key) else { return };
         let room = self.parameters.unsolicited_bytes();
-        if !task.is_given_all || expected_bytes(task) <= room || task.granted_bytes > 0 {
-            // Either nothing is asked for, or the buffer has been large enough from the beginning.
-            if task.is_given_all {
-                task.gathering.allow_soliciting();
-            }
-        } else {
-            self.ungranted.push_back(key);
+        let is_roomy = expected_bytes(task) <= room || task.granted_bytes > 0;
+        match (task.writes && task.is_given_all, is_roomy) {
+            (true, true) => task.gathering.allow_soliciting(),
+            (true, false) => self.ungranted.push_back(key),
+            (false, _) => {}
         }
         self.settle(key, wire);
         self.grant(wire);

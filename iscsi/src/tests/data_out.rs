@@ -198,6 +198,17 @@ fn solicited_data_is_bounded_and_the_oldest_command_is_always_served() {
     assert!(*pair.expect_task().2.data_out == *large);
 }
 
+/// A read larger than FirstBurstLength once took a place among the writes that wait for room, and never left it.
+#[test]
+fn reads_need_no_room_for_data_out() {
+    let mut pair = Pair::linux();
+    let read = pair.read_command(LUN_1, 1 << 20);
+    pair.send(read.encode(), b"");
+    pair.expect_task();
+    let data = pattern(1 << 20);
+    assert!(*pair.write(LUN_1, &data).1.data_out == *data);
+}
+
 #[test]
 fn wrong_digests_of_data_end_the_command_and_nothing_else() {
     let mut pair = Pair::new(config());

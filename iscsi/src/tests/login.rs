@@ -208,6 +208,29 @@ fn a_key_is_negotiated_once() {
     assert_eq!(refused(&mut pair), LoginStatus::INITIATOR_ERROR);
 }
 
+/// libiscsi, and with it QEMU, names itself again in the operational stage.
+#[test]
+fn who_is_who_may_be_said_again_but_not_changed() {
+    let again = format!("InitiatorName={INITIATOR}\0TargetName={TARGET}\0SessionType=Normal\0");
+    let cases = [
+        (again.as_str(), true),
+        ("InitiatorName=iqn.2026-11.example:guest\0", false),
+        ("TargetName=iqn.2026-11.example:other\0", false),
+        ("SessionType=Discovery\0", false),
+    ];
+    for (text, is_fine) in cases {
+        let mut pair = Pair::new(config());
+        pair.send_login(0, 1, true, false, &normal_text(""));
+        pair.receive(Opcode::LOGIN_RESPONSE);
+        pair.send_login(1, 3, true, false, text);
+        if is_fine {
+            pair.expect_login_ready();
+        } else {
+            assert_eq!(refused(&mut pair), LoginStatus::INITIATOR_ERROR, "{text:?}");
+        }
+    }
+}
+
 #[test]
 fn operational_keys_have_their_own_stage() {
     let mut pair = Pair::new(config());
