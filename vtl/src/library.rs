@@ -282,7 +282,8 @@ impl Library {
                 drive.insert(cartridge);
             }
             Err(failure) => {
-                error!(barcode = %entry.barcode, drive = number, %failure, "the cartridge cannot be loaded");
+                let failure = format!("{:#}", anyhow::Error::from(failure));
+                error!(barcode = %entry.barcode, drive = number, failure, "the cartridge cannot be loaded");
                 drive.refuse(NotLoaded::Damaged);
             }
         }
