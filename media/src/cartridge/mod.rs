@@ -1,5 +1,166 @@
 //! A cartridge: logical objects on an append-only journal.
+//!
+//! [`Cartridge`] is plain single-threaded code that knows its position; a thread of its own writes behind a bounded buffer.
+//! Start with [`Cartridge::load`], [`Cartridge::write`] and [`Cartridge::read`].
 
+mod capacity;
+mod error;
+mod life;
+mod motion;
+mod options;
+mod outcome;
+mod read;
 mod spec;
+mod write;
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+
+use self::capacity::Capacity;
+pub use self::error::{CreateError, LoadError, MediumError};
+pub use self::options::{Clock, LoadOptions};
+pub use self::outcome::{
+    ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
+};
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
+use crate::disk::Disk;
+use crate::journal::{Appender, Header, Point, Queue, Reader, View, time_from_us};
+use crate::label::Label;
+use crate::mam::{Attribute, Mam};
+
+/// A loaded cartridge.
+#[derive(Debug)]
+pub struct Cartridge {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    label: Label,
+    options: LoadOptions,
+    capacity: Capacity,
+    view: Arc<Mutex<View>>,
+    reader: Reader,
+    /// The record that was read last; its data, unless that is damaged.
+    current: Option<(Header, Option<Bytes>)>,
+    writer: Option<Writer>,
+    /// The moment before the next object.
+    position: Point,
+    /// The moment behind the last one. `position.objects <= end.objects`, but after a failed write.
+    end: Point,
+    generation: u32,
+    /// The object at which the generation began.
+    generation_start: u64,
+    /// Whether objects are missing at the end that had been promised.
+    is_end_missing: bool,
+    initiator_name: String,
+    last_written_us: Option<i64>,
+}
+
+/// What writing takes.
+#[derive(Debug)]
+struct Writer {
+    queue: Arc<Queue>,
+    /// `None` only while the cartridge is being given up.
+    worker: Option<JoinHandle<Appender>>,
+    /// Whether the failure that ended all writing has been told.
+    is_failure_told: bool,
+}
+
+impl Cartridge {
+    /// What the cartridge says of itself.
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// What is on it, accepted objects included.
+    pub fn facts(&self) -> CartridgeFacts {
+        CartridgeFacts {
+            generation: self.generation,
+            written_bytes: self.end.bytes,
+            block_count: self.end.objects.saturating_sub(self.end.filemarks),
+            filemark_count: self.end.filemarks,
+            last_written: self.last_written_us.and_then(time_from_us),
+            load_count: self.label.facts.load_count,
+            journal_bytes: self.view.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes(),
+        }
+    }
+
+    /// Where it stands. This never waits for the disk.
+    pub fn position(&self) -> Position {
+        let buffered = self.buffered();
+        Position {
+            partition: PartitionNumber(0),
+            object: ObjectNumber(self.position.objects),
+            filemarks: self.position.filemarks,
+            is_at_beginning: self.position.objects == 0,
+            is_at_end_of_data: self.position.objects >= self.end.objects,
+            is_past_early_warning: self.capacity.is_past_early_warning(self.position)
+                || self.is_space_low(),
+            is_past_capacity: self.capacity.room_bytes(self.position) == 0,
+            buffered_objects: buffered.objects,
+            buffered_bytes: buffered.bytes,
+        }
+    }
+
+    /// The native capacity.
+    pub fn capacity_bytes(&self) -> u64 {
+        self.label.capacity_bytes
+    }
+
+    /// How many bytes from the end of the capacity writes begin to give early warning.
+    pub fn early_warning_bytes(&self) -> u64 {
+        self.capacity.early_warning_bytes()
+    }
+
+    /// Changes [`Cartridge::early_warning_bytes`] until the cartridge is unloaded.
+    pub fn set_early_warning_bytes(&mut self, bytes: u64) {
+        self.capacity.set_early_warning_bytes(bytes);
+    }
+
+    /// Whether nothing can be written: loaded for reading only, or fenced after a failed write.
+    pub fn is_read_only(&self) -> bool {
+        self.writer.as_ref().is_none_or(|writer| writer.queue.state().failure.is_some())
+    }
+
+    /// The attributes of the auxiliary memory.
+    pub fn mam(&self) -> &Mam {
+        &self.label.mam
+    }
+
+    /// Sets one attribute; it is durable when this returns.
+    pub fn set_attribute(
+        &mut self,
+        identifier: u16,
+        attribute: Attribute,
+    ) -> Result<(), MediumError> {
+        let mut mam = self.label.mam.clone();
+        mam.set(identifier, attribute)?;
+        self.replace_mam(mam)
+    }
+
+    /// Removes one attribute; that is durable when this returns. An attribute that is not there is no error.
+    pub fn remove_attribute(&mut self, identifier: u16) -> Result<(), MediumError> {
+        let mut mam = self.label.mam.clone();
+        if mam.remove(identifier) { self.replace_mam(mam) } else { Ok(()) }
+    }
+
+    fn replace_mam(&mut self, mam: Mam) -> Result<(), MediumError> {
+        if self.writer.is_none() {
+            return Err(MediumError::ReadOnly);
+        }
+        let before = std::mem::replace(&mut self.label.mam, mam);
+        if let Err(error) = self.label.write(self.disk.as_ref(), &self.directory) {
+            self.label.mam = before;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn now_us(&self) -> i64 {
+        (self.options.clock)().as_microsecond()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Making, loading, unloading and looking at cartridges.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::capacity::Capacity;
+use super::{
+    Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
+    Writer,
+};
+use crate::disk::Disk;
+use crate::journal::{
+    Appender, AppenderOptions, Point, Queue, Reader, Recovered, SpaceOptions, Timing, recover,
+    set_aside, start, time_from_us,
+};
+use crate::label::{CartridgeKind, DurableMark, Label};
+
+impl Cartridge {
+    /// Makes a new cartridge in `directory`, whose parent must be there. All of it is durable when this returns.
+    pub fn create(
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        spec: &CartridgeSpec,
+        now: Timestamp,
+    ) -> Result<(), CreateError> {
+        disk.create_dir(directory)?;
+        if !disk.list(directory)?.is_empty() {
+            return Err(CreateError::Exists);
+        }
+        disk.create_dir(&directory.join(JOURNAL))?;
+        disk.sync_dir(&directory.join(JOURNAL))?;
+        // Both copies, so that from now on a copy that cannot be read is a reason to look closer.
+        let mut label = Label::new(spec, now);
+        label.write(disk.as_ref(), directory)?;
+        label.write(disk.as_ref(), directory)?;
+        disk.sync_dir(directory)?;
+        if let Some(parent) = directory.parent() {
+            disk.sync_dir(parent)?;
+        }
+        Ok(())
+    }
+
+    /// What is on a cartridge that is not loaded: from its label after a clean unload, else by reading the end of its
+    /// journal. Nothing is changed.
+    pub fn inspect(disk: &Arc<dyn Disk>, directory: &Path) -> Result<CartridgeFacts, LoadError> {
+        let label = Label::read(disk.as_ref(), directory)?;
+        if label.kind == CartridgeKind::Cleaning || (label.is_clean && !label.is_single_copy) {
+            return Ok(label.facts);
+        }
+        let recovered =
+            recover(disk, &directory.join(JOURNAL), label.uuid, label.durable.sequence)?;
+        Ok(facts_of(&recovered, &label))
+    }
+
+    /// Loads a cartridge at its beginning. Unless it is for reading only, what an unclean end left behind is put in order,
+    /// and the label names a new owner.
+    pub fn load(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: LoadOptions,
+    ) -> Result<Self, LoadError> {
+        let mut label = Label::read(disk.as_ref(), directory)?;
+        let journal = directory.join(JOURNAL);
+        let mut recovered = recover(&disk, &journal, label.uuid, label.durable.sequence)?;
+        let facts = facts_of(&recovered, &label);
+        if recovered.is_end_missing {
+            tracing::error!(cartridge = %label.uuid, found = recovered.sequence, promised = label.durable.sequence,
+                "records that were durable are missing at the end of the journal");
+        }
+        let end = recovered.view.end();
+        let is_writable = !options.read_only && label.kind == CartridgeKind::Data;
+        let view = Arc::new(Mutex::new(std::mem::take(&mut recovered.view)));
+        let (generation, generation_start) = {
+            let view = view.lock().unwrap_or_else(PoisonError::into_inner);
+            (view.generation(), view.generation_start())
+        };
+        let mut writer = None;
+        if is_writable {
+            let now = (options.clock)();
+            set_aside(disk.as_ref(), &journal, label.uuid, &recovered.torn, now)?;
+            let owner_epoch = label.owner_epoch.max(recovered.owner_epoch).saturating_add(1);
+            let sequence = recovered.sequence.max(label.durable.sequence);
+            let appender_options = AppenderOptions {
+                disk: Arc::clone(&disk),
+                directory: journal.clone(),
+                cartridge: label.uuid,
+                owner_epoch,
+                segment_bytes: options.segment_bytes,
+            };
+            let next_segment = recovered.last_file.saturating_add(1);
+            let mut appender = Appender::new(
+                appender_options,
+                Arc::clone(&view),
+                (sequence, recovered.chain),
+                next_segment,
+            );
+            if let Some(tail) = &recovered.open {
+                appender.close_recovered(tail, recovered.last_written_us)?;
+            }
+            label.owner_epoch = owner_epoch;
+            label.is_clean = false;
+            label.facts =
+                CartridgeFacts { load_count: facts.load_count.saturating_add(1), ..facts };
+            if !recovered.is_end_missing {
+                label.durable =
+                    DurableMark { sequence: appender.last_sequence(), object_count: end.objects };
+            }
+            label.write(disk.as_ref(), directory)?;
+            writer = Some(start_writer(appender, &disk, &journal, &options)?);
+        }
+        Ok(Self {
+            reader: Reader::new(Arc::clone(&disk), journal, label.uuid, Arc::clone(&view)),
+            disk,
+            directory: directory.to_owned(),
+            capacity: Capacity::new(label.capacity_bytes),
+            label,
+            options,
+            view,
+            current: None,
+            writer,
+            position: Point::default(),
+            end,
+            generation,
+            generation_start,
+            is_end_missing: recovered.is_end_missing,
+            initiator_name: String::new(),
+            last_written_us: recovered.last_written_us,
+        })
+    }
+
+    /// Makes everything durable, closes the journal and says so in the label. After an error the next load recovers.
+    pub fn unload(mut self) -> Result<CartridgeFacts, MediumError> {
+        let synced = self.sync();
+        let Some(mut writer) = self.writer.take() else { return synced.map(|()| self.facts()) };
+        writer.queue.stop();
+        let appender = writer.worker.take().and_then(|worker| worker.join().ok());
+        synced?;
+        if writer.queue.state().failure.is_some() {
+            return Err(MediumError::Fenced);
+        }
+        let mut appender = appender
+            .ok_or_else(|| std::io::Error::other("the cartridge's thread ended in disorder"))?;
+        appender.seal()?;
+        self.label.is_clean = !self.is_end_missing;
+        self.label.generation = self.generation;
+        self.label.facts = self.facts();
+        if !self.is_end_missing {
+            let (sequence, object_count) = (appender.durable_sequence(), self.end.objects);
+            self.label.durable = DurableMark { sequence, object_count };
+        }
+        self.label.write(self.disk.as_ref(), &self.directory)?;
+        Ok(self.label.facts.clone())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            self.queue.stop();
+            if worker.join().is_err() {
+                tracing::error!("a cartridge's thread ended in disorder");
+            }
+        }
+    }
+}
+
+fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
+    let end = recovered.view.end();
+    CartridgeFacts {
+        generation: recovered.view.generation(),
+        written_bytes: end.bytes,
+        block_count: end.objects.saturating_sub(end.filemarks),
+        filemark_count: end.filemarks,
+        last_written: recovered.last_written_us.and_then(time_from_us).or(label.facts.last_written),
+        load_count: label.facts.load_count,
+        journal_bytes: recovered.view.journal_bytes(),
+    }
+}
+
+fn start_writer(
+    appender: Appender,
+    disk: &Arc<dyn Disk>,
+    journal: &Path,
+    options: &LoadOptions,
+) -> std::io::Result<Writer> {
+    let timing = Timing {
+        idle: options.idle_flush,
+        dirty: options.background_sync,
+        dirty_bytes: options.background_sync_bytes,
+    };
+    let queue = Arc::new(Queue::new(options.write_buffer_bytes, timing));
+    let total_bytes = disk.total_bytes(journal)?;
+    let reserve_bytes =
+        options.reserve_bytes.unwrap_or_else(|| (total_bytes / 100).min(RESERVE_BYTES_MAX));
+    let step_bytes =
+        STEP_BYTES_MAX.min(options.segment_bytes / 4).min(total_bytes / 16).max(STEP_BYTES_MIN);
+    let (disk, directory) = (Arc::clone(disk), journal.to_owned());
+    let space = SpaceOptions { disk, directory, reserve_bytes, step_bytes };
+    let worker = Some(start(appender, Arc::clone(&queue), space)?);
+    Ok(Writer { queue, worker, is_failure_told: false })
+}
+
+/// The name of the journal's directory.
+pub(super) const JOURNAL: &str = "journal";
+const RESERVE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const STEP_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const STEP_BYTES_MIN: u64 = 64 * 1024;

@@ -1,0 +1,58 @@
+//! How a cartridge is to be loaded.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Tells the time of day.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How a cartridge is to be loaded.
+#[derive(Clone)]
+pub struct LoadOptions {
+    /// How much may have been accepted without being written.
+    pub write_buffer_bytes: usize,
+    /// How long a segment of the journal gets, about.
+    pub segment_bytes: u64,
+    /// How much of the host's file system is to stay free; below, writes give early warning. `None` is 1 GiB or one percent,
+    /// whichever is less.
+    pub reserve_bytes: Option<u64>,
+    /// Whether nothing may be changed, not even the label.
+    pub read_only: bool,
+    /// How long records wait for others to be written with them.
+    pub idle_flush: Duration,
+    /// How long written records may stay without being made durable.
+    pub background_sync: Duration,
+    /// How many bytes of written records may stay without being made durable.
+    pub background_sync_bytes: u64,
+    /// The time that records and labels get.
+    pub clock: Clock,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            write_buffer_bytes: 32 * 1024 * 1024,
+            segment_bytes: 256 * 1024 * 1024,
+            reserve_bytes: None,
+            read_only: false,
+            idle_flush: Duration::from_millis(20),
+            background_sync: Duration::from_millis(250),
+            background_sync_bytes: 64 * 1024 * 1024,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+impl fmt::Debug for LoadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("write_buffer_bytes", &self.write_buffer_bytes)
+            .field("segment_bytes", &self.segment_bytes)
+            .field("reserve_bytes", &self.reserve_bytes)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! Reading.
+
+use bytes::Bytes;
+
+use super::{Cartridge, MediumError, ObjectNumber, ReadOutcome};
+use crate::journal::{Found, Header, Key, Kind};
+
+impl Cartridge {
+    /// Reads the next object. After [`MediumError::Damaged`] the position is behind the damaged object, and reading can go on.
+    pub fn read(&mut self) -> Result<ReadOutcome, MediumError> {
+        self.sync()?;
+        let object = self.position.objects;
+        if !self.is_current(object) {
+            match self.reader.find(Key::Object(object))? {
+                Found::Record(header) => {
+                    let data = if header.kind == Kind::DATA {
+                        self.reader.data(&header)?
+                    } else {
+                        Some(Bytes::new())
+                    };
+                    self.current = Some((header, data));
+                }
+                Found::Lost(next) => {
+                    self.pass_lost(next.as_ref());
+                    return Err(MediumError::Damaged { object: ObjectNumber(object) });
+                }
+                Found::Nothing => {
+                    self.check_end()?;
+                    return Ok(ReadOutcome::EndOfData);
+                }
+            }
+        }
+        self.take_object(object)
+    }
+
+    /// Whether reading would have to wait for the disk.
+    pub fn read_would_block(&self) -> bool {
+        let object = self.position.objects;
+        self.has_unsynced() || (object < self.end.objects && !self.is_current(object))
+    }
+
+    /// Whether the record that was read last holds an object.
+    fn is_current(&self, object: u64) -> bool {
+        self.current.as_ref().is_some_and(|(header, _)| {
+            header.start.objects <= object && object < header.end().objects
+        })
+    }
+
+    /// Takes an object out of the current record.
+    fn take_object(&mut self, object: u64) -> Result<ReadOutcome, MediumError> {
+        let Some((header, data)) = &self.current else { return Ok(ReadOutcome::EndOfData) };
+        self.position = header.point_before(object.saturating_add(1));
+        if header.kind == Kind::FILEMARKS {
+            return Ok(ReadOutcome::Filemark);
+        }
+        let damaged = MediumError::Damaged { object: ObjectNumber(object) };
+        let Some(data) = data else { return Err(damaged) };
+        let length = usize::try_from(header.block_length).unwrap_or(usize::MAX);
+        let at = usize::try_from(object.saturating_sub(header.start.objects)).unwrap_or(usize::MAX);
+        let start = at.saturating_mul(length);
+        let end = start.saturating_add(length);
+        if end > data.len() {
+            return Err(damaged);
+        }
+        Ok(ReadOutcome::Block(data.slice(start..end)))
+    }
+
+    /// Goes past an object that cannot be found.
+    fn pass_lost(&mut self, next: Option<&Header>) {
+        self.position.objects = self.position.objects.saturating_add(1);
+        let passed = self.position.objects;
+        // What lies between is not known; from the next record on, everything is again.
+        if let Some(next) = next.filter(|next| next.start.objects <= passed) {
+            self.position = next.start;
+        } else if next.is_none() && passed >= self.end.objects {
+            self.position = self.end;
+        }
+    }
+}

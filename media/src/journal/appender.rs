@@ -1,0 +1,550 @@
+//! Writing records to the end of the journal.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use super::batch::{AlignedBuffer, is_aligned};
+use super::open_segment::{OpenSegment, allocate_most};
+use super::queue::{Content, Item};
+use super::record::{
+    Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, SECTOR_BYTES, payload_offset,
+    record_bytes,
+};
+use super::scan::OpenTail;
+use super::segment::{BEGINNINGS_MAX, ENTRIES_MAX, INDEX_STRIDE_BYTES, Seal, file_name};
+use super::view::View;
+use crate::disk::{Disk, OpenMode, write_all_at};
+use crate::payload::HEADROOM_BYTES;
+
+/// What the appender has to know of its cartridge.
+#[derive(Debug)]
+pub(crate) struct AppenderOptions {
+    pub(crate) disk: Arc<dyn Disk>,
+    /// The directory of the segments.
+    pub(crate) directory: PathBuf,
+    pub(crate) cartridge: Uuid,
+    pub(crate) owner_epoch: u32,
+    pub(crate) segment_bytes: u64,
+}
+
+/// The end of the journal.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    options: AppenderOptions,
+    view: Arc<Mutex<View>>,
+    sequence: u64,
+    chain: u32,
+    durable_sequence: u64,
+    next_segment: u32,
+    open: Option<OpenSegment>,
+    batch: AlignedBuffer,
+    headers: Vec<Header>,
+    /// Set by a failure after which nothing may be written.
+    is_broken: bool,
+}
+
+impl Appender {
+    /// Goes on behind the record that has this number and checksum.
+    pub(crate) fn new(
+        options: AppenderOptions,
+        view: Arc<Mutex<View>>,
+        (sequence, chain): (u64, u32),
+        next_segment: u32,
+    ) -> Self {
+        Self {
+            options,
+            view,
+            sequence,
+            chain,
+            durable_sequence: sequence,
+            next_segment,
+            open: None,
+            batch: AlignedBuffer::default(),
+            headers: Vec::new(),
+            is_broken: false,
+        }
+    }
+
+    /// Closes a segment that recovery found open. Its records are made durable before anybody is told of them.
+    pub(crate) fn close_recovered(
+        &mut self,
+        tail: &OpenTail,
+        last_written_us: Option<i64>,
+    ) -> io::Result<()> {
+        let path = self.options.directory.join(file_name(tail.number));
+        let file = self.options.disk.open_direct(&path, OpenMode::ReadWrite)?;
+        file.sync_data()?;
+        let data_end = self.view().row(tail.number).map_or(0, |row| row.data_end);
+        self.open = Some(OpenSegment {
+            number: tail.number,
+            allocated_end: file.length_bytes()?,
+            file,
+            // The last page may be as old as its promises; it is not written again.
+            written_end: data_end.next_multiple_of(PAGE_BYTES),
+            first_sequence: tail.first_sequence,
+            start: tail.start,
+            start_generation: tail.start_generation,
+            last_written_us: last_written_us.unwrap_or(0),
+        });
+        self.seal()
+    }
+
+    /// The last record.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The last record that is known to be durable.
+    pub(crate) fn durable_sequence(&self) -> u64 {
+        self.durable_sequence
+    }
+
+    /// Preallocated bytes behind the last record, without those that closing the segment takes.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        let free = self
+            .open
+            .as_ref()
+            .map_or(0, |open| open.allocated_end.saturating_sub(self.end_of(open)));
+        free.saturating_sub(self.seal_reserve())
+    }
+
+    /// Tries to have `wanted_bytes` free, in steps of `step_bytes`; what is there afterwards says [`Appender::free_bytes`].
+    pub(crate) fn allocate(&mut self, wanted_bytes: u64, step_bytes: u64) -> io::Result<()> {
+        let needed = wanted_bytes.saturating_add(self.seal_reserve());
+        if self.open.is_none() {
+            self.open = Some(self.create(needed, step_bytes)?);
+            return Ok(());
+        }
+        let end = self.open.as_ref().map_or(0, |open| self.end_of(open));
+        if let Some(open) = &mut self.open {
+            let missing = end.saturating_add(needed).saturating_sub(open.allocated_end);
+            open.extend(missing.max(step_bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Adds one record; it may stay in memory until [`Appender::flush`]. `promised_bytes` of
+    /// space must stay free behind the last record, this one included.
+    pub(crate) fn append(
+        &mut self,
+        item: Item,
+        promised_bytes: u64,
+        step_bytes: u64,
+    ) -> io::Result<()> {
+        self.roll_if_due(promised_bytes, step_bytes)?;
+        let mut header = self.header_of(&item);
+        if let Some(open) = &mut self.open
+            && header.has_objects()
+        {
+            open.last_written_us = item.time_us;
+        }
+        match item.content {
+            Content::Own(bytes) => self.copy_in(header, &bytes),
+            Content::Data { mut payload, length } => {
+                let data = payload.data().get(..length).unwrap_or_default();
+                header.data_crc = header.data_checksum(data);
+                if length >= FRAME_BYTES_MIN && self.may_write_frames(header.record_bytes()) {
+                    let alignment =
+                        self.open.as_ref().map_or(1, |open| open.file.alignment_bytes());
+                    let end = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
+                    if let Some(frame) = payload.frame().and_then(|frame| frame.get_mut(..end))
+                        && is_aligned(frame, alignment)
+                    {
+                        return self.write_frame(header, frame, length);
+                    }
+                }
+                let data = payload.data().get(..length).unwrap_or_default();
+                self.copy_in(header, data)
+            }
+        }
+    }
+
+    /// Writes what is in memory.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.headers.is_empty() {
+            return Ok(());
+        }
+        if self.open.as_ref().is_some_and(|open| open.file.alignment_bytes() as u64 > SECTOR_BYTES)
+        {
+            self.pad_to_page()?;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut headers = std::mem::take(&mut self.headers);
+        let result = self.write_out(batch.bytes_mut(), &mut headers);
+        batch.clear();
+        headers.clear();
+        (self.batch, self.headers) = (batch, headers);
+        result
+    }
+
+    /// Writes what is in memory and makes all of it durable. After an error nothing more can be written.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.pad_to_page()?;
+        self.flush()?;
+        let Some(open) = &self.open else { return Ok(()) };
+        if let Err(error) = open.file.sync_data() {
+            // The kernel tells of lost pages once; another try would succeed without them.
+            self.is_broken = true;
+            return Err(error);
+        }
+        self.durable_sequence = self.sequence;
+        Ok(())
+    }
+
+    /// Makes everything durable and closes the segment, if there is one.
+    pub(crate) fn seal(&mut self) -> io::Result<()> {
+        if self.open.is_none() {
+            return Ok(());
+        }
+        self.sync()?;
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let (sequence, chain) = (self.sequence, self.chain);
+        let end = open.written_end;
+        if let Err(error) = self.write_seal(&open) {
+            tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a segment was not sealed");
+            (self.sequence, self.chain) = (sequence, chain);
+            // Half a seal must not stay: its records have numbers that others will have now.
+            let result = open.file.set_length(end).and_then(|()| open.file.sync_data());
+            self.is_broken = result.is_err();
+            return result;
+        }
+        Ok(())
+    }
+
+    fn write_seal(&mut self, open: &OpenSegment) -> io::Result<()> {
+        let (index, mut seal) = {
+            let view = self.view();
+            let Some((_, index)) = view.last_index() else { return Ok(()) };
+            let seal = Seal {
+                start: open.start,
+                start_generation: open.start_generation,
+                end: view.end(),
+                end_generation: view.generation(),
+                data_end: open.written_end,
+                index_offset: open.written_end,
+                beginning_count: u32::try_from(index.beginnings.len()).unwrap_or(u32::MAX),
+                entry_count: u32::try_from(index.entries.len()).unwrap_or(u32::MAX),
+                first_sequence: open.first_sequence,
+                last_written_us: open.last_written_us,
+            };
+            (index.encode(), seal)
+        };
+        seal.index_offset = seal.index_offset.next_multiple_of(PAGE_BYTES);
+        let mut bytes = AlignedBuffer::default();
+        let place = Place { segment: open.number, offset: seal.index_offset };
+        let index_bytes = record_bytes(
+            payload_offset(index.len()),
+            u32::try_from(index.len()).unwrap_or(u32::MAX),
+        );
+        let index_bytes = index_bytes.next_multiple_of(PAGE_BYTES);
+        self.encode_own(Kind::INDEX, place, &index, index_bytes, &mut bytes);
+        let place = Place { offset: place.offset.saturating_add(index_bytes), ..place };
+        self.encode_own(Kind::SEAL, place, &seal.encode(), PAGE_BYTES, &mut bytes);
+        write_all_at(open.file.as_ref(), bytes.bytes_mut(), seal.index_offset)?;
+        open.file.set_length(place.offset.saturating_add(PAGE_BYTES))?;
+        open.file.sync_data()?;
+        self.durable_sequence = self.sequence;
+        self.view().note_sealed(&seal);
+        Ok(())
+    }
+
+    /// Encodes a record of our own with a length of its own choice.
+    fn encode_own(
+        &mut self,
+        kind: Kind,
+        place: Place,
+        payload: &[u8],
+        length: u64,
+        bytes: &mut AlignedBuffer,
+    ) {
+        let mut header = self.own_header(kind, place, payload.len(), length);
+        let record = bytes.extend(usize::try_from(length).unwrap_or(0));
+        fill(record, &mut header, payload);
+        self.chain = header.crc;
+    }
+
+    /// A record that is nothing, so that the next one begins on a new page.
+    fn pad_to_page(&mut self) -> io::Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let (number, end) = (open.number, self.end_of(open));
+        let length = end.next_multiple_of(PAGE_BYTES).saturating_sub(end);
+        if length == 0 {
+            return Ok(());
+        }
+        let header = self.own_header(Kind::PAD, Place { segment: number, offset: end }, 0, length);
+        self.copy_in(header, &[])
+    }
+
+    /// A header for a record that fills `length` bytes and belongs to the journal, not to the tape.
+    fn own_header(
+        &mut self,
+        kind: Kind,
+        place: Place,
+        payload_length: usize,
+        length: u64,
+    ) -> Header {
+        let (start, generation, generation_start) = {
+            let view = self.view();
+            // Records that are still in memory are not in the view yet.
+            match self.headers.last() {
+                Some(last) => (last.end(), last.generation, last.generation_start),
+                None => (view.end(), view.generation(), view.generation_start()),
+            }
+        };
+        self.sequence = self.sequence.saturating_add(1);
+        let payload_offset = payload_offset(payload_length);
+        let stored = length.saturating_sub(u64::from(payload_offset));
+        Header {
+            kind,
+            codec: Codec::NONE,
+            partition: 0,
+            flags: 0,
+            payload_offset,
+            owner_epoch: self.options.owner_epoch,
+            cartridge: self.options.cartridge,
+            place,
+            sequence: self.sequence,
+            durable_sequence: self.durable_sequence,
+            generation,
+            generation_start,
+            start,
+            block_length: 0,
+            block_count: 0,
+            stored_length: u32::try_from(stored).unwrap_or(u32::MAX),
+            body_crc: 0,
+            data_crc: 0,
+            time_us: 0,
+            chain: self.chain,
+            crc: 0,
+        }
+    }
+
+    fn header_of(&mut self, item: &Item) -> Header {
+        let (number, end) =
+            self.open.as_ref().map_or((0, 0), |open| (open.number, self.end_of(open)));
+        let payload_length = match &item.content {
+            Content::Data { length, .. } => *length,
+            Content::Own(bytes) => bytes.len(),
+        };
+        let plain = record_bytes(
+            payload_offset(payload_length),
+            u32::try_from(payload_length).unwrap_or(u32::MAX),
+        );
+        let place = Place { segment: number, offset: end };
+        let length = if item.kind == Kind::SYNC_POINT {
+            // A sync point ends its page, so that no later write touches what is promised now.
+            end.saturating_add(plain).next_multiple_of(PAGE_BYTES).saturating_sub(end)
+        } else {
+            plain
+        };
+        let own = self.own_header(item.kind, place, payload_length, length);
+        let stored_length = if item.kind == Kind::SYNC_POINT {
+            own.stored_length
+        } else {
+            u32::try_from(payload_length).unwrap_or(u32::MAX)
+        };
+        Header {
+            generation: item.generation,
+            generation_start: item.generation_start,
+            start: item.start,
+            block_length: item.block_length,
+            block_count: item.block_count,
+            time_us: item.time_us,
+            stored_length,
+            ..own
+        }
+    }
+
+    /// Copies a record into the batch.
+    fn copy_in(&mut self, mut header: Header, payload: &[u8]) -> io::Result<()> {
+        self.check_open()?;
+        let record = self.batch.extend(usize::try_from(header.record_bytes()).unwrap_or(0));
+        fill(record, &mut header, payload);
+        self.chain = header.crc;
+        self.headers.push(header);
+        if self.batch.len() >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes a record from where its data is.
+    fn write_frame(
+        &mut self,
+        mut header: Header,
+        frame: &mut [u8],
+        length: usize,
+    ) -> io::Result<()> {
+        self.check_open()?;
+        self.flush()?;
+        let (head, rest) = frame.split_at_mut_checked(HEADROOM_BYTES).unwrap_or_default();
+        head.fill(0);
+        rest.get_mut(length..).unwrap_or_default().fill(0);
+        finish(frame, &mut header);
+        self.chain = header.crc;
+        self.write_out(frame, std::slice::from_mut(&mut header))
+    }
+
+    /// Whether records of this length can go to the disk from where they are.
+    fn may_write_frames(&self, length: u64) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let alignment = open.file.alignment_bytes() as u64;
+            length.is_multiple_of(alignment) && self.end_of(open).is_multiple_of(alignment)
+        })
+    }
+
+    /// Writes encoded records to the end of the segment; if that fails, once more behind the place that is bad.
+    fn write_out(&mut self, bytes: &mut [u8], headers: &mut [Header]) -> io::Result<()> {
+        self.check_open()?;
+        let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotFound.into()) };
+        if let Err(error) = write_all_at(open.file.as_ref(), bytes, open.written_end) {
+            tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a write failed and is repeated elsewhere");
+            let skipped = (bytes.len() as u64).next_multiple_of(PAGE_BYTES);
+            if let Err(error) = open.write_behind(bytes, headers, skipped) {
+                self.is_broken = true;
+                return Err(error);
+            }
+            self.chain = headers.last().map_or(self.chain, |header| header.crc);
+        }
+        open.written_end = open.written_end.saturating_add(bytes.len() as u64);
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        for header in headers {
+            view.append(header);
+        }
+        Ok(())
+    }
+
+    /// Goes on to a new segment if this one is long enough, or to the first one.
+    fn roll_if_due(&mut self, promised_bytes: u64, step_bytes: u64) -> io::Result<()> {
+        self.check_open_or_none()?;
+        let needed = promised_bytes.saturating_add(self.seal_reserve());
+        let Some(open) = &self.open else {
+            self.open = Some(self.create(needed, step_bytes)?);
+            return Ok(());
+        };
+        let is_long = self.end_of(open) >= self.options.segment_bytes;
+        let is_index_full = self.view().last_index().is_some_and(|(_, index)| {
+            let margin = self.headers.len();
+            index.entries.len().saturating_add(margin) >= ENTRIES_MAX
+                || index.beginnings.len().saturating_add(margin) >= BEGINNINGS_MAX
+        });
+        if !is_long && !is_index_full {
+            return Ok(());
+        }
+        // The next segment comes first: where there is no room for it, this one just goes on.
+        let path = self.options.directory.join(file_name(self.next_segment));
+        match self.create_file(needed, step_bytes) {
+            Ok(()) => {}
+            Err(error) if is_index_full => return Err(error),
+            Err(_) => return Ok(()),
+        }
+        if let Err(error) = self.seal() {
+            self.remove_unused(&path);
+            return Err(error);
+        }
+        self.open = Some(self.adopt(&path, self.next_segment)?);
+        self.next_segment = self.next_segment.saturating_add(1);
+        Ok(())
+    }
+
+    fn create(&mut self, needed: u64, step_bytes: u64) -> io::Result<OpenSegment> {
+        self.create_file(needed, step_bytes)?;
+        let number = self.next_segment;
+        let path = self.options.directory.join(file_name(number));
+        let open = self.adopt(&path, number)?;
+        self.next_segment = number.saturating_add(1);
+        Ok(open)
+    }
+
+    /// Makes the next segment's file, with room in it, and its name durable.
+    fn create_file(&self, needed: u64, step_bytes: u64) -> io::Result<()> {
+        let (disk, directory) = (self.options.disk.as_ref(), &self.options.directory);
+        let path = directory.join(file_name(self.next_segment));
+        let file = disk.open(&path, OpenMode::Create)?;
+        let room = allocate_most(file.as_ref(), 0, needed.max(step_bytes), needed);
+        let result = room.and_then(|()| disk.sync_dir(directory));
+        if result.is_err() {
+            drop(file);
+            self.remove_unused(&path);
+        }
+        result
+    }
+
+    /// Removes a segment that was not begun. If that fails, it is an empty one, and the next load passes over it.
+    fn remove_unused(&self, path: &Path) {
+        if let Err(error) = self.options.disk.remove(path) {
+            tracing::warn!(path = %path.display(), %error, "an unused segment was left behind");
+        }
+    }
+
+    /// Begins to write in a file that is there and empty.
+    fn adopt(&mut self, path: &Path, number: u32) -> io::Result<OpenSegment> {
+        let file = self.options.disk.open_direct(path, OpenMode::ReadWrite)?;
+        let allocated_end = file.length_bytes()?;
+        let mut view = self.view();
+        let (start, start_generation) = (view.end(), view.generation());
+        view.begin_segment(number);
+        drop(view);
+        let first_sequence = self.sequence.saturating_add(1);
+        Ok(OpenSegment {
+            number,
+            file,
+            written_end: 0,
+            allocated_end,
+            first_sequence,
+            start,
+            start_generation,
+            last_written_us: 0,
+        })
+    }
+
+    fn end_of(&self, open: &OpenSegment) -> u64 {
+        open.written_end.saturating_add(self.batch.len() as u64)
+    }
+
+    /// What the index and the seal of a segment will take.
+    fn seal_reserve(&self) -> u64 {
+        let entries = self.options.segment_bytes / INDEX_STRIDE_BYTES;
+        entries.saturating_mul(24).saturating_add(SEAL_RESERVE_BYTES_MIN)
+    }
+
+    fn check_open(&self) -> io::Result<()> {
+        if self.open.is_none() {
+            Err(io::ErrorKind::NotFound.into())
+        } else {
+            self.check_open_or_none()
+        }
+    }
+
+    fn check_open_or_none(&self) -> io::Result<()> {
+        if self.is_broken { Err(io::Error::other("an earlier write failed")) } else { Ok(()) }
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lays out a record: header, payload, zeros.
+fn fill(record: &mut [u8], header: &mut Header, payload: &[u8]) {
+    record.fill(0);
+    let start = usize::from(header.payload_offset);
+    if let Some(target) = record.get_mut(start..start.saturating_add(payload.len())) {
+        target.copy_from_slice(payload);
+    }
+    finish(record, header);
+}
+
+/// Puts the checksum of the record's body into the header, and the header into the record.
+fn finish(record: &mut [u8], header: &mut Header) {
+    header.body_crc = crc32c::crc32c(record.get(HEADER_BYTES..).unwrap_or_default());
+    let encoded = header.encode();
+    if let Some(target) = record.get_mut(..HEADER_BYTES) {
+        target.copy_from_slice(&encoded);
+    }
+}
+
+/// Shorter records are collected.
+const FRAME_BYTES_MIN: usize = 64 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
+const SEAL_RESERVE_BYTES_MIN: u64 = 16 * 1024;

@@ -1,0 +1,137 @@
+//! Reading segments: aligned, ahead, and a window at a time.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::record::{Header, HeaderError, Place, SECTOR_SIZE};
+use super::segment::file_name;
+use crate::disk::{Disk, DiskFile, OpenMode, read_up_to_at};
+
+/// Reads records of all segments of one journal, keeping one file open and one window in memory.
+#[derive(Debug)]
+pub(crate) struct SegmentReader {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    file: Option<(u32, Box<dyn DiskFile>)>,
+    window: Window,
+    /// How much is read at once; doubled while places follow each other.
+    ahead_bytes: usize,
+}
+
+/// A piece of a segment in memory.
+#[derive(Debug, Default)]
+struct Window {
+    start: Place,
+    bytes: Bytes,
+}
+
+impl SegmentReader {
+    /// A reader of the segments in `directory`.
+    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf) -> Self {
+        Self {
+            disk,
+            directory,
+            file: None,
+            window: Window::default(),
+            ahead_bytes: AHEAD_BYTES_MIN,
+        }
+    }
+
+    /// `length` bytes at a place, none of them at or behind `limit`; fewer if the file or the limit ends before.
+    pub(crate) fn bytes(&mut self, place: Place, length: usize, limit: u64) -> io::Result<Bytes> {
+        let available = usize::try_from(limit.saturating_sub(place.offset)).unwrap_or(usize::MAX);
+        let length = length.min(available);
+        if let Some(found) = self.window.slice(place, length) {
+            return Ok(found);
+        }
+        let follows =
+            self.window.start.segment == place.segment && self.window.touches(place.offset);
+        let doubled = self.ahead_bytes.saturating_mul(2).min(AHEAD_BYTES_MAX);
+        self.ahead_bytes = if follows { doubled } else { AHEAD_BYTES_MIN };
+        let wanted = length.max(self.ahead_bytes).min(available);
+        let bytes = match self.read(place, wanted) {
+            // One bad sector must not hide its neighbours.
+            Err(_) if wanted > length => self.read(place, length)?,
+            result => result?,
+        };
+        self.window = Window { start: place, bytes };
+        Ok(self.window.slice_up_to(length))
+    }
+
+    /// The header at a place, if there is one that belongs there.
+    pub(crate) fn header(
+        &mut self,
+        place: Place,
+        limit: u64,
+    ) -> io::Result<Result<Header, HeaderError>> {
+        let bytes = match self.bytes(place, SECTOR_SIZE, limit) {
+            Ok(bytes) => bytes,
+            Err(error) if is_bad_sector(&error) => return Ok(Err(HeaderError::Invalid)),
+            Err(error) => return Err(error),
+        };
+        Ok(Header::decode(&bytes).and_then(|header| {
+            if header.place == place { Ok(header) } else { Err(HeaderError::Invalid) }
+        }))
+    }
+
+    /// How long a segment's file is.
+    pub(crate) fn length_bytes(&mut self, segment: u32) -> io::Result<u64> {
+        self.open(segment)?.length_bytes()
+    }
+
+    fn read(&mut self, place: Place, length: usize) -> io::Result<Bytes> {
+        let file = self.open(place.segment)?;
+        let alignment = file.alignment_bytes();
+        let from = place.offset - place.offset % alignment as u64;
+        let skipped = usize::try_from(place.offset - from).unwrap_or(0);
+        let wanted = skipped.saturating_add(length).next_multiple_of(alignment);
+        let mut storage = vec![0; wanted.saturating_add(alignment)];
+        let start = storage.as_ptr().align_offset(alignment).min(alignment);
+        let target = storage.get_mut(start..start.saturating_add(wanted)).unwrap_or_default();
+        let count = read_up_to_at(file, target, from)?.saturating_sub(skipped).min(length);
+        let start = start.saturating_add(skipped);
+        Ok(Bytes::from(storage).slice(start..start.saturating_add(count)))
+    }
+
+    fn open(&mut self, segment: u32) -> io::Result<&dyn DiskFile> {
+        if self.file.as_ref().is_none_or(|(number, _)| *number != segment) {
+            let path = self.directory.join(file_name(segment));
+            self.file = Some((segment, self.disk.open_direct(&path, OpenMode::Read)?));
+        }
+        match &self.file {
+            Some((_, file)) => Ok(file.as_ref()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+impl Window {
+    fn slice(&self, place: Place, length: usize) -> Option<Bytes> {
+        if self.start.segment != place.segment {
+            return None;
+        }
+        let start = usize::try_from(place.offset.checked_sub(self.start.offset)?).ok()?;
+        let end = start.checked_add(length)?;
+        (end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
+    }
+
+    fn slice_up_to(&self, length: usize) -> Bytes {
+        self.bytes.slice(..length.min(self.bytes.len()))
+    }
+
+    fn touches(&self, offset: u64) -> bool {
+        let end = self.start.offset.saturating_add(self.bytes.len() as u64);
+        self.start.offset <= offset && offset <= end
+    }
+}
+
+/// Whether a read failed because of the place and not because of the disk.
+pub(crate) fn is_bad_sector(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+const AHEAD_BYTES_MIN: usize = 64 * 1024;
+const AHEAD_BYTES_MAX: usize = 1024 * 1024;

@@ -1,0 +1,236 @@
+//! Finding and reading the records that hold live objects.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::file::{SegmentReader, is_bad_sector};
+use super::record::{Codec, Header, Kind, Place, SECTOR_BYTES};
+use super::segment::{Index, Seal};
+use super::view::{Extent, IndexHome, Key, View, starting_offset};
+use crate::disk::Disk;
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The record that holds it.
+    Record(Header),
+    /// It was there, and cannot be found; the next record that can be.
+    Lost(Option<Header>),
+    /// There is no such object.
+    Nothing,
+}
+
+/// Where the record behind the last one that was found begins.
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    /// Where the extent of that record begins.
+    from: Place,
+    place: Place,
+    /// The object that is to be found there.
+    objects: u64,
+}
+
+/// Reads one cartridge's live objects.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    segments: SegmentReader,
+    cartridge: Uuid,
+    view: Arc<Mutex<View>>,
+    indexes: VecDeque<(u32, Arc<Index>)>,
+    cursor: Option<Cursor>,
+}
+
+impl Reader {
+    /// A reader of what `view` says.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        cartridge: Uuid,
+        view: Arc<Mutex<View>>,
+    ) -> Self {
+        let segments = SegmentReader::new(disk, directory);
+        Self { segments, cartridge, view, indexes: VecDeque::new(), cursor: None }
+    }
+
+    /// Finds the record that holds an object or filemark.
+    pub(crate) fn find(&mut self, key: Key) -> io::Result<Found> {
+        let Some((extent, start)) = self.start_of(key)? else { return Ok(Found::Nothing) };
+        let found = self.walk(&extent, start, key)?;
+        if let Found::Record(header) = &found {
+            let offset = header.place.offset.saturating_add(header.record_bytes());
+            let place = Place { offset, ..header.place };
+            self.cursor = Some(Cursor { from: extent.from, place, objects: header.end().objects });
+        }
+        Ok(found)
+    }
+
+    /// The data of a record; `None` if it is damaged.
+    pub(crate) fn data(&mut self, header: &Header) -> io::Result<Option<Bytes>> {
+        let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = view.row(header.place.segment).map_or(0, |row| row.data_end);
+        drop(view);
+        let bytes = match self.segments.bytes(header.place, length, limit) {
+            Ok(bytes) => bytes,
+            Err(error) if is_bad_sector(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let start = usize::from(header.payload_offset);
+        let end = start.saturating_add(usize::try_from(header.stored_length).unwrap_or(usize::MAX));
+        let data_bytes =
+            u64::from(header.block_length).saturating_mul(u64::from(header.block_count));
+        let is_plain = header.codec == Codec::NONE && u64::from(header.stored_length) == data_bytes;
+        if end > bytes.len() || !is_plain {
+            return Ok(None);
+        }
+        let data = bytes.slice(start..end);
+        Ok((header.data_checksum(&data) == header.data_crc).then_some(data))
+    }
+
+    /// Forgets everything that was read; to be called when objects have been given up.
+    pub(crate) fn forget(&mut self) {
+        self.cursor = None;
+    }
+
+    /// The extent and the place from which to walk to an object.
+    fn start_of(&mut self, key: Key) -> io::Result<Option<(Extent, Place)>> {
+        let view = Arc::clone(&self.view);
+        let view = view.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((extent, row)) = view.search(key) else { return Ok(None) };
+        if let Some(cursor) = self.cursor
+            && cursor.from == extent.from
+            && key == Key::Object(cursor.objects)
+        {
+            return Ok(Some((extent, cursor.place)));
+        }
+        let number = row.number;
+        let place_of = |index: &Index| Place {
+            segment: number,
+            offset: starting_offset(index, &extent, number, key),
+        };
+        let start = match &row.home {
+            IndexHome::Memory(index) => place_of(index),
+            IndexHome::Disk { offset, beginning_count, entry_count } => {
+                let (place, counts) =
+                    (Place { segment: number, offset: *offset }, (*beginning_count, *entry_count));
+                drop(view);
+                place_of(self.index(place, counts)?.as_ref())
+            }
+        };
+        Ok(Some((extent, start)))
+    }
+
+    /// Walks records until what is looked for is found or passed.
+    fn walk(&mut self, extent: &Extent, start: Place, key: Key) -> io::Result<Found> {
+        let mut place = start;
+        let mut has_gap = false;
+        while let Some((limit, next_segment)) = self.bounds(extent, place) {
+            if place.offset >= limit {
+                let Some(segment) = next_segment else { break };
+                place = Place { segment, offset: 0 };
+                continue;
+            }
+            let header = match self.segments.header(place, limit)? {
+                Ok(header) if header.cartridge == self.cartridge => header,
+                Ok(_) | Err(_) => {
+                    has_gap = true;
+                    place.offset = place.offset.saturating_add(SECTOR_BYTES);
+                    continue;
+                }
+            };
+            let is_candidate = header.has_objects() && header.generation == extent.generation;
+            if is_candidate && key.is_before(header.end()) {
+                if key.is_at_or_behind(header.start.objects, header.start.filemarks) {
+                    return Ok(Found::Record(header));
+                }
+                return Ok(Found::Lost(Some(header)));
+            }
+            place.offset = place.offset.saturating_add(header.record_bytes());
+        }
+        tracing::debug!(cartridge = %self.cartridge, ?key, has_gap, "a live object cannot be found");
+        Ok(Found::Lost(None))
+    }
+
+    /// Where the records of an extent end in the segment of `place`, and the segment behind it.
+    fn bounds(&self, extent: &Extent, place: Place) -> Option<(u64, Option<u32>)> {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.segment > extent.until.segment {
+            return None;
+        }
+        let data_end = view.row(place.segment).map_or(0, |row| row.data_end);
+        let limit = if place.segment == extent.until.segment {
+            extent.until.offset.min(data_end)
+        } else {
+            data_end
+        };
+        let next = view
+            .row_after(place.segment)
+            .map(|row| row.number)
+            .filter(|next| *next <= extent.until.segment);
+        Some((limit, next))
+    }
+
+    /// A sealed segment's index, from memory or from the disk. A damaged one is empty: then the whole segment is walked.
+    fn index(&mut self, place: Place, counts: (u32, u32)) -> io::Result<Arc<Index>> {
+        if let Some((_, index)) = self.indexes.iter().find(|(number, _)| *number == place.segment) {
+            return Ok(Arc::clone(index));
+        }
+        let index = read_index(&mut self.segments, self.cartridge, place, counts)?.unwrap_or_else(|| {
+            tracing::warn!(cartridge = %self.cartridge, segment = place.segment, "the index of a segment is damaged");
+            Index::default()
+        });
+        let index = Arc::new(index);
+        if self.indexes.len() >= INDEXES_MAX {
+            self.indexes.pop_front();
+        }
+        self.indexes.push_back((place.segment, Arc::clone(&index)));
+        Ok(index)
+    }
+}
+
+/// Reads the index record at a place; `None` if it is damaged.
+pub(crate) fn read_index(
+    segments: &mut SegmentReader,
+    cartridge: Uuid,
+    place: Place,
+    (beginning_count, entry_count): (u32, u32),
+) -> io::Result<Option<Index>> {
+    let Some(payload) = read_payload(segments, cartridge, place, Kind::INDEX)? else {
+        return Ok(None);
+    };
+    let seal = Seal { beginning_count, entry_count, ..Seal::default() };
+    Ok(Index::decode(&payload, &seal))
+}
+
+/// The stored payload of a record that is not data; `None` if it is damaged or of another kind.
+pub(crate) fn read_payload(
+    segments: &mut SegmentReader,
+    cartridge: Uuid,
+    place: Place,
+    kind: Kind,
+) -> io::Result<Option<Bytes>> {
+    let header = match segments.header(place, u64::MAX)? {
+        Ok(header) if header.cartridge == cartridge && header.kind == kind => header,
+        Ok(_) | Err(_) => return Ok(None),
+    };
+    let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
+    let bytes = match segments.bytes(place, length, u64::MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if is_bad_sector(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let start = usize::from(header.payload_offset);
+    let end = start.saturating_add(usize::try_from(header.stored_length).unwrap_or(usize::MAX));
+    let is_whole = bytes.len() == length
+        && crc32c::crc32c(bytes.get(super::record::HEADER_BYTES..).unwrap_or_default())
+            == header.body_crc;
+    Ok((is_whole && end <= bytes.len()).then(|| bytes.slice(start..end)))
+}
+
+/// How many sealed segments' indexes are kept in memory.
+const INDEXES_MAX: usize = 4;

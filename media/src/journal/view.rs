@@ -1,0 +1,260 @@
+//! The live view: which records of the journal make up the tape as it is now.
+
+use super::record::{Header, Kind, Place, Point};
+use super::segment::{Beginning, Entry, Index, Seal};
+
+/// What an object is looked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// The object with this number.
+    Object(u64),
+    /// The filemark that has this many filemarks before it.
+    Filemark(u64),
+}
+
+impl Key {
+    /// Whether what is looked for lies at or behind a moment.
+    pub(crate) fn is_at_or_behind(self, objects: u64, filemarks: u64) -> bool {
+        match self {
+            Self::Object(number) => objects <= number,
+            Self::Filemark(number) => filemarks <= number,
+        }
+    }
+
+    /// Whether what is looked for lies before a moment.
+    pub(crate) fn is_before(self, point: Point) -> bool {
+        !self.is_at_or_behind(point.objects, point.filemarks)
+    }
+}
+
+/// One segment, as far as it has to be known at all times.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) number: u32,
+    /// The moment at the segment's beginning, when it was begun.
+    pub(crate) start: Point,
+    /// Bytes of whole records.
+    pub(crate) data_end: u64,
+    pub(crate) home: IndexHome,
+}
+
+/// Where a segment's index is.
+#[derive(Debug)]
+pub(crate) enum IndexHome {
+    /// Not sealed.
+    Memory(Index),
+    /// In the segment, as its seal says.
+    Disk { offset: u64, beginning_count: u32, entry_count: u32 },
+}
+
+/// An unbroken run of live objects: records of one generation, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) generation: u32,
+    pub(crate) start: Point,
+    /// `start.objects <= end.objects`; the next extent starts at `end`.
+    pub(crate) end: Point,
+    pub(crate) from: Place,
+    /// Behind the last record that was written for it; live objects may end before.
+    pub(crate) until: Place,
+}
+
+/// All segments, and the extents that are live.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// In the order of their numbers.
+    rows: Vec<Row>,
+    /// In the order of their objects.
+    extents: Vec<Extent>,
+}
+
+impl View {
+    /// The moment behind the last live object.
+    pub(crate) fn end(&self) -> Point {
+        self.extents.last().map_or_else(Point::default, |extent| extent.end)
+    }
+
+    /// The generation that is written now.
+    pub(crate) fn generation(&self) -> u32 {
+        self.extents.last().map_or(0, |extent| extent.generation)
+    }
+
+    /// The object at which that generation began.
+    pub(crate) fn generation_start(&self) -> u64 {
+        self.extents.last().map_or(0, |extent| extent.start.objects)
+    }
+
+    /// The segments' data and indexes in bytes.
+    pub(crate) fn journal_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| row.data_end).fold(0, u64::saturating_add)
+    }
+
+    /// Adds a segment that is about to be written or scanned.
+    pub(crate) fn begin_segment(&mut self, number: u32) {
+        let row = Row {
+            number,
+            start: self.end(),
+            data_end: 0,
+            home: IndexHome::Memory(Index::default()),
+        };
+        self.rows.push(row);
+    }
+
+    /// Takes in one record of the last segment, whole and in its place.
+    pub(crate) fn append(&mut self, header: &Header) {
+        let until = Place {
+            offset: header.place.offset.saturating_add(header.record_bytes()),
+            ..header.place
+        };
+        let is_new_generation =
+            header.generation != self.generation() || header.kind == Kind::GENERATION;
+        if is_new_generation || self.extents.is_empty() {
+            // A record that begins no generation but belongs to another one tells that the beginning was lost.
+            let known = if header.start.objects == header.generation_start {
+                header.start
+            } else {
+                {
+                    // Filemarks and bytes are not known there; those of the record that is left are the nearest that are.
+                    Point { objects: header.generation_start, ..header.start }
+                }
+            };
+            self.begin_generation(header.generation, known, header.place);
+            let beginning = Beginning {
+                offset: header.place.offset,
+                generation: header.generation,
+                start: known,
+            };
+            if let Some(Index { beginnings, .. }) = self.open_index().filter(|_| is_new_generation)
+            {
+                beginnings.push(beginning);
+            }
+        }
+        if let Some(extent) = self.extents.last_mut() {
+            extent.until = until;
+            if header.has_objects() {
+                extent.end = header.end();
+            }
+        }
+        if let Some(index) = self.open_index().filter(|_| header.has_objects()) {
+            let Point { objects, filemarks, .. } = header.start;
+            index.note(Entry {
+                offset: header.place.offset,
+                generation: header.generation,
+                objects,
+                filemarks,
+            });
+        }
+        if let Some(row) = self.rows.last_mut() {
+            row.data_end = until.offset;
+        }
+    }
+
+    /// Takes in a whole sealed segment.
+    pub(crate) fn append_sealed(&mut self, number: u32, seal: &Seal, beginnings: &[Beginning]) {
+        let home = IndexHome::Disk {
+            offset: seal.index_offset,
+            beginning_count: seal.beginning_count,
+            entry_count: seal.entry_count,
+        };
+        self.rows.push(Row { number, start: seal.start, data_end: seal.data_end, home });
+        if self.extents.is_empty() && beginnings.is_empty() {
+            self.begin_generation(
+                seal.start_generation,
+                seal.start,
+                Place { segment: number, offset: 0 },
+            );
+        }
+        for beginning in beginnings {
+            let place = Place { segment: number, offset: beginning.offset };
+            if let Some(extent) = self.extents.last_mut() {
+                extent.until = place;
+                // How far it went does not matter: what is beyond the new beginning is given up in this very step.
+                if extent.end.objects < beginning.start.objects {
+                    extent.end = beginning.start;
+                }
+            }
+            self.begin_generation(beginning.generation, beginning.start, place);
+        }
+        if let Some(extent) = self.extents.last_mut() {
+            extent.until = Place { segment: number, offset: seal.data_end };
+            extent.end = seal.end;
+        }
+    }
+
+    /// What there is to write into the index of the last segment; `None` if it is sealed.
+    pub(crate) fn last_index(&self) -> Option<(&Row, &Index)> {
+        let row = self.rows.last()?;
+        match &row.home {
+            IndexHome::Memory(index) => Some((row, index)),
+            IndexHome::Disk { .. } => None,
+        }
+    }
+
+    /// The last segment's index is in the file now.
+    pub(crate) fn note_sealed(&mut self, seal: &Seal) {
+        if let Some(row) = self.rows.last_mut() {
+            row.home = IndexHome::Disk {
+                offset: seal.index_offset,
+                beginning_count: seal.beginning_count,
+                entry_count: seal.entry_count,
+            };
+        }
+    }
+
+    /// The extent that holds what is looked for, and the segment in which to begin.
+    pub(crate) fn search(&self, key: Key) -> Option<(Extent, &Row)> {
+        let count = self
+            .extents
+            .partition_point(|e| key.is_at_or_behind(e.start.objects, e.start.filemarks));
+        let extent = *self.extents.get(count.checked_sub(1)?)?;
+        if !key.is_before(extent.end) {
+            return None;
+        }
+        let first = self.rows.partition_point(|row| row.number < extent.from.segment);
+        let last = self.rows.partition_point(|row| row.number <= extent.until.segment);
+        let later = self.rows.get(first.saturating_add(1)..last).unwrap_or_default();
+        let ahead = later
+            .partition_point(|row| key.is_at_or_behind(row.start.objects, row.start.filemarks));
+        Some((extent, self.rows.get(first.saturating_add(ahead))?))
+    }
+
+    /// One segment.
+    pub(crate) fn row(&self, number: u32) -> Option<&Row> {
+        let row = self.rows.get(self.rows.partition_point(|row| row.number < number))?;
+        (row.number == number).then_some(row)
+    }
+
+    /// The first segment behind this number.
+    pub(crate) fn row_after(&self, number: u32) -> Option<&Row> {
+        self.rows.get(self.rows.partition_point(|row| row.number <= number))
+    }
+
+    fn begin_generation(&mut self, generation: u32, start: Point, place: Place) {
+        while self.extents.last().is_some_and(|extent| extent.start.objects >= start.objects) {
+            self.extents.pop();
+        }
+        if let Some(extent) = self.extents.last_mut() {
+            extent.end = start;
+        }
+        self.extents.push(Extent { generation, start, end: start, from: place, until: place });
+    }
+
+    fn open_index(&mut self) -> Option<&mut Index> {
+        match self.rows.last_mut().map(|row| &mut row.home) {
+            Some(IndexHome::Memory(index)) => Some(index),
+            Some(IndexHome::Disk { .. }) | None => None,
+        }
+    }
+}
+
+/// Where in one segment to begin to walk: the last indexed record of the extent that is not behind what is looked for.
+pub(crate) fn starting_offset(index: &Index, extent: &Extent, segment: u32, key: Key) -> u64 {
+    let low = if segment == extent.from.segment { extent.from.offset } else { 0 };
+    let high = if segment == extent.until.segment { extent.until.offset } else { u64::MAX };
+    let first = index.entries.partition_point(|entry| entry.offset < low);
+    let last = index.entries.partition_point(|entry| entry.offset < high);
+    let entries = index.entries.get(first..last).unwrap_or_default();
+    let count =
+        entries.partition_point(|entry| key.is_at_or_behind(entry.objects, entry.filemarks));
+    count.checked_sub(1).and_then(|at| entries.get(at)).map_or(low, |entry| entry.offset)
+}

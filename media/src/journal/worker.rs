@@ -1,0 +1,117 @@
+//! The one thread that writes a loaded cartridge's journal.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+
+use super::appender::Appender;
+use super::open_segment::is_full;
+use super::queue::{Amount, Item, Queue, Work};
+use crate::disk::Disk;
+
+/// What the worker has to know of the file system.
+#[derive(Debug)]
+pub(crate) struct SpaceOptions {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) directory: PathBuf,
+    /// With less than this free, writers are warned.
+    pub(crate) reserve_bytes: u64,
+    /// Space is set aside in steps of this.
+    pub(crate) step_bytes: u64,
+}
+
+/// Starts the thread; it gives the appender back when it ends.
+pub(crate) fn start(
+    appender: Appender,
+    queue: Arc<Queue>,
+    space: SpaceOptions,
+) -> io::Result<JoinHandle<Appender>> {
+    let worker = Worker { appender, queue, space, appended: Amount::default(), dirty: None };
+    Builder::new().name("vtl-cartridge".to_owned()).spawn(move || worker.run())
+}
+
+struct Worker {
+    appender: Appender,
+    queue: Arc<Queue>,
+    space: SpaceOptions,
+    appended: Amount,
+    /// Since when there have been appended records that are not durable, and how many bytes of them.
+    dirty: Option<(Instant, u64)>,
+}
+
+impl Worker {
+    fn run(mut self) -> Appender {
+        loop {
+            let result = match self.queue.next(self.dirty) {
+                Work::Append(items) => self.append(items),
+                Work::Allocate(wanted_bytes) => {
+                    self.allocate(wanted_bytes);
+                    Ok(())
+                }
+                Work::Sync(ticket) => self.sync(ticket),
+                Work::Stop => return self.appender,
+            };
+            if let Err(error) = result {
+                tracing::error!(directory = %self.space.directory.display(), %error, "the cartridge cannot be written any more");
+                self.dirty = None;
+                self.queue.fail(error);
+            }
+        }
+    }
+
+    fn append(&mut self, items: Vec<Item>) -> io::Result<()> {
+        let mut buffer_bytes: usize = 0;
+        let mut claimed: u64 = 0;
+        // What has been promised to anybody must still be there when the segment changes.
+        let outstanding = {
+            let state = self.queue.state();
+            state.claimed_bytes.saturating_add(state.available_bytes)
+        };
+        for item in items {
+            buffer_bytes = buffer_bytes.saturating_add(item.buffer_bytes());
+            self.appended.add(item.amount());
+            let (_, dirty_bytes) = self.dirty.unwrap_or((Instant::now(), 0));
+            let since = self.dirty.map_or_else(Instant::now, |(since, _)| since);
+            self.dirty = Some((since, dirty_bytes.saturating_add(item.buffer_bytes() as u64)));
+            let claim = item.claim_bytes;
+            self.appender.append(
+                item,
+                outstanding.saturating_sub(claimed),
+                self.space.step_bytes,
+            )?;
+            claimed = claimed.saturating_add(claim);
+        }
+        self.appender.flush()?;
+        self.queue.written(buffer_bytes, claimed, self.appender.free_bytes());
+        if self.queue.state().available_bytes < self.space.step_bytes / 2 {
+            self.allocate(self.space.step_bytes / 2);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, ticket: Option<u64>) -> io::Result<()> {
+        self.appender.sync()?;
+        self.dirty = None;
+        self.queue.synced(self.appended, ticket);
+        Ok(())
+    }
+
+    fn allocate(&mut self, wanted_bytes: u64) {
+        let wanted = wanted_bytes.saturating_add(self.queue.state().claimed_bytes);
+        let mut is_low = false;
+        if let Err(error) = self.appender.allocate(wanted, self.space.step_bytes) {
+            if !is_full(&error) {
+                tracing::warn!(directory = %self.space.directory.display(), %error, "no space can be set aside");
+            }
+            is_low = true;
+        }
+        is_low |= match self.space.disk.free_bytes(&self.space.directory) {
+            Ok(free) => free < self.space.reserve_bytes,
+            Err(_) => true,
+        };
+        let free = self.appender.free_bytes();
+        self.queue.allocated(free, free < wanted, is_low);
+    }
+}
