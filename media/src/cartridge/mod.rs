@@ -41,8 +41,7 @@ pub struct Cartridge {
     capacity: Capacity,
     view: Arc<Mutex<View>>,
     reader: Reader,
-    /// The record that was read last; its data, unless that is damaged.
-    current: Option<(Header, Option<Bytes>)>,
+    current: Option<Current>,
     writer: Option<Writer>,
     /// The moment before the next object.
     position: Point,
@@ -55,6 +54,16 @@ pub struct Cartridge {
     is_end_missing: bool,
     initiator_name: String,
     last_written_us: Option<i64>,
+}
+
+/// The record that was read last.
+#[derive(Debug)]
+struct Current {
+    header: Header,
+    /// The object behind the last live one of the record; `header.start.objects < end <= header.end().objects`.
+    end: u64,
+    /// `None` if it is damaged.
+    data: Option<Bytes>,
 }
 
 /// What writing takes.

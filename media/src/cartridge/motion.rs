@@ -122,7 +122,7 @@ impl Cartridge {
             _ if object == self.end.objects => self.end,
             _ if object == self.position.objects => self.position,
             _ => match self.reader.find(Key::Object(object))? {
-                Found::Record(header) => header.point_before(object),
+                Found::Record(header, _) => header.point_before(object),
                 // Reading there will say that it is damaged; the counts are those of the next record that is known.
                 Found::Lost(next) => {
                     Point { objects: object, ..next.map_or(self.end, |next| next.start) }
@@ -138,7 +138,7 @@ impl Cartridge {
     /// The moment before a filemark.
     fn before_mark(&mut self, mark: u64) -> Result<Point, MediumError> {
         match self.reader.find(Key::Filemark(mark))? {
-            Found::Record(header) => {
+            Found::Record(header, _) => {
                 let ahead = mark.saturating_sub(header.start.filemarks);
                 Ok(header.point_before(header.start.objects.saturating_add(ahead)))
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Cartridge, MediumError, ObjectNumber, ReadOutcome};
+use super::{Cartridge, Current, MediumError, ObjectNumber, ReadOutcome};
 use crate::journal::{Found, Header, Key, Kind};
 
 impl Cartridge {
@@ -12,13 +12,13 @@ impl Cartridge {
         let object = self.position.objects;
         if !self.is_current(object) {
             match self.reader.find(Key::Object(object))? {
-                Found::Record(header) => {
+                Found::Record(header, end) => {
                     let data = if header.kind == Kind::DATA {
                         self.reader.data(&header)?
                     } else {
                         Some(Bytes::new())
                     };
-                    self.current = Some((header, data));
+                    self.current = Some(Current { header, end, data });
                 }
                 Found::Lost(next) => {
                     self.pass_lost(next.as_ref());
@@ -41,14 +41,16 @@ impl Cartridge {
 
     /// Whether the record that was read last holds an object.
     fn is_current(&self, object: u64) -> bool {
-        self.current.as_ref().is_some_and(|(header, _)| {
-            header.start.objects <= object && object < header.end().objects
-        })
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.header.start.objects <= object && object < current.end)
     }
 
     /// Takes an object out of the current record.
     fn take_object(&mut self, object: u64) -> Result<ReadOutcome, MediumError> {
-        let Some((header, data)) = &self.current else { return Ok(ReadOutcome::EndOfData) };
+        let Some(Current { header, data, .. }) = &self.current else {
+            return Ok(ReadOutcome::EndOfData);
+        };
         self.position = header.point_before(object.saturating_add(1));
         if header.kind == Kind::FILEMARKS {
             return Ok(ReadOutcome::Filemark);

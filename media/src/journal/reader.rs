@@ -17,8 +17,8 @@ use crate::disk::Disk;
 /// What is known of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The record that holds it.
-    Record(Header),
+    /// The record that holds it, and the object behind the last one of it that is live.
+    Record(Header, u64),
     /// It was there, and cannot be found; the next record that can be.
     Lost(Option<Header>),
     /// There is no such object.
@@ -61,7 +61,7 @@ impl Reader {
     pub(crate) fn find(&mut self, key: Key) -> io::Result<Found> {
         let Some((extent, start)) = self.start_of(key)? else { return Ok(Found::Nothing) };
         let found = self.walk(&extent, start, key)?;
-        if let Found::Record(header) = &found {
+        if let Found::Record(header, _) = &found {
             let offset = header.place.offset.saturating_add(header.record_bytes());
             let place = Place { offset, ..header.place };
             self.cursor = Some(Cursor { from: extent.from, place, objects: header.end().objects });
@@ -146,7 +146,8 @@ impl Reader {
             let is_candidate = header.has_objects() && header.generation == extent.generation;
             if is_candidate && key.is_before(header.end()) {
                 if key.is_at_or_behind(header.start.objects, header.start.filemarks) {
-                    return Ok(Found::Record(header));
+                    let end = header.end().objects.min(extent.end.objects);
+                    return Ok(Found::Record(header, end));
                 }
                 return Ok(Found::Lost(Some(header)));
             }

@@ -157,7 +157,7 @@ impl View {
             entry_count: seal.entry_count,
         };
         self.rows.push(Row { number, start: seal.start, data_end: seal.data_end, home });
-        if self.extents.is_empty() && beginnings.is_empty() {
+        if self.extents.is_empty() {
             self.begin_generation(
                 seal.start_generation,
                 seal.start,

@@ -1,6 +1,7 @@
 //! Cartridges as their users see them, on disks that keep, lose and spoil what they are given.
 
 mod basics;
+mod model;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
