@@ -25,10 +25,12 @@ pub use self::cartridge::{
     Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber, PartitionNumber, Position,
     ReadOutcome, SpaceOutcome, WriteOutcome,
 };
-pub use self::inventory::{CartridgeEntry, CartridgeState};
 pub use self::label::{CartridgeKind, Label, LabelError};
-pub use self::ledger::EntryFilter;
+pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::Mam;
 pub use self::payload::{HEADROOM_BYTES, Payload};
-pub use self::place::{LibraryId, Place};
-pub use self::store::{LibraryRecord, LibrarySpec, MoveError, NewCartridge, Store, StoreOptions};
+pub use self::place::{LibraryId, Place, PlaceError};
+pub use self::store::{
+    CartridgeEntry, CartridgeState, DeleteError, DeviceRecord, LibraryRecord, LibrarySpec,
+    MoveError, NewCartridge, Store, StoreError, StoreOptions,
+};

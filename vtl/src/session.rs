@@ -23,6 +23,8 @@ use crate::unit::{Reply, Ticket, Unit};
 const MAX_SLICES: usize = 48;
 /// Pieces received before completions are looked after again.
 const MAX_RECEIVES: usize = 32;
+/// A peer that is told goodbye takes the last bytes within this time, or does not get them.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What reaches a connection from outside.
 #[derive(Debug)]
@@ -128,7 +130,12 @@ impl Session {
             if self.connection.is_closed() && self.outgoing.is_empty() {
                 return Ok(());
             }
-            if !has_moved {
+            if has_moved {
+                continue;
+            }
+            if self.connection.is_closed() {
+                tokio::time::timeout(DRAIN_LIMIT, stream.writable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            } else {
                 self.wait(stream).await?;
             }
         }

@@ -174,7 +174,7 @@ impl Store {
             if let Event::CartridgeCreated { uuid, barcode, .. } = event {
                 let directory = self.directory_of(*uuid);
                 files::make_cartridge(&self.disk, &directory, event, self.clock.now()).map_err(
-                    |reason| CreateError::Cartridge { barcode: barcode.clone(), reason },
+                    |source| CreateError::Cartridge { barcode: barcode.clone(), source },
                 )?;
             }
         }

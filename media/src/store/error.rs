@@ -7,6 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
+use crate::cartridge;
 use crate::catalogue::CatalogueError;
 use crate::inventory::Inconsistency;
 use crate::ledger::LedgerError;
@@ -162,12 +163,12 @@ pub enum CreateError {
     #[error("library {0} exists already")]
     LibraryExists(LibraryId),
     /// The directory of a cartridge could not be made.
-    #[error("cannot make cartridge {barcode}: {reason}")]
+    #[error("cannot make cartridge {barcode}: {source}")]
     Cartridge {
         /// Which one.
         barcode: Barcode,
         /// Why not.
-        reason: String,
+        source: cartridge::CreateError,
     },
     /// The operating system has no random numbers for us.
     #[error("no random numbers for identities: {0}")]

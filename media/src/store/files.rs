@@ -7,9 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::cartridge::{CartridgeFacts, CartridgeSpec};
+use crate::cartridge::{Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError};
 use crate::disk::Disk;
-use crate::label::Label;
 use crate::ledger::Event;
 
 /// Makes the directory of the cartridge that a `CartridgeCreated` event describes, durably.
@@ -18,15 +17,19 @@ pub(super) fn make_cartridge(
     directory: &Path,
     event: &Event,
     now: Timestamp,
-) -> Result<(), String> {
-    let Some(spec) = to_spec(event) else { return Ok(()) };
-    disk.create_dir(directory).map_err(|error| error.to_string())?;
-    Label::new(&spec, now).write(&**disk, directory).map_err(|error| error.to_string())
+) -> Result<(), CreateError> {
+    match to_spec(event) {
+        Some(spec) => Cartridge::create(disk, directory, &spec, now),
+        None => Ok(()),
+    }
 }
 
 /// What is on a cartridge: from its label if it was closed in order, else by looking at its journal.
-pub(super) fn look_into(disk: &Arc<dyn Disk>, directory: &Path) -> Result<CartridgeFacts, String> {
-    Label::read(&**disk, directory).map(|label| label.facts).map_err(|error| error.to_string())
+pub(super) fn look_into(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+) -> Result<CartridgeFacts, LoadError> {
+    Cartridge::inspect(disk, directory)
 }
 
 /// Removes a cartridge's directory: first its name, durably, then what is in it. A directory that is gone is no error.

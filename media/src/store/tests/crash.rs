@@ -215,3 +215,35 @@ fn a_full_disk_refuses_changes_and_accepts_them_again() {
     drop(store);
     check_after_restart(&disk.after_power_cut(), &after, None, "after a full disk");
 }
+
+#[test]
+fn what_a_drive_has_synced_is_in_the_inventory_after_a_power_cut() {
+    let disk = MemoryDisk::new();
+    let store = small_store(Arc::new(disk.clone()));
+    store.move_cartridge(&Place::slot(1), &Place::drive(0), "x").unwrap();
+    let uuid = store.at(&Place::drive(0)).unwrap().uuid;
+    let options = crate::LoadOptions::default();
+    let mut cartridge =
+        crate::Cartridge::load(store.disk(), &store.directory_of(uuid), options).unwrap();
+    cartridge.write(Box::new(vec![7_u8; 3000]), 1000, 3).unwrap();
+    cartridge.sync().unwrap();
+    let left = disk.after_power_cut();
+    let facts = cartridge.unload().unwrap();
+    store.update_facts(uuid, &facts).unwrap();
+    let expected = store.cartridge(uuid).unwrap();
+    assert_eq!(
+        (expected.written_bytes, expected.block_count, expected.state),
+        (3000, 3, CartridgeState::Written)
+    );
+    drop(store);
+    for disk in [left, disk.after_power_cut()] {
+        // The copy still has the lock of the process that was cut off.
+        disk.remove(Path::new("/data/lock")).unwrap();
+        let found = open_memory(Arc::new(disk)).cartridge(uuid).unwrap();
+        assert_eq!(
+            (found.written_bytes, found.block_count, found.state),
+            (3000, 3, CartridgeState::Written)
+        );
+        assert_eq!(found.place, Place::drive(0));
+    }
+}
