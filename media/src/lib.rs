@@ -22,8 +22,8 @@ mod whole;
 
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
-    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber, PartitionNumber, Position,
-    ReadOutcome, SpaceOutcome, WriteOutcome,
+    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber,
+    PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
 };
 pub use self::label::{CartridgeKind, Label, LabelError};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
