@@ -545,6 +545,6 @@ fn finish(record: &mut [u8], header: &mut Header) {
 }
 
 /// Shorter records are collected.
-const FRAME_BYTES_MIN: usize = 64 * 1024;
+const FRAME_BYTES_MIN: usize = 512 * 1024;
 const BATCH_BYTES: usize = 1024 * 1024;
 const SEAL_RESERVE_BYTES_MIN: u64 = 16 * 1024;

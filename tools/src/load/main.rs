@@ -149,6 +149,7 @@ fn read(
             stamp(&mut expected, number);
             ensure!(done.data == expected, "block {number} is not what was written");
         }
+        initiator.recycle(done.data);
     }
     Ok(Sample { mb_per_second: mb(block_bytes * count) / spent.as_secs_f64(), times })
 }
