@@ -7,17 +7,30 @@
 
 pub mod barcode;
 pub mod cartridge;
+pub mod catalogue;
 pub mod disk;
+mod inventory;
 mod journal;
 pub mod label;
+pub mod ledger;
 pub mod mam;
 pub mod payload;
+pub mod place;
+pub mod store;
+mod twin;
+mod whole;
 
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
-    Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
-    ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
+    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber,
+    PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
 };
 pub use self::label::{CartridgeKind, Label, LabelError};
+pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::Mam;
 pub use self::payload::{HEADROOM_BYTES, Payload};
+pub use self::place::{LibraryId, Place, PlaceError};
+pub use self::store::{
+    CartridgeEntry, CartridgeState, DeleteError, DeviceRecord, LibraryRecord, LibrarySpec,
+    MoveError, NewCartridge, Store, StoreError, StoreOptions,
+};

@@ -1,0 +1,177 @@
+//! The changer: its elements, and what it has been told.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use vtl_scsi::device::{Command, Device, Refusal};
+use vtl_scsi::log::{LogPage, LogParameter};
+use vtl_scsi::mode::{ModeHeader, ModeParameters};
+use vtl_scsi::sense::Sense;
+use vtl_scsi::vpd::Identity;
+use vtl_scsi::{ItNexus, LogicalUnit, Lun, Task};
+
+use crate::{ElementMap, Profile, Robot, commands, mode_page};
+
+/// A media changer logical unit.
+pub struct Changer {
+    pub(crate) map: ElementMap,
+    pub(crate) robot: Box<dyn Robot>,
+    pub(crate) prevented_by: BTreeSet<ItNexus>,
+    /// Import/export elements whose door a host has opened.
+    pub(crate) open_import_export: BTreeSet<u16>,
+    unit: LogicalUnit,
+    identity: Identity,
+    mode: ModeParameters,
+}
+
+impl Changer {
+    /// A changer just after power on.
+    pub fn new(
+        profile: &Profile,
+        map: ElementMap,
+        serial: &str,
+        naa: u64,
+        luns: Arc<[Lun]>,
+        robot: Box<dyn Robot>,
+    ) -> Self {
+        let identity = Identity {
+            device_type: 0x08,
+            vendor: profile.vendor.into(),
+            product: profile.product.into(),
+            revision: profile.revision.into(),
+            serial: serial.into(),
+            naa,
+            flags: 0,
+            vendor_specific: Vec::new(),
+            // SAM-5, SPC-4, SMC-3, iSCSI
+            version_descriptors: vec![0x00a0, 0x0460, 0x0480, 0x0960],
+        };
+        Self {
+            map,
+            robot,
+            prevented_by: BTreeSet::new(),
+            open_import_export: BTreeSet::new(),
+            unit: LogicalUnit::new(luns),
+            identity,
+            mode: mode_page::all(&map),
+        }
+    }
+
+    /// A session began.
+    pub fn nexus_begins(&mut self, nexus: ItNexus) {
+        self.unit.nexus_begins(nexus);
+    }
+
+    /// A session ended: its reservation and its PREVENT go with it.
+    pub fn nexus_ends(&mut self, nexus: ItNexus) {
+        self.unit.nexus_ends(nexus);
+        self.prevented_by.remove(&nexus);
+    }
+
+    /// LOGICAL UNIT RESET: everything that initiators had set is as after power on. Every medium stays where it is.
+    pub fn reset(&mut self) {
+        self.unit.reset();
+        self.mode.reset();
+        self.prevented_by.clear();
+        self.open_import_export.clear();
+    }
+
+    /// Whether this task has to wait for the disk: a move is durable before it is answered.
+    pub fn would_block(&self, task: &Task) -> bool {
+        commands::MOVES.contains(&task.cdb.operation_code())
+    }
+
+    /// Whether a nexus forbids the operator to use the import/export elements.
+    pub fn is_removal_prevented(&self) -> bool {
+        !self.prevented_by.is_empty()
+    }
+
+    /// The operator put media into import/export elements, or took them out.
+    pub fn import_export_accessed(&mut self) {
+        self.unit.raise(Sense::import_export_accessed());
+    }
+
+    /// The inventory of storage elements changed without a MOVE MEDIUM.
+    pub fn inventory_changed(&mut self) {
+        self.unit.raise(Sense::medium_may_have_changed());
+    }
+}
+
+impl fmt::Debug for Changer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changer")
+            .field("map", &self.map)
+            .field("unit", &self.unit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Device for Changer {
+    fn commands() -> &'static [Command<Self>] {
+        commands::COMMANDS
+    }
+
+    fn unit(&self) -> &LogicalUnit {
+        &self.unit
+    }
+
+    fn unit_mut(&mut self) -> &mut LogicalUnit {
+        &mut self.unit
+    }
+
+    fn not_ready(&self) -> Option<Sense> {
+        None
+    }
+
+    fn inquiry_data(&self) -> Vec<u8> {
+        self.identity.inquiry_data()
+    }
+
+    fn vital_product_data(&self, page: u8) -> Option<Vec<u8>> {
+        const PAGES: [u8; 4] = [0x00, 0x80, 0x83, 0x86];
+        match page {
+            0x00 => Some(self.identity.page(0x00, &PAGES)),
+            0x80 => Some(self.identity.unit_serial_number()),
+            0x83 => Some(self.identity.device_identification(1)),
+            0x86 => Some(self.identity.extended_inquiry()),
+            _ => None,
+        }
+    }
+
+    fn mode_parameters(&mut self) -> &mut ModeParameters {
+        &mut self.mode
+    }
+
+    fn mode_header(&self) -> ModeHeader {
+        ModeHeader::default()
+    }
+
+    fn select_header(
+        &mut self,
+        device_specific: u8,
+        descriptor: Option<[u8; 8]>,
+        offset: u16,
+    ) -> Result<(), Refusal> {
+        if device_specific != 0 {
+            return Err(Sense::invalid_field_in_parameter_list(
+                if offset == 4 { 2 } else { 3 },
+                Some(7),
+            )
+            .into());
+        }
+        if descriptor.is_some() {
+            return Err(Sense::invalid_field_in_parameter_list(offset, None).into());
+        }
+        Ok(())
+    }
+
+    fn log_pages(&mut self) -> Vec<LogPage> {
+        // TapeAlert (SMC-3 §7.2.3): none of its flags has a cause in an arm that is not there.
+        const BINARY_LIST: u8 = 0x03;
+        let flag = |code| LogParameter { code, control: BINARY_LIST, value: vec![0] };
+        vec![LogPage { page: 0x2e, subpage: 0, parameters: (1..=64).map(flag).collect() }]
+    }
+
+    fn log_page_was_read(&mut self, _page: u8) {}
+}

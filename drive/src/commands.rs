@@ -1,0 +1,114 @@
+//! Every command that a drive knows: the only home of operation codes, CDB lengths and usage masks.
+
+use vtl_scsi::device::{Command, UnderReservation};
+use vtl_scsi::spc;
+
+use crate::Drive;
+use crate::{density, medium, motion, position, read, write};
+
+/// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
+const MOTION_TIMEOUT_SECONDS: u32 = 900;
+
+pub(crate) const READ_6: u8 = 0x08;
+pub(crate) const WRITE_6: u8 = 0x0a;
+pub(crate) const WRITE_FILEMARKS_6: u8 = 0x10;
+const REWIND: u8 = 0x01;
+const SPACE_6: u8 = 0x11;
+const ERASE_6: u8 = 0x19;
+const LOAD_UNLOAD: u8 = 0x1b;
+const LOCATE_10: u8 = 0x2b;
+const SPACE_16: u8 = 0x91;
+const LOCATE_16: u8 = 0x92;
+
+/// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
+pub(crate) const MOVES_THE_MEDIUM: [u8; 7] =
+    [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, SPACE_16, LOCATE_16];
+
+/// The table.
+pub(crate) static COMMANDS: &[Command<Drive>] = &[
+    spc::test_unit_ready_row().needs_medium(),
+    Command::new("REWIND", &[REWIND, 0x01, 0, 0, 0, 0], motion::rewind)
+        .needs_medium()
+        .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    spc::request_sense_row(),
+    Command::new("READ BLOCK LIMITS", &[0x05, 0x01, 0, 0, 0, 0], read::read_block_limits)
+        .under_reservation(UnderReservation::Allowed),
+    Command::new("READ(6)", &[READ_6, 0x03, 0xff, 0xff, 0xff, 0], read::read_6)
+        .needs_medium()
+        .timeout_seconds(1500),
+    Command::new("WRITE(6)", &[WRITE_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_6)
+        .needs_medium()
+        .timeout_seconds(1500),
+    Command::new(
+        "WRITE FILEMARKS(6)",
+        &[WRITE_FILEMARKS_6, 0x01, 0xff, 0xff, 0xff, 0],
+        write::write_filemarks_6,
+    )
+    .needs_medium()
+    .timeout_seconds(1500),
+    Command::new("SPACE(6)", &[SPACE_6, 0x0f, 0xff, 0xff, 0xff, 0], motion::space_6)
+        .needs_medium()
+        .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    spc::inquiry_row(),
+    MODE_ROWS[2],
+    RESERVE_ROWS[0],
+    RELEASE_ROWS[0],
+    Command::new("ERASE(6)", &[ERASE_6, 0x03, 0, 0, 0, 0], write::erase_6)
+        .needs_medium()
+        .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    MODE_ROWS[0],
+    Command::new("LOAD UNLOAD", &[LOAD_UNLOAD, 0x01, 0, 0, 0x03, 0], medium::load_unload)
+        .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    Command::new(
+        "PREVENT ALLOW MEDIUM REMOVAL",
+        &[0x1e, 0, 0, 0, 0x01, 0],
+        medium::prevent_allow_medium_removal,
+    )
+    .under_reservation(UnderReservation::AllowedUnless { byte: 4, mask: 0x01 }),
+    Command::new(
+        "LOCATE(10)",
+        &[LOCATE_10, 0x07, 0, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0],
+        motion::locate_10,
+    )
+    .needs_medium()
+    .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    Command::new(
+        "READ POSITION",
+        &[0x34, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0],
+        position::read_position,
+    )
+    .needs_medium()
+    .under_reservation(UnderReservation::Allowed),
+    Command::new(
+        "REPORT DENSITY SUPPORT",
+        &[0x44, 0x01, 0, 0, 0, 0, 0, 0xff, 0xff, 0],
+        density::report_density_support,
+    )
+    .under_reservation(UnderReservation::Allowed),
+    spc::log_sense_row(),
+    MODE_ROWS[3],
+    RESERVE_ROWS[1],
+    RELEASE_ROWS[1],
+    MODE_ROWS[1],
+    Command::new(
+        "SPACE(16)",
+        &[SPACE_16, 0x0f, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        motion::space_16,
+    )
+    .needs_medium()
+    .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    Command::new(
+        "LOCATE(16)",
+        &[LOCATE_16, 0x3b, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        motion::locate_16,
+    )
+    .needs_medium()
+    .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    spc::report_luns_row(),
+    spc::report_supported_operation_codes_row(),
+    spc::report_supported_task_management_functions_row(),
+];
+
+const MODE_ROWS: [Command<Drive>; 4] = spc::mode_rows();
+const RESERVE_ROWS: [Command<Drive>; 2] = spc::reserve_rows();
+const RELEASE_ROWS: [Command<Drive>; 2] = spc::release_rows();

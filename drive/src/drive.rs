@@ -1,0 +1,363 @@
+//! The drive: what is in it, and what it has been told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vtl_media::{Cartridge, CartridgeFacts, MediumError};
+use vtl_scsi::device::{Command, Device, Refusal};
+use vtl_scsi::log::LogPage;
+use vtl_scsi::mode::{ModeHeader, ModeParameters};
+use vtl_scsi::sense::Sense;
+use vtl_scsi::vpd::Identity;
+use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
+
+use crate::profile::{Access, Generation, Profile};
+use crate::{commands, log_page, mode_page, sense};
+
+/// The longest block, in bytes: READ BLOCK LIMITS announces it.
+pub(crate) const MAX_BLOCK_BYTES: u32 = 8 << 20;
+
+/// The most bytes that one command may move.
+pub(crate) const MAX_TRANSFER_BYTES: u64 = 16 << 20;
+
+/// A sequential-access logical unit.
+#[derive(Debug)]
+pub struct Drive {
+    pub(crate) unit: LogicalUnit,
+    pub(crate) profile: &'static Profile,
+    pub(crate) bay: Bay,
+    pub(crate) mode: ModeParameters,
+    /// Block length for fixed block transfers, 0 for variable ones.
+    // Invariant: block_length_bytes <= MAX_BLOCK_BYTES
+    pub(crate) block_length_bytes: u32,
+    /// Mode 1: a WRITE is answered when it is in the buffer; mode 0: when it is on disk.
+    pub(crate) is_buffered: bool,
+    pub(crate) prevented_by: BTreeSet<ItNexus>,
+    pub(crate) tape_alerts: BTreeSet<u16>,
+    /// Who wrote last: a deferred error is theirs.
+    pub(crate) last_writer: Option<ItNexus>,
+    identity: Identity,
+    names: BTreeMap<ItNexus, NexusName>,
+}
+
+/// What is in the drive.
+#[derive(Debug)]
+pub(crate) enum Bay {
+    /// Nothing.
+    Empty,
+    /// A cartridge, threaded and ready.
+    Ready(Loaded),
+    /// A cartridge that a host has unloaded: it waits for the changer, or to be loaded again.
+    Unloaded(Loaded),
+    /// A cartridge that cannot be used here.
+    Refused(NotLoaded),
+}
+
+/// A cartridge that the drive can work with.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) cartridge: Cartridge,
+    pub(crate) generation: &'static Generation,
+    /// An older generation, which this drive only reads.
+    pub(crate) is_read_only: bool,
+}
+
+/// Why a cartridge that lies in the drive is not loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotLoaded {
+    /// It is a cleaning cartridge.
+    Cleaning,
+    /// It is of a generation that this model neither reads nor writes.
+    WrongGeneration,
+    /// Its label or journal cannot be made sense of.
+    Damaged,
+}
+
+/// What a changer and an operator want to know of a drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediumState {
+    /// There is no cartridge.
+    Empty,
+    /// The cartridge is threaded: only an unload lets the robot take it.
+    Ready,
+    /// The cartridge lies in the door.
+    Unloaded,
+    /// The cartridge was not taken in.
+    Refused(NotLoaded),
+}
+
+impl Drive {
+    /// A drive just after power on, empty.
+    pub fn new(profile: &'static Profile, serial: &str, naa: u64, luns: Arc<[Lun]>) -> Self {
+        let identity = Identity {
+            device_type: 0x01,
+            vendor: profile.vendor.into(),
+            product: profile.product.into(),
+            revision: profile.revision.into(),
+            serial: serial.into(),
+            naa,
+            flags: 0,
+            vendor_specific: Vec::new(),
+            // SAM-5, SPC-4, SSC-4, iSCSI
+            version_descriptors: vec![0x00a0, 0x0460, 0x0520, 0x0960],
+        };
+        Self {
+            unit: LogicalUnit::new(luns),
+            profile,
+            bay: Bay::Empty,
+            mode: mode_page::all(),
+            block_length_bytes: 0,
+            is_buffered: true,
+            prevented_by: BTreeSet::new(),
+            tape_alerts: BTreeSet::new(),
+            last_writer: None,
+            identity,
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// The model.
+    pub fn profile(&self) -> &'static Profile {
+        self.profile
+    }
+
+    /// The unit serial number.
+    pub fn serial(&self) -> &str {
+        &self.identity.serial
+    }
+
+    /// What is in the drive.
+    pub fn medium_state(&self) -> MediumState {
+        match &self.bay {
+            Bay::Empty => MediumState::Empty,
+            Bay::Ready(_) => MediumState::Ready,
+            Bay::Unloaded(_) => MediumState::Unloaded,
+            Bay::Refused(why) => MediumState::Refused(*why),
+        }
+    }
+
+    /// Whether some nexus prevents the removal of the medium.
+    pub fn is_removal_prevented(&self) -> bool {
+        !self.prevented_by.is_empty()
+    }
+
+    /// The robot puts a cartridge in. Whoever asks next is told that the medium may have changed.
+    pub fn insert(&mut self, cartridge: Cartridge) {
+        let generation = match self.profile.access(&cartridge.label().media_type) {
+            Access::Write(generation) => Some((generation, false)),
+            Access::Read(generation) => Some((generation, true)),
+            Access::None => None,
+        };
+        match generation {
+            Some((generation, is_read_only)) => {
+                self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
+                self.unit.raise(Sense::medium_may_have_changed());
+            }
+            None => self.refuse(NotLoaded::WrongGeneration),
+        }
+    }
+
+    /// The robot puts a cartridge in that cannot be loaded.
+    pub fn refuse(&mut self, why: NotLoaded) {
+        self.bay = Bay::Refused(why);
+        self.tape_alerts.extend(match why {
+            NotLoaded::Cleaning => None,
+            NotLoaded::WrongGeneration => Some(log_page::ALERT_UNSUPPORTED_FORMAT),
+            NotLoaded::Damaged => Some(log_page::ALERT_MEDIA),
+        });
+    }
+
+    /// The robot takes the cartridge out, whatever state it is in: everything written is brought to disk first.
+    ///
+    /// On an error the cartridge is out all the same, with what had been synced.
+    pub fn remove(&mut self) -> Result<Option<CartridgeFacts>, MediumError> {
+        let bay = std::mem::replace(&mut self.bay, Bay::Empty);
+        self.prevented_by.clear();
+        match bay {
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.unload().map(Some),
+            Bay::Empty | Bay::Refused(_) => Ok(None),
+        }
+    }
+
+    /// A session began.
+    pub fn nexus_begins(&mut self, nexus: ItNexus, name: NexusName) {
+        self.names.insert(nexus, name);
+        self.unit.nexus_begins(nexus);
+    }
+
+    /// A session ended: its reservation and its PREVENT go with it, and what it wrote is brought to disk.
+    pub fn nexus_ends(&mut self, nexus: ItNexus) {
+        self.unit.nexus_ends(nexus);
+        self.prevented_by.remove(&nexus);
+        self.names.remove(&nexus);
+        if self.last_writer == Some(nexus) {
+            self.sync_or_defer();
+        }
+    }
+
+    /// LOGICAL UNIT RESET: everything that initiators had set is as after power on. The medium and its position stay.
+    pub fn reset(&mut self) {
+        self.unit.reset();
+        self.mode.reset();
+        self.block_length_bytes = 0;
+        self.is_buffered = true;
+        self.prevented_by.clear();
+    }
+
+    /// Brings what was written to disk, outside of any command. A failure is told to the writer with its next command.
+    pub fn sync_or_defer(&mut self) {
+        if let Bay::Ready(loaded) | Bay::Unloaded(loaded) = &mut self.bay
+            && let Err(error) = loaded.cartridge.sync()
+        {
+            self.defer(&error);
+        }
+    }
+
+    /// Before the robot takes the cartridge: brings everything to disk while the drive still has it.
+    pub fn prepare_removal(&mut self) -> Result<(), MediumError> {
+        match &mut self.bay {
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.rewind(),
+            Bay::Empty | Bay::Refused(_) => Ok(()),
+        }
+    }
+
+    /// Whether this task may have to wait for the disk. Where the answer is no, it is done in the time that memory takes.
+    pub fn would_block(&self, task: &Task) -> bool {
+        let Bay::Ready(loaded) = &self.bay else {
+            return false;
+        };
+        match task.cdb.operation_code() {
+            commands::WRITE_6 => {
+                !self.is_buffered || loaded.cartridge.write_would_block(task.data_out.len())
+            }
+            commands::READ_6 => loaded.cartridge.read_would_block(),
+            commands::WRITE_FILEMARKS_6 => {
+                task.cdb.bytes().get(1).is_none_or(|flags| flags & 0x01 == 0)
+            }
+            code => commands::MOVES_THE_MEDIUM.contains(&code),
+        }
+    }
+
+    /// The cartridge, where one is loaded.
+    pub fn cartridge(&self) -> Option<&Cartridge> {
+        match &self.bay {
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => Some(&loaded.cartridge),
+            Bay::Empty | Bay::Refused(_) => None,
+        }
+    }
+
+    /// The loaded cartridge; the command table has made sure that there is one.
+    pub(crate) fn loaded(&mut self) -> Result<&mut Loaded, Refusal> {
+        match &mut self.bay {
+            Bay::Ready(loaded) => Ok(loaded),
+            _ => Err(Sense::medium_not_present().into()),
+        }
+    }
+
+    /// The loaded cartridge, for a command that changes it.
+    pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Cartridge, Refusal> {
+        let name = self.names.get(&nexus).map(|name| name.initiator.clone());
+        let is_new_writer = self.last_writer != Some(nexus);
+        let loaded = self.loaded()?;
+        if loaded.is_read_only {
+            return Err(Sense::cannot_write_format().into());
+        }
+        if loaded.cartridge.is_read_only() {
+            return Err(Sense::write_protected().into());
+        }
+        if let (Some(name), true) = (name, is_new_writer) {
+            loaded.cartridge.set_writer(&name);
+        }
+        self.last_writer = Some(nexus);
+        Ok(&mut self.loaded()?.cartridge)
+    }
+
+    /// Keeps a failure behind an answered command for the nexus that wrote, and lights the TapeAlert flags.
+    pub(crate) fn defer(&mut self, error: &MediumError) {
+        self.tape_alerts.extend([log_page::ALERT_HARD_ERROR, log_page::ALERT_WRITE_FAILURE]);
+        if let Some(nexus) = self.last_writer {
+            self.unit.defer(nexus, sense::of_medium_error(error, None));
+        }
+    }
+}
+
+impl Device for Drive {
+    fn commands() -> &'static [Command<Self>] {
+        commands::COMMANDS
+    }
+
+    fn unit(&self) -> &LogicalUnit {
+        &self.unit
+    }
+
+    fn unit_mut(&mut self) -> &mut LogicalUnit {
+        &mut self.unit
+    }
+
+    fn not_ready(&self) -> Option<Sense> {
+        match &self.bay {
+            Bay::Ready(_) => None,
+            Bay::Empty => Some(Sense::medium_not_present()),
+            Bay::Unloaded(_) => Some(Sense::initializing_command_required()),
+            Bay::Refused(NotLoaded::Cleaning) => Some(Sense::cleaning_cartridge_installed()),
+            Bay::Refused(NotLoaded::WrongGeneration) => Some(Sense::incompatible_format()),
+            Bay::Refused(NotLoaded::Damaged) => Some(Sense::medium_format_corrupted()),
+        }
+    }
+
+    fn inquiry_data(&self) -> Vec<u8> {
+        self.identity.inquiry_data()
+    }
+
+    fn vital_product_data(&self, page: u8) -> Option<Vec<u8>> {
+        const PAGES: [u8; 6] = [0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1];
+        match page {
+            0x00 => Some(self.identity.page(0x00, &PAGES)),
+            0x80 => Some(self.identity.unit_serial_number()),
+            0x83 => Some(self.identity.device_identification(1)),
+            0x86 => Some(self.identity.extended_inquiry()),
+            // Sequential-access device capabilities: neither TSMC nor WORM (SSC-5 §8.6.3).
+            0xb0 => Some(self.identity.page(0xb0, &[0, 0])),
+            // Manufacturer-assigned serial number (SSC-5 §8.6.4).
+            0xb1 => Some(self.identity.page(0xb1, self.identity.serial.as_bytes())),
+            _ => None,
+        }
+    }
+
+    fn mode_parameters(&mut self) -> &mut ModeParameters {
+        &mut self.mode
+    }
+
+    fn mode_header(&self) -> ModeHeader {
+        mode_page::header(self)
+    }
+
+    fn select_header(
+        &mut self,
+        device_specific: u8,
+        descriptor: Option<[u8; 8]>,
+        descriptor_offset: u16,
+    ) -> Result<(), Refusal> {
+        mode_page::select_header(self, device_specific, descriptor, descriptor_offset)
+    }
+
+    fn collect_attentions(&mut self) {
+        let failure = match &mut self.bay {
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.take_deferred(),
+            Bay::Empty | Bay::Refused(_) => None,
+        };
+        if let Some(error) = failure {
+            self.defer(&error);
+        }
+    }
+
+    fn log_pages(&mut self) -> Vec<LogPage> {
+        log_page::all(self)
+    }
+
+    fn log_page_was_read(&mut self, page: u8) {
+        if page == log_page::PAGE_TAPE_ALERT {
+            self.tape_alerts.clear();
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! SSC: a sequential-access logical unit, as an LTO drive is one.
+//!
+//! A [`Drive`] takes [`vtl_scsi::Task`]s through [`vtl_scsi::device::execute`] and works on the [`vtl_media::Cartridge`]
+//! that it was given. It turns what the cartridge says (a filemark, the end of data, early warning) into sense data, and
+//! does no I/O of its own. Read [`Drive`] first, then `commands.rs`, which is the table of all that it knows.
+
+mod commands;
+mod density;
+mod drive;
+mod log_page;
+mod medium;
+mod mode_page;
+mod motion;
+mod position;
+mod profile;
+mod read;
+mod sense;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use drive::{Drive, MediumState, NotLoaded};
+pub use profile::{Access, Generation, Profile};

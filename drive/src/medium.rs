@@ -1,0 +1,73 @@
+//! LOAD UNLOAD and PREVENT ALLOW MEDIUM REMOVAL (SSC-5 §7.2, SPC-5 §6.18).
+
+use nom::bytes::complete::take;
+use nom::number::complete::be_u8;
+
+use vtl_scsi::cdb::bit;
+use vtl_scsi::device::Executed;
+use vtl_scsi::sense::Sense;
+use vtl_scsi::{Completion, Task};
+
+use crate::Drive;
+use crate::drive::Bay;
+use crate::sense::of_medium_error;
+
+/// LOAD UNLOAD: threads the cartridge, or brings everything to disk and lets the robot have it.
+pub(crate) fn load_unload(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (_, _, action, _control) = task.cdb.fields((be_u8, take(2_usize), be_u8, be_u8))?;
+    if bit(action, 0) { load(drive) } else { unload(drive) }
+}
+
+/// PREVENT ALLOW MEDIUM REMOVAL: each nexus for itself.
+pub(crate) fn prevent_allow_medium_removal(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (_, prevents, _control) = task.cdb.fields((take(3_usize), be_u8, be_u8))?;
+    if bit(prevents, 0) {
+        drive.prevented_by.insert(task.nexus);
+    } else {
+        drive.prevented_by.remove(&task.nexus);
+    }
+    Ok(Completion::good())
+}
+
+fn load(drive: &mut Drive) -> Executed {
+    match std::mem::replace(&mut drive.bay, Bay::Empty) {
+        Bay::Unloaded(loaded) => {
+            drive.bay = Bay::Ready(loaded);
+            drive.unit.raise(Sense::medium_may_have_changed());
+        }
+        Bay::Ready(mut loaded) => {
+            let rewound = loaded.cartridge.rewind();
+            drive.bay = Bay::Ready(loaded);
+            if let Err(error) = rewound {
+                return Ok(of_medium_error(&error, None).into());
+            }
+        }
+        Bay::Empty => return Err(Sense::medium_not_present().into()),
+        refused @ Bay::Refused(_) => {
+            drive.bay = refused;
+            return Err(vtl_scsi::device::Device::not_ready(drive)
+                .unwrap_or(Sense::medium_load_failed())
+                .into());
+        }
+    }
+    Ok(Completion::good())
+}
+
+fn unload(drive: &mut Drive) -> Executed {
+    if drive.is_removal_prevented() {
+        return Err(Sense::removal_prevented().into());
+    }
+    match std::mem::replace(&mut drive.bay, Bay::Empty) {
+        Bay::Ready(mut loaded) => {
+            // Rewinding is a sync point: what could not be brought to disk is said, and the cartridge stays loaded.
+            if let Err(error) = loaded.cartridge.rewind() {
+                drive.bay = Bay::Ready(loaded);
+                return Ok(of_medium_error(&error, None).into());
+            }
+            drive.bay = Bay::Unloaded(loaded);
+        }
+        Bay::Empty => return Err(Sense::medium_not_present().into()),
+        already => drive.bay = already,
+    }
+    Ok(Completion::good())
+}

@@ -1,0 +1,111 @@
+//! Mode pages of a drive, and the header with the block descriptor in front of them (SSC-5 §8.3).
+
+use vtl_scsi::device::Refusal;
+use vtl_scsi::mode::{ModeHeader, ModePage, ModeParameters};
+use vtl_scsi::sense::Sense;
+
+use crate::Drive;
+use crate::drive::{Bay, Loaded, MAX_BLOCK_BYTES};
+
+/// Byte of a device-specific parameter: WP in bit 7, buffered mode in bits 6-4 (SSC-5 §8.3.1).
+const WRITE_PROTECT: u8 = 0x80;
+const BUFFERED_MODE_1: u8 = 0x10;
+const BUFFERED_MODE_MASK: u8 = 0x70;
+
+/// MODE SELECT: leave the density as it is.
+const DENSITY_NO_CHANGE: u8 = 0x7f;
+const DENSITY_DEFAULT: u8 = 0x00;
+
+/// The pages after power on.
+pub(crate) fn all() -> ModeParameters {
+    ModeParameters {
+        pages: vec![
+            control(),
+            data_compression(),
+            device_configuration(),
+            informational_exceptions(),
+        ],
+    }
+}
+
+/// The header as it is now: write protection, buffering, density and block length.
+pub(crate) fn header(drive: &Drive) -> ModeHeader {
+    let loaded = loaded(drive);
+    let is_protected =
+        loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only());
+    let generation = loaded.map(|loaded| loaded.generation);
+    let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
+    let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();
+    ModeHeader {
+        medium_type: generation.map_or(0, |generation| generation.medium_type),
+        device_specific: if is_protected { WRITE_PROTECT } else { 0 } | buffered,
+        // 0 density code, 1-3 number of blocks (0: all the rest), 5-7 block length
+        block_descriptor: Some([density(drive), 0, 0, 0, 0, high, middle, low]),
+    }
+}
+
+/// Takes over buffered mode and block length; the density is the medium's own.
+pub(crate) fn select_header(
+    drive: &mut Drive,
+    device_specific: u8,
+    descriptor: Option<[u8; 8]>,
+    descriptor_offset: u16,
+) -> Result<(), Refusal> {
+    let invalid = |byte: u16, bit| Refusal(Sense::invalid_field_in_parameter_list(byte, bit));
+    let is_buffered = match device_specific & BUFFERED_MODE_MASK {
+        0 => false,
+        BUFFERED_MODE_1 => true,
+        _ => return Err(invalid(if descriptor_offset == 4 { 2 } else { 3 }, Some(6))),
+    };
+    if let Some([wanted_density, _, _, _, _, high, middle, low]) = descriptor {
+        if ![DENSITY_DEFAULT, DENSITY_NO_CHANGE, density(drive)].contains(&wanted_density) {
+            return Err(invalid(descriptor_offset, Some(7)));
+        }
+        let block_length_bytes = u32::from_be_bytes([0, high, middle, low]);
+        if block_length_bytes > MAX_BLOCK_BYTES {
+            return Err(invalid(descriptor_offset + 5, Some(7)));
+        }
+        drive.block_length_bytes = block_length_bytes;
+    }
+    drive.is_buffered = is_buffered;
+    Ok(())
+}
+
+/// The density code in force: the medium's, else the drive's own.
+pub(crate) fn density(drive: &Drive) -> u8 {
+    loaded(drive).map_or(drive.profile.generation, |loaded| loaded.generation).density
+}
+
+fn loaded(drive: &Drive) -> Option<&Loaded> {
+    match &drive.bay {
+        Bay::Ready(loaded) => Some(loaded),
+        _ => None,
+    }
+}
+
+// 0Ah control (SPC-5 §7.5.10): 2 TST, TMF_ONLY, D_SENSE (bit 2), GLTSD (bit 1), RLEC. Only D_SENSE can be changed.
+fn control() -> ModePage {
+    ModePage::new(0x0a, 0, vec![0; 10], [&[0x04][..], &[0; 9]].concat())
+}
+
+// 0Fh data compression (SSC-5 §8.3.2): 2 DCE (bit 7), DCC (bit 6); 3 DDE (bit 7), RED; 4-7 and 8-11 algorithms.
+fn data_compression() -> ModePage {
+    const ALGORITHM_DEFAULT: [u8; 4] = [0, 0, 0, 1];
+    let mut values = vec![0xc0, 0x80];
+    values.extend(ALGORITHM_DEFAULT);
+    values.extend(ALGORITHM_DEFAULT);
+    values.resize(14, 0);
+    ModePage::new(0x0f, 0, values, [&[0x80][..], &[0; 13]].concat())
+}
+
+// 10h device configuration (SSC-5 §8.3.3): 6-7 write delay time in tenths of a second; 8 LOIS (bit 6);
+// 10 EEG (bit 4), SEW (bit 3); 14 select data compression algorithm.
+fn device_configuration() -> ModePage {
+    let values = vec![0, 0, 0, 0, 0, 1, 0x40, 0, 0x18, 0, 0, 0, 1, 0];
+    ModePage::fixed(0x10, values)
+}
+
+// 1Ch informational exceptions control (SSC-5 §8.3.6): 2 DEXCPT (bit 3): exceptions are found in the TapeAlert log page.
+fn informational_exceptions() -> ModePage {
+    ModePage::fixed(0x1c, vec![0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+}

@@ -1,0 +1,104 @@
+//! REWIND, SPACE and LOCATE (SSC-5 §6, §7).
+
+use nom::bytes::complete::take;
+use nom::number::complete::{be_i24, be_i64, be_u8, be_u16, be_u32, be_u64};
+
+use vtl_media::{MediumError, ObjectNumber, SpaceOutcome};
+use vtl_scsi::cdb::bit;
+use vtl_scsi::device::Executed;
+use vtl_scsi::sense::Sense;
+use vtl_scsi::{Completion, Task};
+
+use crate::Drive;
+use crate::sense::of_medium_error;
+
+const SPACE_BLOCKS: u8 = 0;
+const SPACE_FILEMARKS: u8 = 1;
+const SPACE_END_OF_DATA: u8 = 3;
+
+const LOCATE_OBJECT: u8 = 0;
+const LOCATE_FILE: u8 = 1;
+const LOCATE_END_OF_DATA: u8 = 3;
+
+/// REWIND: to the beginning of the partition. It is done when it is answered, with IMMED or without.
+pub(crate) fn rewind(drive: &mut Drive, _task: &mut Task) -> Executed {
+    let rewound = drive.loaded()?.cartridge.rewind();
+    Ok(finish(rewound.map(|()| SpaceOutcome::Done)))
+}
+
+/// SPACE(6).
+pub(crate) fn space_6(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (code, count, _control) = task.cdb.fields((be_u8, be_i24, be_u8))?;
+    space(drive, code & 0x0f, count.into())
+}
+
+/// SPACE(16).
+pub(crate) fn space_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (code, _, count, _parameter_length, ..) =
+        task.cdb.fields((be_u8, be_u16, be_i64, be_u16, be_u16))?;
+    space(drive, code & 0x0f, count)
+}
+
+/// LOCATE(10): an object number of 32 bits. BT asks for a device-specific number, which is the same one here.
+pub(crate) fn locate_10(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (flags, _, object, _, partition, _control) =
+        task.cdb.fields((be_u8, be_u8, be_u32, be_u8, be_u8, be_u8))?;
+    check_partition(bit(flags, 1), partition, 8)?;
+    let located = drive.loaded()?.cartridge.locate(ObjectNumber(object.into()));
+    Ok(finish(located))
+}
+
+/// LOCATE(16): an object, a file, or the end of data.
+pub(crate) fn locate_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (flags, _, partition, identifier, _) =
+        task.cdb.fields((be_u8, be_u8, be_u8, be_u64, take(4_usize)))?;
+    check_partition(bit(flags, 1), partition, 3)?;
+    let cartridge = &mut drive.loaded()?.cartridge;
+    let located = match flags >> 3 & 0x07 {
+        LOCATE_OBJECT => cartridge.locate(ObjectNumber(identifier)),
+        LOCATE_FILE => cartridge.locate_filemark(identifier),
+        LOCATE_END_OF_DATA => cartridge.space_to_end_of_data(),
+        _ => return Err(Sense::invalid_field_in_cdb(1, Some(5)).into()),
+    };
+    Ok(finish(located))
+}
+
+fn space(drive: &mut Drive, code: u8, count: i64) -> Executed {
+    let cartridge = &mut drive.loaded()?.cartridge;
+    let spaced = match code {
+        SPACE_BLOCKS => cartridge.space_blocks(count),
+        SPACE_FILEMARKS => cartridge.space_filemarks(count),
+        SPACE_END_OF_DATA => cartridge.space_to_end_of_data(),
+        _ => return Err(Sense::invalid_field_in_cdb(1, Some(3)).into()),
+    };
+    Ok(finish(spaced))
+}
+
+/// There is one partition; another one cannot be changed to.
+fn check_partition(
+    changes: bool,
+    partition: u8,
+    byte: u16,
+) -> Result<(), vtl_scsi::device::Refusal> {
+    if changes && partition != 0 {
+        return Err(Sense::invalid_field_in_cdb(byte, Some(7)).into());
+    }
+    Ok(())
+}
+
+fn finish(outcome: Result<SpaceOutcome, MediumError>) -> Completion {
+    let residual = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    match outcome {
+        Ok(SpaceOutcome::Done) => Completion::good(),
+        Ok(SpaceOutcome::Filemark { residual: left }) => {
+            Sense::filemark_detected(residual(left)).into()
+        }
+        Ok(SpaceOutcome::EndOfData { residual: left }) => {
+            Sense::end_of_data().with_information(residual(left)).into()
+        }
+        Ok(SpaceOutcome::BeginningOfPartition { residual: left }) => {
+            Sense::beginning_of_partition(residual(left)).into()
+        }
+        Err(error) => of_medium_error(&error, None).into(),
+    }
+}

@@ -1,0 +1,110 @@
+//! READ(6) and READ BLOCK LIMITS (SSC-5 §7.4, §7.6).
+
+use bytes::{Bytes, BytesMut};
+use nom::number::complete::{be_u8, be_u24};
+
+use vtl_media::{MediumError, ReadOutcome};
+use vtl_scsi::cdb::bit;
+use vtl_scsi::device::Executed;
+use vtl_scsi::sense::Sense;
+use vtl_scsi::{Completion, Task};
+
+use crate::Drive;
+use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
+use crate::sense::of_medium_error;
+
+/// READ(6): one block of any length, or several of the length set by MODE SELECT.
+pub(crate) fn read_6(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    let (is_fixed, suppresses_incorrect_length) = (bit(flags, 0), bit(flags, 1));
+    if is_fixed && (drive.block_length_bytes == 0 || suppresses_incorrect_length) {
+        let bit = u8::from(drive.block_length_bytes != 0);
+        return Err(Sense::invalid_field_in_cdb(1, Some(bit)).into());
+    }
+    let block_length = if is_fixed { drive.block_length_bytes } else { 1 };
+    if u64::from(length) * u64::from(block_length) > MAX_TRANSFER_BYTES {
+        return Err(Sense::invalid_field_in_cdb(2, Some(7)).into());
+    }
+    if length == 0 {
+        return Ok(Completion::good());
+    }
+    if is_fixed {
+        return read_fixed(drive, length);
+    }
+    read_variable(drive, length, suppresses_incorrect_length)
+}
+
+/// READ BLOCK LIMITS: the lengths that READ and WRITE take, or the highest object number.
+pub(crate) fn read_block_limits(_drive: &mut Drive, task: &mut Task) -> Executed {
+    const SHORTEST_BLOCK_BYTES: u16 = 1;
+    let (flags, _, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    if bit(flags, 0) {
+        // MLOI: 12-19 maximum logical object identifier.
+        let mut data = vec![0; 12];
+        data.extend(u64::MAX.to_be_bytes());
+        return Ok(Completion::data_in(data));
+    }
+    let mut data = MAX_BLOCK_BYTES.to_be_bytes().to_vec(); // the first byte is granularity: 0
+    data.extend(SHORTEST_BLOCK_BYTES.to_be_bytes());
+    Ok(Completion::data_in(data))
+}
+
+fn read_variable(drive: &mut Drive, length: u32, suppresses_incorrect_length: bool) -> Executed {
+    let has_block_length = drive.block_length_bytes != 0;
+    let requested = i64::from(length);
+    let block = match drive.loaded()?.cartridge.read() {
+        Ok(ReadOutcome::Block(block)) => block,
+        Ok(ReadOutcome::Filemark) => return Ok(Sense::filemark_detected(requested).into()),
+        Ok(ReadOutcome::EndOfData) => {
+            return Ok(Sense::end_of_data().with_information(requested).into());
+        }
+        Err(error) => return Ok(read_error(drive, &error, requested, Bytes::new())),
+    };
+    let residual = requested - i64::try_from(block.len()).unwrap_or(i64::MAX);
+    // Without SILI every other length is reported; with it only a longer block, and only where a block length is set.
+    let is_reported =
+        if suppresses_incorrect_length { residual < 0 && has_block_length } else { residual != 0 };
+    let mut completion = Completion::data_in_allocated(block, length);
+    if is_reported {
+        let data_in = std::mem::take(&mut completion.data_in);
+        completion = Completion { data_in, ..Sense::incorrect_length(residual).into() };
+    }
+    Ok(completion)
+}
+
+fn read_fixed(drive: &mut Drive, count: u32) -> Executed {
+    let block_length = usize::try_from(drive.block_length_bytes).unwrap_or(usize::MAX);
+    let mut data = BytesMut::new();
+    for done in 0..count {
+        let residual = i64::from(count - done);
+        let sense = match drive.loaded()?.cartridge.read() {
+            Ok(ReadOutcome::Block(block)) if block.len() == block_length => {
+                if count == 1 {
+                    return Ok(Completion::data_in(block));
+                }
+                if done == 0 {
+                    data.reserve(block_length * usize::try_from(count).unwrap_or(1));
+                }
+                data.extend_from_slice(&block);
+                continue;
+            }
+            Ok(ReadOutcome::Block(_)) => Sense::incorrect_length(residual),
+            Ok(ReadOutcome::Filemark) => Sense::filemark_detected(residual),
+            Ok(ReadOutcome::EndOfData) => Sense::end_of_data().with_information(residual),
+            Err(error) => return Ok(read_error(drive, &error, residual, data.freeze())),
+        };
+        return Ok(Completion { data_in: data.freeze(), ..sense.into() });
+    }
+    Ok(Completion::data_in(data))
+}
+
+/// A read that failed. Where it failed because earlier writes did not reach the disk, that is what is told.
+fn read_error(drive: &mut Drive, error: &MediumError, residual: i64, data_in: Bytes) -> Completion {
+    if matches!(error, MediumError::WriteFailed { .. }) {
+        drive.defer(error);
+        let pending = drive.last_writer.and_then(|nexus| drive.unit.take_attention(nexus));
+        return pending.unwrap_or_else(|| of_medium_error(error, None).deferred()).into();
+    }
+    drive.tape_alerts.insert(crate::log_page::ALERT_HARD_ERROR);
+    Completion { data_in, ..of_medium_error(error, Some(residual)).into() }
+}

@@ -1,0 +1,25 @@
+//! What a cartridge could not do, as sense data.
+
+use vtl_media::MediumError;
+use vtl_scsi::sense::Sense;
+
+/// The sense for an error of the medium; `residual` is what the command had left to do, in its own unit.
+pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sense {
+    let sense = match error {
+        MediumError::EndOfDataMissing { .. } => Sense::end_of_data_not_found(),
+        MediumError::Fenced | MediumError::ReadOnly => Sense::write_protected(),
+        MediumError::WriteFailed { objects_not_written, .. } => {
+            return Sense::write_error()
+                .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));
+        }
+        // A record has room for the longest transfer, and attributes are not written by any command.
+        MediumError::WrongLength { .. } | MediumError::Mam(_) => Sense::internal_target_failure(),
+        MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {
+            Sense::unrecovered_read_error()
+        }
+    };
+    match residual {
+        Some(residual) => sense.with_information(residual),
+        None => sense,
+    }
+}

@@ -1,0 +1,113 @@
+//! WRITE(6), WRITE FILEMARKS(6) and ERASE(6) (SSC-5 §5).
+
+use nom::number::complete::{be_u8, be_u24};
+
+use vtl_media::{MediumError, Payload, WriteOutcome};
+use vtl_scsi::cdb::bit;
+use vtl_scsi::device::Executed;
+use vtl_scsi::sense::Sense;
+use vtl_scsi::{Buffer, Completion, Task};
+
+use crate::Drive;
+use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
+use crate::sense::of_medium_error;
+
+/// The data of one WRITE, on its way from the transport to the journal without a copy.
+#[derive(Debug)]
+struct DataOut(Buffer);
+
+impl Payload for DataOut {
+    fn data(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn frame(&mut self) -> Option<&mut [u8]> {
+        Some(self.0.frame())
+    }
+}
+
+/// WRITE(6): one block of any length, or several of the length set by MODE SELECT.
+pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    let is_fixed = bit(flags, 0);
+    if is_fixed && drive.block_length_bytes == 0 {
+        return Err(Sense::invalid_field_in_cdb(1, Some(0)).into());
+    }
+    let (block_length, block_count) =
+        if is_fixed { (drive.block_length_bytes, length) } else { (length, 1) };
+    let total = u64::from(block_length) * u64::from(block_count);
+    if block_length > MAX_BLOCK_BYTES || total > MAX_TRANSFER_BYTES {
+        return Err(Sense::invalid_field_in_cdb(2, Some(7)).into());
+    }
+    // The medium has to be writable even where there is nothing to write.
+    drive.writable(task.nexus)?;
+    if total == 0 {
+        return Ok(Completion::good());
+    }
+    let mut data = std::mem::take(&mut task.data_out);
+    if u64::try_from(data.len()).unwrap_or(u64::MAX) < total {
+        // The transport was told of less than the CDB asks for: no part of a block is written.
+        let refused = Completion::from(Sense::invalid_field_in_cdb(2, Some(7)));
+        return Ok(refused.after_data_out(total));
+    }
+    data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
+    let outcome =
+        drive.writable(task.nexus)?.write(Box::new(DataOut(data)), block_length, block_count);
+    let completion = finish(drive, outcome, |blocks_not_written| {
+        if is_fixed { i64::from(blocks_not_written) } else { i64::from(length) }
+    });
+    let completion = if drive.is_buffered { completion } else { synced(drive, completion) };
+    Ok(completion.after_data_out(total))
+}
+
+/// WRITE FILEMARKS(6): without IMMED a sync point, whatever the count.
+pub(crate) fn write_filemarks_6(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (flags, count, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    let is_immediate = bit(flags, 0);
+    let cartridge = drive.writable(task.nexus)?;
+    let outcome =
+        if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
+    let completion = finish(drive, outcome, i64::from);
+    Ok(if is_immediate { completion } else { synced(drive, completion) })
+}
+
+/// ERASE(6): the data ends here. LONG asks for the same: what was overwritten stays until the undo window has passed.
+pub(crate) fn erase_6(drive: &mut Drive, task: &mut Task) -> Executed {
+    let erased = drive.writable(task.nexus)?.erase();
+    let completion = finish(drive, erased.map(|()| WriteOutcome::Written), i64::from);
+    Ok(synced(drive, completion))
+}
+
+fn finish(
+    drive: &mut Drive,
+    outcome: Result<WriteOutcome, MediumError>,
+    residual: impl Fn(u32) -> i64,
+) -> Completion {
+    match outcome {
+        Ok(WriteOutcome::Written) => Completion::good(),
+        Ok(WriteOutcome::EarlyWarning) => Sense::early_warning().into(),
+        Ok(WriteOutcome::EndOfPartition { blocks_not_written }) => {
+            Sense::volume_overflow(residual(blocks_not_written)).into()
+        }
+        Err(error) => failed(drive, &error),
+    }
+}
+
+/// The completion of a command that is also a sync point: a failure to sync outweighs an early warning.
+fn synced(drive: &mut Drive, completion: Completion) -> Completion {
+    let synced = match drive.loaded() {
+        Ok(loaded) => loaded.cartridge.sync(),
+        Err(_) => return completion,
+    };
+    match synced {
+        Ok(()) => completion,
+        Err(error) => failed(drive, &error),
+    }
+}
+
+fn failed(drive: &mut Drive, error: &MediumError) -> Completion {
+    drive
+        .tape_alerts
+        .extend([crate::log_page::ALERT_HARD_ERROR, crate::log_page::ALERT_WRITE_FAILURE]);
+    of_medium_error(error, None).into()
+}

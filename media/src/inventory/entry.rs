@@ -1,0 +1,153 @@
+//! What the inventory tells about one cartridge.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::barcode::Barcode;
+use crate::cartridge::CartridgeFacts;
+use crate::label::CartridgeKind;
+use crate::ledger::Event;
+use crate::place::Place;
+
+/// One cartridge. As JSON it is a row of `vtl inventory --format json`: names stay, new ones may be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CartridgeEntry {
+    /// What people read on it. Unique, and may be used again after deletion.
+    pub barcode: Barcode,
+    /// What it is; never used again.
+    pub uuid: Uuid,
+    /// Data or cleaning.
+    pub kind: CartridgeKind,
+    /// For example `lto9`.
+    pub media_type: String,
+    /// The journal's generation: each overwriting begins a new one.
+    pub generation: u32,
+    /// Whether it can be written only once.
+    pub worm: bool,
+    /// Where it is.
+    #[serde(rename = "location")]
+    pub place: Place,
+    /// The storage element that it last came from.
+    pub source: Option<Place>,
+    /// The pool it belongs to.
+    pub pool: Option<String>,
+    /// The protection group it belongs to.
+    pub group: Option<String>,
+    /// How it is.
+    pub state: CartridgeState,
+    /// Native capacity.
+    pub capacity_bytes: u64,
+    /// Bytes of live data.
+    pub written_bytes: u64,
+    /// Logical blocks of live data.
+    pub block_count: u64,
+    /// Filemarks in the live data.
+    pub filemark_count: u64,
+    /// Bytes on the host's disk, old generations included.
+    pub journal_bytes: u64,
+    /// How often it was in a drive.
+    pub load_count: u64,
+    /// When it was last written.
+    pub last_written: Option<Timestamp>,
+    /// When it was last read back completely and found good.
+    pub last_proved: Option<Timestamp>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// How a cartridge is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CartridgeState {
+    /// A data cartridge with nothing on it.
+    Empty,
+    /// A data cartridge with data on it.
+    Written,
+    /// A cleaning cartridge.
+    Cleaning,
+    /// Its label or journal could not be read.
+    Damaged,
+    /// Its directory is gone.
+    Missing,
+}
+
+impl CartridgeEntry {
+    /// The cartridge that a `CartridgeCreated` event describes; `None` for any other event.
+    pub(super) fn created(event: &Event, time: Timestamp) -> Option<Self> {
+        let Event::CartridgeCreated {
+            uuid,
+            barcode,
+            kind,
+            media_type,
+            capacity_bytes,
+            worm,
+            pool,
+            place,
+        } = event
+        else {
+            return None;
+        };
+        let mut entry = Self {
+            barcode: barcode.clone(),
+            uuid: *uuid,
+            kind: *kind,
+            media_type: media_type.clone(),
+            generation: 0,
+            worm: *worm,
+            place: place.clone(),
+            source: None,
+            pool: pool.clone(),
+            group: None,
+            state: CartridgeState::Empty,
+            capacity_bytes: *capacity_bytes,
+            written_bytes: 0,
+            block_count: 0,
+            filemark_count: 0,
+            journal_bytes: 0,
+            load_count: 0,
+            last_written: None,
+            last_proved: None,
+            created: time,
+        };
+        entry.set_facts(&CartridgeFacts::default());
+        Some(entry)
+    }
+
+    /// Takes over what is known of the content.
+    pub fn set_facts(&mut self, facts: &CartridgeFacts) {
+        self.generation = facts.generation;
+        self.written_bytes = facts.written_bytes;
+        self.block_count = facts.block_count;
+        self.filemark_count = facts.filemark_count;
+        self.journal_bytes = facts.journal_bytes;
+        self.load_count = facts.load_count;
+        self.last_written = facts.last_written;
+        self.state = match self.kind {
+            CartridgeKind::Cleaning => CartridgeState::Cleaning,
+            CartridgeKind::Data if facts.block_count == 0 && facts.filemark_count == 0 => {
+                CartridgeState::Empty
+            }
+            CartridgeKind::Data => CartridgeState::Written,
+        };
+    }
+
+    /// What is known of the content.
+    pub fn facts(&self) -> CartridgeFacts {
+        CartridgeFacts {
+            generation: self.generation,
+            written_bytes: self.written_bytes,
+            block_count: self.block_count,
+            filemark_count: self.filemark_count,
+            last_written: self.last_written,
+            load_count: self.load_count,
+            journal_bytes: self.journal_bytes,
+        }
+    }
+
+    /// Whether the content is known, so that [`CartridgeEntry::facts`] means something.
+    pub fn has_facts(&self) -> bool {
+        !matches!(self.state, CartridgeState::Damaged | CartridgeState::Missing)
+    }
+}

@@ -1,0 +1,394 @@
+//! The state that the ledger's entries add up to: which cartridges there are, and where.
+//!
+//! Invariants: an element holds at most one cartridge, a cartridge is in exactly one place, and no two cartridges have one
+//! barcode. [`Inventory::apply`] refuses an entry that would break one of them.
+
+mod entry;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use thiserror::Error;
+use uuid::Uuid;
+
+pub use entry::{CartridgeEntry, CartridgeState};
+
+use crate::barcode::Barcode;
+use crate::cartridge::CartridgeFacts;
+use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
+use crate::place::{LibraryId, Place};
+use crate::store::LibraryRecord;
+
+/// All libraries and cartridges.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Inventory {
+    libraries: BTreeMap<LibraryId, LibraryRecord>,
+    cartridges: HashMap<Uuid, CartridgeEntry>,
+    by_barcode: BTreeMap<Barcode, Uuid>,
+    /// Only elements: the shelf and other sites hold many.
+    by_element: HashMap<Place, Uuid>,
+    /// Moves that are neither committed nor abandoned.
+    intents: BTreeMap<u64, Vec<MoveStep>>,
+    last_intent: u64,
+    /// Cartridges whose directories may be half made.
+    creations: BTreeSet<Uuid>,
+    /// Cartridges whose directories are to be gone.
+    deleted: HashSet<Uuid>,
+    /// The last entry that took a cartridge into or out of a drive, as read from the ledger: what was known of the
+    /// cartridge's content before may be out of date.
+    drive_moves: HashMap<Uuid, u64>,
+}
+
+/// Why an entry does not fit what was recorded before it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Inconsistency {
+    /// A library of this name is there.
+    #[error("library {0} exists already")]
+    LibraryExists(LibraryId),
+    /// No such cartridge.
+    #[error("there is no cartridge {0}")]
+    NoCartridge(Uuid),
+    /// The cartridge is there already.
+    #[error("cartridge {0} exists already")]
+    CartridgeExists(Uuid),
+    /// The barcode is taken.
+    #[error("barcode {0} is taken")]
+    BarcodeTaken(Barcode),
+    /// The element holds another cartridge.
+    #[error("{0} is occupied")]
+    Occupied(Place),
+    /// The cartridge is not where it is said to be.
+    #[error("cartridge {0} is not in {1}")]
+    Elsewhere(Uuid, Place),
+    /// No library has this element.
+    #[error("there is no element {0}")]
+    NoElement(Place),
+    /// No open intent has this number.
+    #[error("there is no open move {0}")]
+    NoIntent(u64),
+}
+
+impl Inventory {
+    /// Adds what one entry says. After an error nothing has changed.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistency> {
+        match &entry.event {
+            RecordedEvent::Known(event) => {
+                self.note_drive_move(event, entry.sequence);
+                self.apply_event(event, entry.time)
+            }
+            // A later program's event; one that this program must not ignore would have come with a new version.
+            RecordedEvent::Unknown(_) => Ok(()),
+        }
+    }
+
+    /// Adds what one event says.
+    pub(crate) fn apply_event(
+        &mut self,
+        event: &Event,
+        time: jiff::Timestamp,
+    ) -> Result<(), Inconsistency> {
+        match event {
+            Event::LibraryCreated { library } => self.add_library(library),
+            Event::CreationIntended { cartridges } => {
+                self.creations.extend(cartridges);
+                Ok(())
+            }
+            Event::CreationAbandoned { cartridges } => {
+                self.abandon_creation(cartridges);
+                Ok(())
+            }
+            Event::CartridgeCreated { .. } => {
+                CartridgeEntry::created(event, time).map_or(Ok(()), |new| self.add(new))
+            }
+            Event::CartridgeDeleted { uuid, .. } => self.remove(*uuid),
+            Event::MoveIntended { id, step } => self.intend(*id, vec![step.clone()]),
+            Event::ExchangeIntended { id, first, second } => {
+                self.intend(*id, vec![first.clone(), second.clone()])
+            }
+            Event::MoveCommitted { id } => self.commit(*id),
+            Event::MoveAbandoned { id } => {
+                self.intents.remove(id).map(|_| ()).ok_or(Inconsistency::NoIntent(*id))
+            }
+            Event::MediumLoaded { .. } | Event::MediumUnloaded { .. } | Event::Fault { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn libraries(&self) -> impl Iterator<Item = &LibraryRecord> {
+        self.libraries.values()
+    }
+
+    pub(crate) fn library(&self, id: &LibraryId) -> Option<&LibraryRecord> {
+        self.libraries.get(id)
+    }
+
+    /// All cartridges, sorted by barcode.
+    pub(crate) fn cartridges(&self) -> impl Iterator<Item = &CartridgeEntry> {
+        self.by_barcode.values().filter_map(|uuid| self.cartridges.get(uuid))
+    }
+
+    pub(crate) fn cartridge(&self, uuid: Uuid) -> Option<&CartridgeEntry> {
+        self.cartridges.get(&uuid)
+    }
+
+    pub(crate) fn find(&self, barcode: &str) -> Option<&CartridgeEntry> {
+        let barcode = Barcode::new(barcode).ok()?;
+        self.cartridges.get(self.by_barcode.get(&barcode)?)
+    }
+
+    pub(crate) fn at(&self, place: &Place) -> Option<&CartridgeEntry> {
+        self.cartridges.get(self.by_element.get(place)?)
+    }
+
+    /// Whether a cartridge may be put there: any site, and each existing element.
+    pub(crate) fn has_place(&self, place: &Place) -> bool {
+        match place.library() {
+            Some(id) => self.libraries.get(id).is_some_and(|library| library.has(place)),
+            None => true,
+        }
+    }
+
+    /// Storage elements with nothing in them, in order.
+    pub(crate) fn free_storage(&self) -> impl Iterator<Item = Place> + '_ {
+        self.libraries
+            .values()
+            .flat_map(LibraryRecord::storage)
+            .filter(|place| !self.by_element.contains_key(place))
+    }
+
+    /// Notes what is known of a cartridge's content.
+    pub(crate) fn set_facts(&mut self, uuid: Uuid, facts: &CartridgeFacts) -> bool {
+        self.cartridges.get_mut(&uuid).map(|entry| entry.set_facts(facts)).is_some()
+    }
+
+    /// Notes that a cartridge's content cannot be known.
+    pub(crate) fn set_state(&mut self, uuid: Uuid, state: CartridgeState) {
+        if let Some(entry) = self.cartridges.get_mut(&uuid) {
+            entry.state = state;
+        }
+    }
+
+    /// A number that no intent has had.
+    pub(crate) fn next_intent(&self) -> u64 {
+        self.last_intent.saturating_add(1)
+    }
+
+    pub(crate) fn open_intents(&self) -> Vec<u64> {
+        self.intents.keys().copied().collect()
+    }
+
+    pub(crate) fn open_creations(&self) -> Vec<Uuid> {
+        self.creations.iter().copied().collect()
+    }
+
+    /// Whether a directory of this name belongs to a cartridge that is deleted or was never finished.
+    pub(crate) fn is_gone(&self, uuid: Uuid) -> bool {
+        self.deleted.contains(&uuid)
+    }
+
+    /// Whether a cartridge was in a drive at any time after an entry.
+    pub(crate) fn was_in_drive_after(&self, uuid: Uuid, sequence: u64) -> bool {
+        let is_in_drive = |entry: &CartridgeEntry| matches!(entry.place, Place::Drive { .. });
+        self.cartridges.get(&uuid).is_some_and(is_in_drive)
+            || self.drive_moves.get(&uuid).is_some_and(|last| *last > sequence)
+    }
+
+    fn note_drive_move(&mut self, event: &Event, sequence: u64) {
+        let Event::MoveCommitted { id } = event else { return };
+        for step in self.intents.get(id).into_iter().flatten() {
+            if [&step.from, &step.to].iter().any(|place| matches!(place, Place::Drive { .. })) {
+                self.drive_moves.insert(step.cartridge, sequence);
+            }
+        }
+    }
+
+    fn add_library(&mut self, library: &LibraryRecord) -> Result<(), Inconsistency> {
+        if self.libraries.contains_key(&library.id) {
+            return Err(Inconsistency::LibraryExists(library.id.clone()));
+        }
+        self.libraries.insert(library.id.clone(), library.clone());
+        Ok(())
+    }
+
+    fn abandon_creation(&mut self, cartridges: &[Uuid]) {
+        for uuid in cartridges {
+            if self.creations.remove(uuid) {
+                self.deleted.insert(*uuid);
+            }
+        }
+    }
+
+    fn add(&mut self, new: CartridgeEntry) -> Result<(), Inconsistency> {
+        if self.cartridges.contains_key(&new.uuid) || self.deleted.contains(&new.uuid) {
+            return Err(Inconsistency::CartridgeExists(new.uuid));
+        }
+        if self.by_barcode.contains_key(&new.barcode) {
+            return Err(Inconsistency::BarcodeTaken(new.barcode));
+        }
+        self.check_free(&new.place)?;
+        self.creations.remove(&new.uuid);
+        self.by_barcode.insert(new.barcode.clone(), new.uuid);
+        self.occupy(&new.place, new.uuid);
+        self.cartridges.insert(new.uuid, new);
+        Ok(())
+    }
+
+    fn remove(&mut self, uuid: Uuid) -> Result<(), Inconsistency> {
+        let entry = self.cartridges.remove(&uuid).ok_or(Inconsistency::NoCartridge(uuid))?;
+        self.by_barcode.remove(&entry.barcode);
+        self.by_element.remove(&entry.place);
+        self.deleted.insert(uuid);
+        Ok(())
+    }
+
+    fn intend(&mut self, id: u64, steps: Vec<MoveStep>) -> Result<(), Inconsistency> {
+        for step in &steps {
+            let entry = self
+                .cartridges
+                .get(&step.cartridge)
+                .ok_or(Inconsistency::NoCartridge(step.cartridge))?;
+            if entry.place != step.from {
+                return Err(Inconsistency::Elsewhere(step.cartridge, step.from.clone()));
+            }
+        }
+        self.last_intent = self.last_intent.max(id);
+        self.intents.insert(id, steps);
+        Ok(())
+    }
+
+    /// Carries all steps of an intent out, or none.
+    fn commit(&mut self, id: u64) -> Result<(), Inconsistency> {
+        let steps = self.intents.get(&id).ok_or(Inconsistency::NoIntent(id))?.clone();
+        for step in &steps {
+            let entry = self
+                .cartridges
+                .get(&step.cartridge)
+                .ok_or(Inconsistency::NoCartridge(step.cartridge))?;
+            if entry.place != step.from {
+                return Err(Inconsistency::Elsewhere(step.cartridge, step.from.clone()));
+            }
+            let is_left = steps.iter().any(|other| other.from == step.to);
+            if !is_left {
+                self.check_free(&step.to)?;
+            } else if steps.iter().filter(|other| other.to == step.to).count() > 1
+                && step.to.is_element()
+            {
+                return Err(Inconsistency::Occupied(step.to.clone()));
+            }
+        }
+        for step in &steps {
+            self.by_element.remove(&step.from);
+        }
+        for step in steps {
+            self.occupy(&step.to, step.cartridge);
+            if let Some(entry) = self.cartridges.get_mut(&step.cartridge) {
+                entry.place = step.to;
+                entry.source = step.source;
+            }
+        }
+        self.intents.remove(&id);
+        Ok(())
+    }
+
+    fn check_free(&self, place: &Place) -> Result<(), Inconsistency> {
+        if !self.has_place(place) {
+            return Err(Inconsistency::NoElement(place.clone()));
+        }
+        if self.by_element.contains_key(place) {
+            return Err(Inconsistency::Occupied(place.clone()));
+        }
+        Ok(())
+    }
+
+    fn occupy(&mut self, place: &Place, uuid: Uuid) {
+        if place.is_element() {
+            self.by_element.insert(place.clone(), uuid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Motion;
+
+    fn step(cartridge: u128, from: Place, to: Place) -> MoveStep {
+        let motion = Motion::between(&from, &to);
+        MoveStep { cartridge: Uuid::from_u128(cartridge), from, to, source: None, motion }
+    }
+
+    fn created(uuid: u128, barcode: &str, place: Place) -> Event {
+        Event::CartridgeCreated {
+            uuid: Uuid::from_u128(uuid),
+            barcode: Barcode::new(barcode).unwrap(),
+            kind: crate::label::CartridgeKind::Data,
+            media_type: "lto9".into(),
+            capacity_bytes: 1,
+            worm: false,
+            pool: None,
+            place,
+        }
+    }
+
+    fn inventory() -> Inventory {
+        let mut inventory = Inventory::default();
+        let record = crate::store::tests_support::library_record();
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        inventory.apply_event(&Event::LibraryCreated { library: record }, time).unwrap();
+        inventory.apply_event(&created(1, "A00001L9", Place::slot(1)), time).unwrap();
+        inventory.apply_event(&created(2, "A00002L9", Place::slot(2)), time).unwrap();
+        inventory
+    }
+
+    fn refuses(event: &Event, expected: &Inconsistency) {
+        let mut inventory = inventory();
+        let before = format!("{inventory:?}").len();
+        assert_eq!(
+            inventory.apply_event(event, jiff::Timestamp::UNIX_EPOCH).as_ref(),
+            Err(expected)
+        );
+        assert_eq!(format!("{inventory:?}").len(), before, "a refused entry changes nothing");
+    }
+
+    #[test]
+    fn what_breaks_an_invariant_is_refused() {
+        refuses(
+            &created(3, "A00001L9", Place::slot(3)),
+            &Inconsistency::BarcodeTaken(Barcode::new("A00001L9").unwrap()),
+        );
+        refuses(&created(3, "A00003L9", Place::slot(1)), &Inconsistency::Occupied(Place::slot(1)));
+        refuses(
+            &created(3, "A00003L9", Place::slot(999)),
+            &Inconsistency::NoElement(Place::slot(999)),
+        );
+        refuses(
+            &created(1, "A00003L9", Place::Shelf),
+            &Inconsistency::CartridgeExists(Uuid::from_u128(1)),
+        );
+        refuses(&Event::MoveCommitted { id: 9 }, &Inconsistency::NoIntent(9));
+        let wrong = Event::MoveIntended { id: 1, step: step(1, Place::slot(2), Place::slot(3)) };
+        refuses(&wrong, &Inconsistency::Elsewhere(Uuid::from_u128(1), Place::slot(2)));
+    }
+
+    #[test]
+    fn an_exchange_swaps_and_never_puts_two_in_one_element() {
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        let mut good = inventory();
+        let (first, second) =
+            (step(1, Place::slot(1), Place::slot(2)), step(2, Place::slot(2), Place::slot(1)));
+        good.apply_event(&Event::ExchangeIntended { id: 1, first, second }, time).unwrap();
+        good.apply_event(&Event::MoveCommitted { id: 1 }, time).unwrap();
+        assert_eq!(good.at(&Place::slot(1)).unwrap().uuid, Uuid::from_u128(2));
+        assert_eq!(good.at(&Place::slot(2)).unwrap().uuid, Uuid::from_u128(1));
+
+        let mut bad = inventory();
+        let (first, second) =
+            (step(1, Place::slot(1), Place::slot(2)), step(2, Place::slot(2), Place::slot(2)));
+        bad.apply_event(&Event::ExchangeIntended { id: 1, first, second }, time).unwrap();
+        assert_eq!(
+            bad.apply_event(&Event::MoveCommitted { id: 1 }, time),
+            Err(Inconsistency::Occupied(Place::slot(2)))
+        );
+    }
+}

@@ -1,0 +1,364 @@
+//! What the ledger records: an event with its time and actor, kept as self-describing JSON.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::barcode::Barcode;
+use crate::label::CartridgeKind;
+use crate::place::Place;
+use crate::store::LibraryRecord;
+
+/// A fact that is not on a cartridge. Names and fields stay for ever; new fields need a default, new events a new name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A library with its serial numbers, which never change afterwards.
+    LibraryCreated {
+        /// The library.
+        library: LibraryRecord,
+    },
+    /// Directories for these cartridges are about to be made; without `CartridgeCreated` they are removed again.
+    CreationIntended {
+        /// The cartridges to be.
+        cartridges: Vec<Uuid>,
+    },
+    /// The creation of these cartridges did not come to its end and was undone.
+    CreationAbandoned {
+        /// The cartridges that were not made.
+        cartridges: Vec<Uuid>,
+    },
+    /// A cartridge, whose directory is durable.
+    CartridgeCreated {
+        /// Its identity.
+        uuid: Uuid,
+        /// Its barcode.
+        barcode: Barcode,
+        /// Data or cleaning.
+        kind: CartridgeKind,
+        /// For example `lto9`.
+        media_type: String,
+        /// Native capacity.
+        capacity_bytes: u64,
+        /// Whether it can be written only once.
+        worm: bool,
+        /// The pool it belongs to.
+        #[serde(default)]
+        pool: Option<String>,
+        /// Its first place.
+        place: Place,
+    },
+    /// A cartridge is gone; its directory is removed afterwards.
+    CartridgeDeleted {
+        /// Its identity.
+        uuid: Uuid,
+        /// Its barcode, which is free again.
+        barcode: Barcode,
+    },
+    /// A cartridge is about to change its place. It counts only with its `MoveCommitted`.
+    MoveIntended {
+        /// Names the intent; unique in a ledger.
+        id: u64,
+        /// Which cartridge, and from where to where.
+        #[serde(flatten)]
+        step: MoveStep,
+    },
+    /// Two cartridges are about to change their places together.
+    ExchangeIntended {
+        /// Names the intent; unique in a ledger.
+        id: u64,
+        /// The cartridge that takes the other one's place.
+        first: MoveStep,
+        /// The cartridge that gives way.
+        second: MoveStep,
+    },
+    /// The move or exchange has happened.
+    MoveCommitted {
+        /// The intent.
+        id: u64,
+    },
+    /// The move or exchange has not happened and will not.
+    MoveAbandoned {
+        /// The intent.
+        id: u64,
+    },
+    /// A drive has loaded a cartridge.
+    MediumLoaded {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The drive.
+        drive: Place,
+    },
+    /// A drive has unloaded a cartridge.
+    MediumUnloaded {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The drive.
+        drive: Place,
+    },
+    /// Something broke.
+    Fault {
+        /// The cartridge concerned.
+        #[serde(default)]
+        cartridge: Option<Uuid>,
+        /// The element concerned.
+        #[serde(default)]
+        place: Option<Place>,
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+/// One cartridge's part of a move or exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveStep {
+    /// The cartridge.
+    pub cartridge: Uuid,
+    /// Where it was.
+    pub from: Place,
+    /// Where it will be.
+    pub to: Place,
+    /// The storage element that it last came from, once it is there.
+    pub source: Option<Place>,
+    /// How people call it.
+    pub motion: Motion,
+}
+
+/// Whether a move stays inside a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Motion {
+    /// From one element to another, or between places outside of any library.
+    Move,
+    /// Out of a library.
+    Eject,
+    /// Into a library.
+    Insert,
+}
+
+impl Motion {
+    /// The motion between two places.
+    pub fn between(from: &Place, to: &Place) -> Self {
+        match (from.is_element(), to.is_element()) {
+            (true, false) => Self::Eject,
+            (false, true) => Self::Insert,
+            _ => Self::Move,
+        }
+    }
+}
+
+impl Event {
+    /// Whether the event only tells, and changes neither a library nor a cartridge nor a place.
+    pub fn is_informational(&self) -> bool {
+        matches!(self, Self::MediumLoaded { .. } | Self::MediumUnloaded { .. } | Self::Fault { .. })
+    }
+
+    /// The name under which the event is recorded.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LibraryCreated { .. } => "library_created",
+            Self::CreationIntended { .. } => "creation_intended",
+            Self::CreationAbandoned { .. } => "creation_abandoned",
+            Self::CartridgeCreated { .. } => "cartridge_created",
+            Self::CartridgeDeleted { .. } => "cartridge_deleted",
+            Self::MoveIntended { .. } => "move_intended",
+            Self::ExchangeIntended { .. } => "exchange_intended",
+            Self::MoveCommitted { .. } => "move_committed",
+            Self::MoveAbandoned { .. } => "move_abandoned",
+            Self::MediumLoaded { .. } => "medium_loaded",
+            Self::MediumUnloaded { .. } => "medium_unloaded",
+            Self::Fault { .. } => "fault",
+        }
+    }
+}
+
+/// An event, whether this program knows it or not. A later program's event is kept and shown as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RecordedEvent {
+    /// One of ours.
+    Known(Box<Event>),
+    /// A later one.
+    Unknown(Value),
+}
+
+impl RecordedEvent {
+    /// The name under which the event is recorded.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(event) => event.name(),
+            Self::Unknown(value) => value.get("type").and_then(Value::as_str).unwrap_or("unknown"),
+        }
+    }
+}
+
+/// The BLAKE3 hash that chains an entry to all before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntryHash(pub [u8; 32]);
+
+impl fmt::Display for EntryHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for EntryHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EntryHash({self})")
+    }
+}
+
+impl Serialize for EntryHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// ≥ 1, without gaps.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// Who did it: `cli uid 0`, `iscsi iqn…`, `system`.
+    pub actor: String,
+    /// What was done.
+    pub event: RecordedEvent,
+    /// Chains the entry to all before it.
+    pub hash: EntryHash,
+}
+
+/// An entry's body as it is stored. `v` is the version of this envelope, not of the events in it.
+#[derive(Serialize)]
+struct EnvelopeOut<'a> {
+    v: u32,
+    time: Timestamp,
+    actor: &'a str,
+    event: &'a Event,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeVersion {
+    v: u32,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeIn {
+    time: Timestamp,
+    actor: String,
+    event: Value,
+}
+
+/// Why a body with good checksums could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BodyError {
+    /// No JSON of the expected form, or a known event with unknown fields' values.
+    Malformed,
+    /// A later version of the envelope.
+    Newer(u32),
+}
+
+/// The stored form of an entry's body.
+pub(super) fn encode_body(
+    time: Timestamp,
+    actor: &str,
+    event: &Event,
+) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&EnvelopeOut { v: ENVELOPE_VERSION, time, actor, event })
+}
+
+/// Reads a body back: its time, actor and event.
+pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEvent), BodyError> {
+    let version: EnvelopeVersion =
+        serde_json::from_slice(bytes).map_err(|_| BodyError::Malformed)?;
+    if version.v > ENVELOPE_VERSION {
+        return Err(BodyError::Newer(version.v));
+    }
+    let envelope: EnvelopeIn = serde_json::from_slice(bytes).map_err(|_| BodyError::Malformed)?;
+    let name = envelope.event.get("type").and_then(Value::as_str).ok_or(BodyError::Malformed)?;
+    let event = if KNOWN_EVENTS.contains(&name) {
+        // A known event that cannot be read must not pass as an unknown one: a move would be silently ignored.
+        RecordedEvent::Known(
+            serde_json::from_value(envelope.event).map_err(|_| BodyError::Malformed)?,
+        )
+    } else {
+        RecordedEvent::Unknown(envelope.event)
+    };
+    Ok((envelope.time, envelope.actor, event))
+}
+
+pub(super) const ENVELOPE_VERSION: u32 = 1;
+
+const KNOWN_EVENTS: &[&str] = &[
+    "library_created",
+    "creation_intended",
+    "creation_abandoned",
+    "cartridge_created",
+    "cartridge_deleted",
+    "move_intended",
+    "exchange_intended",
+    "move_committed",
+    "move_abandoned",
+    "medium_loaded",
+    "medium_unloaded",
+    "fault",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_and_later_events_are_read_back() {
+        let time: Timestamp = "2026-07-01T12:00:00Z".parse().unwrap();
+        let step = MoveStep {
+            cartridge: Uuid::from_u128(7),
+            from: Place::slot(1),
+            to: Place::drive(0),
+            source: Some(Place::slot(1)),
+            motion: Motion::Move,
+        };
+        for event in [
+            Event::MoveIntended { id: 3, step },
+            Event::MoveCommitted { id: 3 },
+            Event::Fault {
+                cartridge: None,
+                place: Some(Place::mail(2)),
+                message: "door \"open\"".into(),
+            },
+        ] {
+            let body = encode_body(time, "cli uid 0", &event).unwrap();
+            let (found_time, actor, found) = decode_body(&body).unwrap();
+            assert_eq!((found_time, actor.as_str()), (time, "cli uid 0"));
+            assert_eq!(found.name(), event.name());
+            assert!(KNOWN_EVENTS.contains(&event.name()));
+            assert_eq!(found, RecordedEvent::Known(Box::new(event)));
+        }
+        let later = br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"type":"warp","factor":9}}"#;
+        let (_, _, found) = decode_body(later).unwrap();
+        assert_eq!(found.name(), "warp");
+        assert_eq!(
+            serde_json::to_value(&found).unwrap(),
+            serde_json::json!({"type": "warp", "factor": 9})
+        );
+    }
+
+    #[test]
+    fn a_body_that_would_be_misread_is_refused() {
+        let newer = br#"{"v":2,"when":1}"#;
+        assert_eq!(decode_body(newer), Err(BodyError::Newer(2)));
+        for bad in [
+            &b"{}"[..],
+            b"not json",
+            br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"type":"move_committed","id":"seven"}}"#,
+            br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"factor":9}}"#,
+        ] {
+            assert_eq!(decode_body(bad), Err(BodyError::Malformed));
+        }
+    }
+}

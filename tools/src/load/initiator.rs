@@ -1,0 +1,350 @@
+//! A small iSCSI initiator: one session, blocking, as plain as a load generator can be.
+//!
+//! It shares no code with the target, so that a misunderstanding of the standard cannot hide on both sides.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context, bail, ensure};
+
+const BHS_BYTES: usize = 48;
+const NOP_OUT: u8 = 0x00;
+const SCSI_COMMAND: u8 = 0x01;
+const LOGIN: u8 = 0x03;
+const DATA_OUT: u8 = 0x05;
+const LOGOUT: u8 = 0x06;
+const NOP_IN: u8 = 0x20;
+const SCSI_RESPONSE: u8 = 0x21;
+const LOGIN_RESPONSE: u8 = 0x23;
+const DATA_IN: u8 = 0x25;
+const R2T: u8 = 0x31;
+const IMMEDIATE: u8 = 0x40;
+const FINAL: u8 = 0x80;
+const NO_TAG: u32 = 0xffff_ffff;
+
+/// What the target declared or agreed to.
+#[derive(Debug, Clone, Copy)]
+struct Agreed {
+    max_send_segment_bytes: usize,
+    max_burst_bytes: usize,
+    first_burst_bytes: usize,
+    sends_immediate: bool,
+    sends_unsolicited: bool,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Initiator {
+    stream: TcpStream,
+    agreed: Agreed,
+    cmd_sn: u32,
+    exp_stat_sn: u32,
+    next_tag: u32,
+    outstanding: HashMap<u32, Command>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) tag: u32,
+    pub(crate) status: u8,
+    pub(crate) sense: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Command {
+    lun: u64,
+    data_out: Vec<u8>,
+    data_in: Vec<u8>,
+}
+
+struct Pdu {
+    bhs: [u8; BHS_BYTES],
+    data: Vec<u8>,
+}
+
+impl Pdu {
+    fn word(&self, at: usize) -> u32 {
+        self.bhs
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u32::from_be_bytes)
+    }
+
+    fn opcode(&self) -> u8 {
+        let [first, ..] = self.bhs;
+        first & 0x3f
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.bhs.get(at).copied().unwrap_or(0)
+    }
+}
+
+impl Initiator {
+    /// Logs in to a target; `options` are text keys in place of the usual ones.
+    pub(crate) fn login(portal: &str, name: &str, target: &str) -> anyhow::Result<Self> {
+        let stream =
+            TcpStream::connect(portal).with_context(|| format!("cannot connect to {portal}"))?;
+        stream.set_nodelay(true)?;
+        let agreed = Agreed {
+            max_send_segment_bytes: 8192,
+            max_burst_bytes: 262_144,
+            first_burst_bytes: 65_536,
+            sends_immediate: true,
+            sends_unsolicited: false,
+        };
+        let mut initiator = Self {
+            stream,
+            agreed,
+            cmd_sn: 1,
+            exp_stat_sn: 0,
+            next_tag: 1,
+            outstanding: HashMap::new(),
+        };
+        let keys = [
+            format!("InitiatorName={name}"),
+            format!("TargetName={target}"),
+            "SessionType=Normal".into(),
+            "AuthMethod=None".into(),
+        ];
+        initiator.login_stage(0, &keys)?;
+        let keys = [
+            "HeaderDigest=None",
+            "DataDigest=None",
+            "MaxRecvDataSegmentLength=1048576",
+            "MaxBurstLength=1048576",
+            "FirstBurstLength=262144",
+            "InitialR2T=No",
+            "ImmediateData=Yes",
+            "MaxOutstandingR2T=1",
+            "MaxConnections=1",
+            "ErrorRecoveryLevel=0",
+        ]
+        .map(String::from);
+        let answers = initiator.login_stage(1, &keys)?;
+        initiator.take_answers(&answers);
+        Ok(initiator)
+    }
+
+    /// Sends a command and returns its tag, without waiting.
+    pub(crate) fn send(
+        &mut self,
+        lun: u64,
+        cdb: &[u8],
+        data_out: Vec<u8>,
+        data_in_bytes: u32,
+    ) -> anyhow::Result<u32> {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        let length = data_out.len();
+        let immediate = if self.agreed.sends_immediate {
+            length.min(self.agreed.first_burst_bytes).min(self.agreed.max_send_segment_bytes)
+        } else {
+            0
+        };
+        let first_burst = if self.agreed.sends_unsolicited {
+            length.min(self.agreed.first_burst_bytes)
+        } else {
+            immediate
+        };
+        let mut bhs = [0_u8; BHS_BYTES];
+        let direction = u8::from(length > 0) << 5 | u8::from(data_in_bytes > 0) << 6;
+        let is_final = u8::from(first_burst == immediate) << 7;
+        put(&mut bhs, 0, &[SCSI_COMMAND, is_final | direction]);
+        put(&mut bhs, 8, &(lun << 48).to_be_bytes());
+        put(&mut bhs, 16, &tag.to_be_bytes());
+        put(&mut bhs, 20, &u32::try_from(length)?.max(data_in_bytes).to_be_bytes());
+        put(&mut bhs, 24, &self.cmd_sn.to_be_bytes());
+        put(&mut bhs, 28, &self.exp_stat_sn.to_be_bytes());
+        put(&mut bhs, 32, cdb);
+        self.cmd_sn = self.cmd_sn.wrapping_add(1);
+        self.write_pdu(bhs, data_out.get(..immediate).unwrap_or_default())?;
+        let command =
+            Command { lun, data_out, data_in: Vec::with_capacity(usize::try_from(data_in_bytes)?) };
+        self.send_data(tag, &command, NO_TAG, immediate, first_burst - immediate)?;
+        self.outstanding.insert(tag, command);
+        Ok(tag)
+    }
+
+    /// Waits until the next command is done.
+    pub(crate) fn wait(&mut self) -> anyhow::Result<Done> {
+        loop {
+            let pdu = self.read_pdu()?;
+            match pdu.opcode() {
+                SCSI_RESPONSE => {
+                    self.exp_stat_sn = pdu.word(24).wrapping_add(1);
+                    return self.finish(&pdu, pdu.data.get(2..).unwrap_or_default().to_vec());
+                }
+                DATA_IN => {
+                    let tag = pdu.word(16);
+                    let has_status = pdu.byte(1) & 0x01 != 0;
+                    let command =
+                        self.outstanding.get_mut(&tag).context("Data-In for no command")?;
+                    ensure!(
+                        usize::try_from(pdu.word(40))? == command.data_in.len(),
+                        "Data-In out of order"
+                    );
+                    command.data_in.extend_from_slice(&pdu.data);
+                    if has_status {
+                        self.exp_stat_sn = pdu.word(24).wrapping_add(1);
+                        return self.finish(&pdu, Vec::new());
+                    }
+                }
+                R2T => {
+                    let tag = pdu.word(16);
+                    let command = self.outstanding.remove(&tag).context("R2T for no command")?;
+                    let (offset, length) =
+                        (usize::try_from(pdu.word(40))?, usize::try_from(pdu.word(44))?);
+                    self.send_data(tag, &command, pdu.word(20), offset, length)?;
+                    self.outstanding.insert(tag, command);
+                }
+                NOP_IN if pdu.word(20) != NO_TAG => self.answer_ping(&pdu)?,
+                NOP_IN => {}
+                other => bail!("unexpected PDU {other:#04x}"),
+            }
+        }
+    }
+
+    /// Sends one command and waits for its end.
+    pub(crate) fn run(
+        &mut self,
+        lun: u64,
+        cdb: &[u8],
+        data_out: Vec<u8>,
+        data_in_bytes: u32,
+    ) -> anyhow::Result<Done> {
+        self.send(lun, cdb, data_out, data_in_bytes)?;
+        self.wait()
+    }
+
+    /// Ends the session.
+    pub(crate) fn logout(mut self) -> anyhow::Result<()> {
+        let mut bhs = [0_u8; BHS_BYTES];
+        put(&mut bhs, 0, &[LOGOUT | IMMEDIATE, FINAL]);
+        put(&mut bhs, 16, &self.next_tag.to_be_bytes());
+        put(&mut bhs, 24, &self.cmd_sn.to_be_bytes());
+        put(&mut bhs, 28, &self.exp_stat_sn.to_be_bytes());
+        self.write_pdu(bhs, &[])?;
+        self.read_pdu().map(|_| ())
+    }
+
+    fn finish(&mut self, pdu: &Pdu, sense: Vec<u8>) -> anyhow::Result<Done> {
+        let tag = pdu.word(16);
+        let command = self.outstanding.remove(&tag).context("an answer to no command")?;
+        Ok(Done { tag, status: pdu.byte(3), sense, data: command.data_in })
+    }
+
+    /// One burst of Data-Out PDUs.
+    fn send_data(
+        &mut self,
+        tag: u32,
+        command: &Command,
+        ttt: u32,
+        mut offset: usize,
+        length: usize,
+    ) -> anyhow::Result<()> {
+        ensure!(length <= self.agreed.max_burst_bytes, "an R2T over MaxBurstLength");
+        let end = offset + length;
+        let mut data_sn = 0_u32;
+        while offset < end {
+            let stop = end.min(offset + self.agreed.max_send_segment_bytes);
+            let mut bhs = [0_u8; BHS_BYTES];
+            put(&mut bhs, 0, &[DATA_OUT, u8::from(stop == end) << 7]);
+            put(&mut bhs, 8, &(command.lun << 48).to_be_bytes());
+            put(&mut bhs, 16, &tag.to_be_bytes());
+            put(&mut bhs, 20, &ttt.to_be_bytes());
+            put(&mut bhs, 28, &self.exp_stat_sn.to_be_bytes());
+            put(&mut bhs, 36, &data_sn.to_be_bytes());
+            put(&mut bhs, 40, &u32::try_from(offset)?.to_be_bytes());
+            self.write_pdu(
+                bhs,
+                command.data_out.get(offset..stop).context("an R2T beyond the data")?,
+            )?;
+            offset = stop;
+            data_sn += 1;
+        }
+        Ok(())
+    }
+
+    fn answer_ping(&mut self, ping: &Pdu) -> anyhow::Result<()> {
+        let mut bhs = [0_u8; BHS_BYTES];
+        put(&mut bhs, 0, &[NOP_OUT | IMMEDIATE, FINAL]);
+        put(&mut bhs, 16, &NO_TAG.to_be_bytes());
+        put(&mut bhs, 20, &ping.word(20).to_be_bytes());
+        put(&mut bhs, 24, &self.cmd_sn.to_be_bytes());
+        put(&mut bhs, 28, &self.exp_stat_sn.to_be_bytes());
+        self.write_pdu(bhs, &[])
+    }
+
+    fn login_stage(&mut self, stage: u8, keys: &[String]) -> anyhow::Result<String> {
+        let text = keys.join("\0") + "\0";
+        let next = if stage == 0 { 1 } else { 3 };
+        let mut bhs = [0_u8; BHS_BYTES];
+        put(&mut bhs, 0, &[LOGIN | IMMEDIATE, FINAL | stage << 2 | next]);
+        put(&mut bhs, 8, &[0x80, 0x12, 0x34, 0x56, 0, 1]); // ISID, random form
+        put(&mut bhs, 16, &self.next_tag.to_be_bytes());
+        put(&mut bhs, 24, &self.cmd_sn.to_be_bytes());
+        put(&mut bhs, 28, &self.exp_stat_sn.to_be_bytes());
+        self.write_pdu(bhs, text.as_bytes())?;
+        let answer = self.read_pdu()?;
+        ensure!(answer.opcode() == LOGIN_RESPONSE, "no login response");
+        let status = (answer.byte(36), answer.byte(37));
+        ensure!(status == (0, 0), "login refused with status {:02x}{:02x}", status.0, status.1);
+        ensure!(answer.byte(1) & FINAL != 0, "the login goes on longer than expected");
+        self.exp_stat_sn = answer.word(24).wrapping_add(1);
+        Ok(String::from_utf8_lossy(&answer.data).into_owned())
+    }
+
+    fn take_answers(&mut self, answers: &str) {
+        for (key, value) in answers.split('\0').filter_map(|pair| pair.split_once('=')) {
+            let number = || value.parse().unwrap_or(8192);
+            match key {
+                "MaxRecvDataSegmentLength" => self.agreed.max_send_segment_bytes = number(),
+                "MaxBurstLength" => self.agreed.max_burst_bytes = number(),
+                "FirstBurstLength" => self.agreed.first_burst_bytes = number(),
+                "ImmediateData" => self.agreed.sends_immediate = value == "Yes",
+                "InitialR2T" => self.agreed.sends_unsolicited = value == "No",
+                _ => {}
+            }
+        }
+    }
+
+    fn write_pdu(&mut self, mut bhs: [u8; BHS_BYTES], data: &[u8]) -> anyhow::Result<()> {
+        let [_, high, middle, low] = u32::try_from(data.len())?.to_be_bytes();
+        put(&mut bhs, 5, &[high, middle, low]);
+        let padding = vec![0_u8; data.len().wrapping_neg() % 4];
+        let total = BHS_BYTES + data.len() + padding.len();
+        let slices = [&bhs[..], data, &padding];
+        let mut sent = 0;
+        while sent < total {
+            let mut skip = sent;
+            let mut rest = Vec::with_capacity(3);
+            for slice in slices {
+                rest.push(std::io::IoSlice::new(slice.get(skip..).unwrap_or_default()));
+                skip = skip.saturating_sub(slice.len());
+            }
+            sent += self.stream.write_vectored(&rest)?;
+        }
+        Ok(())
+    }
+
+    fn read_pdu(&mut self) -> anyhow::Result<Pdu> {
+        let mut bhs = [0_u8; BHS_BYTES];
+        self.stream.read_exact(&mut bhs).context("the target closed the connection")?;
+        let mut pdu = Pdu { bhs, data: Vec::new() };
+        let length = usize::try_from(pdu.word(4) & 0x00ff_ffff)?;
+        pdu.data = vec![0; length.div_ceil(4) * 4];
+        self.stream.read_exact(&mut pdu.data)?;
+        pdu.data.truncate(length);
+        Ok(pdu)
+    }
+}
+
+fn put(bhs: &mut [u8], at: usize, bytes: &[u8]) {
+    for (to, from) in bhs.iter_mut().skip(at).zip(bytes) {
+        *to = *from;
+    }
+}

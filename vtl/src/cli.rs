@@ -1,0 +1,174 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::request::{InventoryFilter, NewTapes, Request};
+
+/// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
+#[derive(Debug, Parser)]
+#[command(name = "vtl", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The data directory (default: /var/lib/vtl for root, else vtl in the user's data directory).
+    #[arg(long, global = true, env = "VTL_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How the answer is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// How the log is written: for people, as JSON, or to systemd's journal where it is there.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
+    pub(crate) log: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// journald under systemd, else human.
+    Auto,
+    /// Lines for people, on standard error.
+    Human,
+    /// One JSON object a line, on standard error.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the library until SIGTERM or SIGINT.
+    Serve {
+        /// Where initiators connect (default: what vtl.toml says, else 127.0.0.1:3260). Port 0 picks a free one.
+        #[arg(long, value_name = "ADDR:PORT")]
+        listen: Option<SocketAddr>,
+    },
+    /// What runs, and what is in the drives.
+    Status,
+    /// Which cartridges there are, and where.
+    Inventory(InventoryFilter),
+    /// Make, show, eject, insert and delete cartridges.
+    #[command(subcommand)]
+    Tape(TapeCommand),
+    /// Move a cartridge: FROM is a place or a barcode, TO a place (slot:1, mail:1, drive:0, shelf).
+    Move { from: String, to: String },
+    /// Put a cartridge into a drive.
+    Load { barcode: String, drive: u32 },
+    /// Put the cartridge in a drive back to where it came from.
+    Unload { drive: u32 },
+    /// Check or rebuild the catalogue, which is an index of ledger and labels.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// The ledger of everything that was done.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Look for what could go wrong on this machine and in this library.
+    Doctor,
+    /// Completions for a shell, on standard output.
+    Completions { shell: clap_complete::Shell },
+    /// The manual page, on standard output.
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TapeCommand {
+    /// Make cartridges.
+    Create(NewTapes),
+    /// Show all that is known of cartridges.
+    Show {
+        #[arg(required = true)]
+        barcodes: Vec<String>,
+    },
+    /// Bring cartridges to import/export elements, and from there to the shelf.
+    Eject {
+        #[arg(required = true)]
+        barcodes: Vec<String>,
+        /// Where to.
+        #[arg(long, value_name = "PLACE")]
+        to: Option<String>,
+    },
+    /// Bring cartridges from the shelf or an import/export element to free storage elements.
+    Insert {
+        #[arg(required = true)]
+        barcodes: Vec<String>,
+        /// Where to.
+        #[arg(long, value_name = "PLACE")]
+        to: Option<String>,
+    },
+    /// Delete cartridges for good.
+    Delete {
+        #[arg(required = true)]
+        barcodes: Vec<String>,
+        /// Even if there is data on them.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Compare the catalogue with ledger and labels.
+    Check,
+    /// Build it anew.
+    Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List entries, the newest last.
+    List {
+        /// Only about this cartridge.
+        #[arg(long)]
+        barcode: Option<String>,
+        /// How many at most.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Read the whole ledger back and check its chain.
+    Verify,
+}
+
+impl Command {
+    /// The request that a command is, unless it is done without the library.
+    pub(crate) fn request(self) -> Result<Request, Box<Self>> {
+        Ok(match self {
+            Self::Status => Request::Status {},
+            Self::Inventory(filter) => Request::Inventory(filter),
+            Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
+            Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
+            Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },
+            Self::Tape(TapeCommand::Insert { barcodes, to }) => {
+                Request::TapeInsert { barcodes, to }
+            }
+            Self::Tape(TapeCommand::Delete { barcodes, force }) => {
+                Request::TapeDelete { barcodes, force }
+            }
+            Self::Move { from, to } => Request::Move { from, to },
+            Self::Load { barcode, drive } => Request::Load { barcode, drive },
+            Self::Unload { drive } => Request::Unload { drive },
+            Self::Catalog(CatalogCommand::Check) => Request::CatalogCheck {},
+            Self::Catalog(CatalogCommand::Rebuild) => Request::CatalogRebuild {},
+            Self::Audit(AuditCommand::List { barcode, limit }) => {
+                Request::AuditList { limit, barcode }
+            }
+            Self::Audit(AuditCommand::Verify) => Request::AuditVerify {},
+            other => return Err(Box::new(other)),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! Where a CLI command goes: to the daemon if one runs, else to the data directory itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full};
+use hyper::Method;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use vtl_media::disk::RealDisk;
+use vtl_media::{Store, StoreOptions};
+
+use crate::control::{REQUEST_PATH, SOCKET_NAME};
+use crate::library::Library;
+use crate::operations;
+use crate::request::{Failure, Request};
+
+/// Carries a request out, wherever the library is.
+pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> {
+    if !directory.join("FORMAT").exists() {
+        return Err(Failure::not_found(format!(
+            "there is no library in {}; `vtl serve` makes one, and --data or VTL_DATA names another directory",
+            directory.display()
+        )));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    let socket = directory.join(SOCKET_NAME);
+    match runtime.block_on(UnixStream::connect(&socket)) {
+        Ok(stream) => runtime.block_on(over_socket(stream, &request)),
+        // Nobody listens: a daemon that was killed leaves its socket behind.
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            on_directory(directory, request)
+        }
+        Err(error) => Err(Failure::failed(format!("{}: {error}", socket.display()))),
+    }
+}
+
+async fn over_socket(stream: UnixStream, request: &Request) -> Result<Value, Failure> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::failed)?;
+    tokio::spawn(connection);
+    let body = serde_json::to_vec(request).map_err(Failure::failed)?;
+    let request = hyper::Request::builder()
+        .method(Method::POST)
+        .uri(REQUEST_PATH)
+        .header(hyper::header::HOST, "vtl")
+        .header(hyper::header::CONTENT_TYPE, "application/json")
+        .body(Full::<bytes::Bytes>::from(body))
+        .map_err(Failure::failed)?;
+    let response = sender.send_request(request).await.map_err(Failure::failed)?;
+    let is_done = response.status().is_success();
+    let body = response.into_body().collect().await.map_err(Failure::failed)?.to_bytes();
+    if is_done {
+        return serde_json::from_slice(&body).map_err(Failure::failed);
+    }
+    let failure = serde_json::from_slice(&body);
+    Err(failure.unwrap_or_else(|_| Failure::failed(String::from_utf8_lossy(&body))))
+}
+
+fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
+    let store = Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())
+        .map_err(Failure::failed)?;
+    let store = Arc::new(store);
+    let library = Arc::new(Library::offline(store.clone(), 0).map_err(Failure::failed)?);
+    let actor = format!("cli uid {}", rustix::process::geteuid().as_raw());
+    let answer = operations::answer(&library, request, &actor);
+    drop(library);
+    if let Some(store) = Arc::into_inner(store) {
+        store.close().map_err(Failure::failed)?;
+    }
+    answer
+}

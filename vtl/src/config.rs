@@ -1,0 +1,175 @@
+//! `vtl.toml`: written with comments on first start, read on every start.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The name of the file in the data directory.
+pub(crate) const FILE_NAME: &str = "vtl.toml";
+
+/// What a fresh data directory gets: every value with its default, commented out.
+const TEMPLATE: &str = r#"# The configuration of this tape library. Every value has the default that is shown;
+# take away the # in front of a line to change it, and start `vtl serve` again.
+
+[iscsi]
+# Where initiators connect. Port 0 picks a free one.
+# listen = "127.0.0.1:3260"
+
+# There is no CHAP in this version. An address that is not loopback is therefore refused,
+# unless this says that whoever reaches the port may read and write every cartridge.
+# allow-unauthenticated = false
+
+[drives]
+# Bytes that a drive may hold before they are on disk (only for buffered writes: a filemark
+# is answered when everything before it is on disk).
+# write-buffer-mib = 32
+"#;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Config {
+    pub(crate) iscsi: Iscsi,
+    pub(crate) drives: Drives,
+}
+
+/// `[iscsi]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Iscsi {
+    pub(crate) listen: SocketAddr,
+    pub(crate) allow_unauthenticated: bool,
+}
+
+/// `[drives]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Drives {
+    pub(crate) write_buffer_mib: u32,
+}
+
+impl Default for Iscsi {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 3260)), allow_unauthenticated: false }
+    }
+}
+
+impl Default for Drives {
+    fn default() -> Self {
+        Self { write_buffer_mib: 32 }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file system.
+    #[error("cannot read or write {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text; the message names line and key.
+    #[error("{path}: {message}")]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong where.
+        message: String,
+    },
+    /// S1 of the threat model: nobody is let in by accident.
+    #[error(
+        "{0} is not a loopback address, and without CHAP everybody who reaches it could read and write all cartridges; \
+         set `allow-unauthenticated = true` in [iscsi] of vtl.toml if that is what you want"
+    )]
+    NotLoopback(SocketAddr),
+}
+
+impl Config {
+    /// Reads the file of a data directory; writes it first where there is none.
+    pub(crate) fn read_or_create(directory: &Path) -> Result<Self, ConfigError> {
+        let path = directory.join(FILE_NAME);
+        let io = |source| ConfigError::Io { path: path.clone(), source };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::write(&path, TEMPLATE).map_err(io)?;
+                Self::parse(&path, TEMPLATE)
+            }
+            Err(error) => Err(io(error)),
+        }
+    }
+
+    /// Refuses to listen where strangers are, unless told to.
+    pub(crate) fn check_listen(&self) -> Result<(), ConfigError> {
+        let listen = self.iscsi.listen;
+        if listen.ip().is_loopback() || self.iscsi.allow_unauthenticated {
+            return Ok(());
+        }
+        Err(ConfigError::NotLoopback(listen))
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let bad = |message: String| ConfigError::Bad { path: path.into(), message };
+        let config: Self = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
+        if !(8..=1024).contains(&config.drives.write_buffer_mib) {
+            return Err(bad(format!(
+                "drives.write-buffer-mib = {}: has to be from 8 to 1024",
+                config.drives.write_buffer_mib
+            )));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_all_defaults() {
+        let config = Config::parse(Path::new("vtl.toml"), TEMPLATE).unwrap();
+        assert_eq!(config.iscsi.listen.to_string(), "127.0.0.1:3260");
+        assert!(config.check_listen().is_ok());
+        let uncommented = TEMPLATE
+            .replace("# listen", "listen")
+            .replace("# allow", "allow")
+            .replace("# write-", "write-");
+        assert_eq!(
+            Config::parse(Path::new("x"), &uncommented).unwrap().drives.write_buffer_mib,
+            32
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_line_and_key() {
+        let parse = |text| Config::parse(Path::new("/d/vtl.toml"), text).unwrap_err().to_string();
+        let message = parse("[iscsi]\nlisten = \"nowhere\"\n");
+        assert!(
+            message.contains("/d/vtl.toml")
+                && message.contains("line 2")
+                && message.contains("listen"),
+            "{message}"
+        );
+        let message = parse("[iscsi]\n\nlisten-to = 5\n");
+        assert!(message.contains("line 3") && message.contains("listen-to"), "{message}");
+        assert!(parse("[drives]\nwrite-buffer-mib = 0").contains("write-buffer-mib"));
+    }
+
+    #[test]
+    fn another_address_than_loopback_needs_a_word() {
+        let mut config = Config::default();
+        config.iscsi.listen = "0.0.0.0:3260".parse().unwrap();
+        assert!(matches!(config.check_listen(), Err(ConfigError::NotLoopback(_))));
+        config.iscsi.allow_unauthenticated = true;
+        assert!(config.check_listen().is_ok());
+        config = Config {
+            iscsi: Iscsi { listen: "[::1]:0".parse().unwrap(), ..Iscsi::default() },
+            ..config
+        };
+        assert!(config.check_listen().is_ok());
+    }
+}

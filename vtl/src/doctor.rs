@@ -1,0 +1,83 @@
+//! `vtl doctor`: what could go wrong on this machine and in this library.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::client;
+use crate::config::Config;
+use crate::request::{Failure, FailureKind, Request};
+
+/// Less free space than this is worth a warning: drives stop taking data before the file system is full.
+const LOW_SPACE_BYTES: u64 = 10 << 30;
+
+/// What was looked at, and what was found.
+pub(crate) struct Report(Vec<Finding>);
+
+struct Finding {
+    check: &'static str,
+    /// `Err` says what is wrong and what to do next.
+    result: Result<String, String>,
+}
+
+/// Looks at everything, and changes nothing.
+pub(crate) fn examine(directory: &Path) -> Report {
+    let finding = |check, result| Finding { check, result };
+    Report(vec![
+        finding("configuration", configuration(directory)),
+        finding("free space", free_space(directory)),
+        finding("library", asked(directory, Request::Status {}, "running")),
+        finding("ledger", asked(directory, Request::AuditVerify {}, "entries")),
+        finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
+    ])
+}
+
+impl Report {
+    /// One object a finding.
+    pub(crate) fn to_json(&self) -> Value {
+        let rows = self.0.iter().map(|finding| {
+            let (verdict, text) = match &finding.result {
+                Ok(text) => ("ok", text),
+                Err(text) => ("problem", text),
+            };
+            json!({ "check": finding.check, "verdict": verdict, "finding": text })
+        });
+        Value::Array(rows.collect())
+    }
+
+    /// A failure if anything is wrong.
+    pub(crate) fn verdict(&self) -> Result<(), Failure> {
+        match self.0.iter().filter(|finding| finding.result.is_err()).count() {
+            0 => Ok(()),
+            count => Err(Failure::new(FailureKind::Failed, format!("{count} problem(s) found"))),
+        }
+    }
+}
+
+fn configuration(directory: &Path) -> Result<String, String> {
+    let path = directory.join(crate::config::FILE_NAME);
+    if !path.exists() {
+        return Ok("no vtl.toml: all defaults".to_owned());
+    }
+    let config = Config::read_or_create(directory).map_err(|error| error.to_string())?;
+    config.check_listen().map_err(|error| error.to_string())?;
+    Ok(format!("listens on {}", config.iscsi.listen))
+}
+
+fn free_space(directory: &Path) -> Result<String, String> {
+    let usage = rustix::fs::statvfs(directory)
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    let free = usage.f_bavail.saturating_mul(usage.f_frsize);
+    let text = format!("{} GiB free in {}", free >> 30, directory.display());
+    if free < LOW_SPACE_BYTES {
+        return Err(format!(
+            "{text}: drives will soon report the end of the medium; make room or delete cartridges"
+        ));
+    }
+    Ok(text)
+}
+
+fn asked(directory: &Path, request: Request, key: &str) -> Result<String, String> {
+    let answer = client::ask(directory, request).map_err(|failure| failure.message)?;
+    Ok(format!("{key}: {}", answer.get(key).unwrap_or(&answer)))
+}

@@ -1,0 +1,286 @@
+//! What a request does. The daemon and the CLI that works on a directory itself share every line of this.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use vtl_changer::MoveFailure;
+use vtl_media::{CartridgeEntry, EntryFilter, Place, Store};
+
+use crate::inventory;
+use crate::library::Library;
+use crate::request::{Failure, FailureKind, Request};
+use crate::tapes;
+use crate::unit::Device;
+
+/// Entries of the ledger that are listed unless more are asked for.
+const AUDIT_LIMIT: usize = 1000;
+
+/// Carries a request out. The answer is what `--format json` prints.
+pub(crate) fn answer(
+    library: &Arc<Library>,
+    request: Request,
+    actor: &str,
+) -> Result<Value, Failure> {
+    match request {
+        Request::Status {} => Ok(status(library)),
+        Request::Inventory(filter) => {
+            let rows = inventory::query(current(library), &filter, Timestamp::now())?;
+            if rows.is_empty()
+                && let Some(barcode) =
+                    filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
+            {
+                return Err(unknown(&barcode));
+            }
+            Ok(Value::Array(rows))
+        }
+        Request::TapeCreate(new) => tapes::create(library, &new, actor),
+        Request::TapeShow { barcodes } => tapes::show(library, &barcodes),
+        Request::TapeEject { barcodes, to } => {
+            tapes::eject(library, &barcodes, to.as_deref(), actor)
+        }
+        Request::TapeInsert { barcodes, to } => {
+            tapes::insert(library, &barcodes, to.as_deref(), actor)
+        }
+        Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
+        Request::Move { from, to } => {
+            let from = place_or_barcode(library, &from)?;
+            let to = place(library, &to)?;
+            moved(library, &from, &to, actor)
+        }
+        Request::Load { barcode, drive } => {
+            let entry = find(library, &barcode)?;
+            moved(library, &entry.place, &drive_place(library, drive)?, actor)
+        }
+        Request::Unload { drive } => unload(library, drive, actor),
+        Request::CatalogCheck {} => catalog_check(&library.store),
+        Request::CatalogRebuild {} => {
+            library.store.rebuild_catalogue().map_err(Failure::failed)?;
+            Ok(json!({ "rebuilt": true, "cartridges": library.store.cartridges().len() }))
+        }
+        Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
+        Request::AuditVerify {} => {
+            let head = library
+                .store
+                .ledger()
+                .verify()
+                .map_err(|error| Failure::new(FailureKind::Damaged, error.to_string()))?;
+            Ok(json!({ "intact": true, "entries": head.sequence, "head": head.hash }))
+        }
+    }
+}
+
+/// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded.
+pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
+    library
+        .store
+        .cartridges()
+        .into_iter()
+        .map(|entry| {
+            let facts = match &entry.place {
+                Place::Drive { number, .. } => library
+                    .drive(*number)
+                    .and_then(|unit| {
+                        unit.with_drive(|drive| drive.cartridge().map(vtl_media::Cartridge::facts))
+                    })
+                    .flatten(),
+                _ => None,
+            };
+            match facts {
+                Some(facts) => {
+                    let mut entry = entry;
+                    entry.set_facts(&facts);
+                    entry
+                }
+                None => entry,
+            }
+        })
+        .collect()
+}
+
+/// The cartridge with this barcode, or exit code 4.
+pub(crate) fn find(library: &Library, barcode: &str) -> Result<CartridgeEntry, Failure> {
+    library.store.find(&barcode.to_ascii_uppercase()).ok_or_else(|| unknown(barcode))
+}
+
+/// A place that the library has.
+pub(crate) fn place(library: &Library, text: &str) -> Result<Place, Failure> {
+    let place: Place = text.parse().map_err(|error| Failure::usage(format!("{text}: {error}")))?;
+    let is_elsewhere = matches!(place, Place::Shelf | Place::Offsite(_));
+    if is_elsewhere || library.record.has(&place) {
+        return Ok(place);
+    }
+    Err(Failure::not_found(format!(
+        "there is no {place} in this library; `vtl status` shows what there is"
+    )))
+}
+
+/// Moves a cartridge, and tells hosts what they have not done themselves.
+pub(crate) fn moved(
+    library: &Arc<Library>,
+    from: &Place,
+    to: &Place,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let entry = library
+        .store
+        .at(from)
+        .ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))?;
+    relocate(library, &entry, to, actor)?;
+    Ok(json!({ "barcode": entry.barcode, "from": from, "to": to }))
+}
+
+/// Moves a cartridge that may be on the shelf, and tells hosts what they have not done themselves.
+pub(crate) fn relocate(
+    library: &Arc<Library>,
+    entry: &CartridgeEntry,
+    to: &Place,
+    actor: &str,
+) -> Result<(), Failure> {
+    let from = &entry.place;
+    if from == to {
+        return Ok(());
+    }
+    library.relocate(entry, to, actor).map_err(|failure| explain(entry, to, failure))?;
+    if let Some(unit) = library.unit(vtl_scsi::Lun(0)) {
+        let touches_door =
+            [from, to].iter().any(|place| matches!(place, Place::ImportExport { .. }));
+        unit.with(|device| {
+            if let Device::Changer(changer) = device {
+                if touches_door {
+                    changer.import_export_accessed();
+                } else {
+                    changer.inventory_changed();
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+fn explain(entry: &CartridgeEntry, to: &Place, failure: MoveFailure) -> Failure {
+    let barcode = &entry.barcode;
+    match failure {
+        MoveFailure::SourceEmpty => {
+            Failure::not_found(format!("{barcode} is no longer in {}", entry.place))
+        }
+        MoveFailure::DestinationFull => Failure::refused(format!(
+            "{barcode} was not moved: there is a cartridge in {to}; `vtl inventory` shows which"
+        )),
+        MoveFailure::RemovalPrevented => Failure::refused(format!(
+            "{barcode} was not moved: a host prevents its removal from {}; let the backup software release it, or log that \
+             host out",
+            entry.place
+        )),
+        MoveFailure::DriveHoldsMedium => Failure::new(
+            FailureKind::Damaged,
+            format!(
+                "{barcode} stays in {}: the last writes did not reach the disk; see the log, then try again",
+                entry.place
+            ),
+        ),
+        MoveFailure::NotRecorded => Failure::failed(format!(
+            "{barcode} was not moved: the ledger could not be written; see the log"
+        )),
+    }
+}
+
+fn unload(library: &Arc<Library>, drive: u32, actor: &str) -> Result<Value, Failure> {
+    let from = drive_place(library, drive)?;
+    let entry =
+        library.store.at(&from).ok_or_else(|| Failure::not_found(format!("{from} is empty")))?;
+    let free = |place: &Place| library.store.at(place).is_none();
+    let home = entry.source.clone().filter(free);
+    let to = home.or_else(|| library.record.storage().find(free)).unwrap_or(Place::Shelf);
+    moved(library, &from, &to, actor)
+}
+
+fn drive_place(library: &Library, drive: u32) -> Result<Place, Failure> {
+    place(library, &Place::Drive { library: library.record.id.clone(), number: drive }.to_string())
+}
+
+fn place_or_barcode(library: &Library, text: &str) -> Result<Place, Failure> {
+    if let Some(entry) = library.store.find(&text.to_ascii_uppercase()) {
+        return Ok(entry.place);
+    }
+    match text.parse::<Place>() {
+        Ok(Place::Shelf | Place::Offsite(_)) => Err(Failure::usage(format!(
+            "many cartridges can be at {text}: name the one to move by its barcode"
+        ))),
+        Ok(_) => place(library, text),
+        Err(_) => Err(unknown(text)),
+    }
+}
+
+fn unknown(barcode: &str) -> Failure {
+    Failure::not_found(format!(
+        "there is no cartridge {barcode}; `vtl inventory` lists those that there are"
+    ))
+}
+
+fn status(library: &Library) -> Value {
+    let drives: Vec<_> = (0_u32..)
+        .zip(&library.record.drives)
+        .map(|(number, record)| {
+            let place = Place::Drive { library: library.record.id.clone(), number };
+            let cartridge = library.store.at(&place).map(|entry| entry.barcode);
+            let snapshot = library.drive(number).and_then(|unit| unit.drive_snapshot());
+            json!({
+                "drive": number,
+                "lun": number + 1,
+                "profile": record.profile,
+                "serial": record.serial,
+                "barcode": cartridge,
+                "medium": snapshot.map(|snapshot| format!("{:?}", snapshot.medium).to_lowercase()),
+                "removal_prevented": snapshot.map(|snapshot| snapshot.is_removal_prevented),
+            })
+        })
+        .collect();
+    let cartridges = library.store.cartridges();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "running": library.unit(vtl_scsi::Lun(0)).is_some(),
+        "library": library.record.id,
+        "target": library.record.iqn,
+        "changer": library.record.changer,
+        "storage_elements": library.record.storage_elements,
+        "import_export_elements": library.record.import_export_elements,
+        "cartridges": cartridges.len(),
+        "cartridges_in_elements": cartridges.iter().filter(|entry| entry.place.is_element()).count(),
+        "drives": drives,
+    })
+}
+
+fn catalog_check(store: &Store) -> Result<Value, Failure> {
+    let differences = store.check_catalogue().map_err(Failure::failed)?;
+    if differences.is_empty() {
+        return Ok(json!({ "consistent": true }));
+    }
+    let list: Vec<_> = differences.iter().map(|difference| difference.barcode.clone()).collect();
+    Err(Failure::new(
+        FailureKind::Damaged,
+        format!(
+            "the catalogue differs from ledger and labels for {}; `vtl catalog rebuild` mends it",
+            list.join(", ")
+        ),
+    ))
+}
+
+fn audit_list(
+    library: &Library,
+    limit: Option<usize>,
+    barcode: Option<&str>,
+) -> Result<Value, Failure> {
+    let cartridge =
+        barcode.map(|barcode| find(library, barcode)).transpose()?.map(|entry| entry.uuid);
+    let filter = EntryFilter { cartridge, ..EntryFilter::default() };
+    let entries = library.store.ledger().list(&filter).map_err(Failure::failed)?;
+    let skipped = entries.len().saturating_sub(limit.unwrap_or(AUDIT_LIMIT));
+    let rows: Result<Vec<_>, _> = entries.iter().skip(skipped).map(serde_json::to_value).collect();
+    rows.map(Value::Array).map_err(Failure::failed)
+}
+
+/// Whether a drive runs that could be asked; used by what refuses to work under a host's hands.
+pub(crate) fn is_in_drive(entry: &CartridgeEntry) -> bool {
+    matches!(entry.place, Place::Drive { .. })
+}

@@ -1,0 +1,261 @@
+//! The portal: who connects, and which sessions there are.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use vtl_iscsi::{
+    CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
+};
+use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName};
+
+use crate::library::Library;
+use crate::session::{self, Message};
+use crate::unit::Ticket;
+
+/// Connections that have not logged in; the next one is told that resources are short.
+const MAX_PENDING_LOGINS: usize = 16;
+/// Connections beyond that which are answered at all; further ones are closed at once.
+const MAX_REFUSALS: usize = 64;
+/// Sessions of all initiators together.
+const MAX_SESSIONS: usize = 1024;
+/// How long a session whose place is taken may need to end.
+const REINSTATEMENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// All that connections share.
+#[derive(Debug)]
+pub(crate) struct Portal {
+    pub(crate) library: Arc<Library>,
+    config: Arc<TargetConfig>,
+    pool: BufferPool,
+    started: Instant,
+    sessions: Mutex<HashMap<SessionKey, OpenEntry>>,
+    next_tsih: AtomicU64,
+    next_ticket: AtomicU64,
+    pending: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+}
+
+/// What makes two logins the same session (RFC 7143 §4.4.3, with one target portal group).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) initiator: String,
+    isid: [u8; 6],
+    target: Option<String>,
+}
+
+/// Held by a connection until it has logged in.
+pub(crate) type PendingLogin = OwnedSemaphorePermit;
+
+#[derive(Debug)]
+struct OpenEntry {
+    tsih: u16,
+    sender: mpsc::UnboundedSender<Message>,
+    /// Closes when the session has ended in all devices.
+    ended: watch::Receiver<()>,
+    // Held for its drop, which tells those who wait.
+    _alive: watch::Sender<()>,
+}
+
+impl Portal {
+    pub(crate) fn new(library: Arc<Library>, pool: BufferPool) -> Arc<Self> {
+        let target = TargetDescription {
+            alias: Some(format!("vtl {}", library.record.id)),
+            ..TargetDescription::new(library.record.iqn.clone())
+        };
+        Arc::new(Self {
+            library,
+            config: Arc::new(TargetConfig::new(vec![target])),
+            pool,
+            started: Instant::now(),
+            sessions: Mutex::default(),
+            next_tsih: AtomicU64::new(1),
+            next_ticket: AtomicU64::new(1),
+            pending: Arc::new(Semaphore::new(MAX_PENDING_LOGINS)),
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+        })
+    }
+
+    /// Takes connections until the program ends.
+    pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    debug!(%peer, "connected");
+                    self.take(stream);
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: those who are connected go on.
+                    warn!(%error, "a connection was not taken");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Asks all initiators to log out, and waits until they have or the time is up.
+    pub(crate) async fn close(&self, within: Duration) {
+        self.tell_others(None, || Message::RequestLogout(within));
+        let waiting: Vec<_> = self.lock().values().map(|entry| entry.ended.clone()).collect();
+        let all = async {
+            for mut ended in waiting {
+                while ended.changed().await.is_ok() {}
+            }
+        };
+        if tokio::time::timeout(within + Duration::from_secs(1), all).await.is_err() {
+            warn!("some initiators did not log out in time");
+        }
+    }
+
+    /// A login that is otherwise complete: the session that it replaces ends first.
+    pub(crate) async fn open_session(
+        &self,
+        login: &LoginReady,
+        sender: &mpsc::UnboundedSender<Message>,
+    ) -> Result<(SessionKey, u16, ItNexus), LoginStatus> {
+        let key = SessionKey {
+            initiator: login.initiator.clone(),
+            isid: login.isid.0,
+            target: login.target.clone(),
+        };
+        let name = NexusName {
+            initiator: login.initiator.as_str().into(),
+            initiator_port: login.isid.to_string().into(),
+        };
+        if login.tsih != 0 {
+            let exists = self.lock().get(&key).is_some_and(|entry| entry.tsih == login.tsih);
+            return Err(if exists {
+                LoginStatus::TOO_MANY_CONNECTIONS
+            } else {
+                LoginStatus::SESSION_DOES_NOT_EXIST
+            });
+        }
+        self.end_predecessor(&key).await;
+        let tsih = {
+            let mut sessions = self.lock();
+            if sessions.len() >= MAX_SESSIONS {
+                return Err(LoginStatus::OUT_OF_RESOURCES);
+            }
+            let tsih = self.free_tsih(&sessions);
+            let (alive, ended) = watch::channel(());
+            let entry = OpenEntry { tsih, sender: sender.clone(), ended, _alive: alive };
+            sessions.insert(key.clone(), entry);
+            tsih
+        };
+        let nexus = self.library.nexus(&name);
+        if login.target.is_some() {
+            self.in_all_units(move |unit| unit.nexus_begins(nexus, &name)).await;
+        }
+        Ok((key, tsih, nexus))
+    }
+
+    /// A session is over: its tasks end, and what it held in the devices.
+    pub(crate) async fn close_session(&self, key: SessionKey, tsih: u16, nexus: ItNexus) {
+        if key.target.is_some() {
+            self.in_all_units(move |unit| unit.nexus_ends(nexus)).await;
+        }
+        let mut sessions = self.lock();
+        if sessions.get(&key).is_some_and(|entry| entry.tsih == tsih) {
+            sessions.remove(&key);
+        }
+    }
+
+    /// Sends something to all sessions but one.
+    pub(crate) fn tell_others(&self, but: Option<u16>, message: impl Fn() -> Message) {
+        for entry in self.lock().values().filter(|entry| Some(entry.tsih) != but) {
+            if entry.sender.send(message()).is_err() {
+                debug!(tsih = entry.tsih, "the session is ending already");
+            }
+        }
+    }
+
+    pub(crate) fn luns(&self) -> Vec<Lun> {
+        self.library.units().iter().map(|unit| unit.lun).collect()
+    }
+
+    pub(crate) fn next_ticket(&self) -> Ticket {
+        Ticket(self.next_ticket.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The time as connections count it.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn instant(&self, time: Duration) -> Instant {
+        self.started + time
+    }
+
+    fn take(self: &Arc<Self>, stream: TcpStream) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "TCP_NODELAY");
+        }
+        let now = self.now();
+        let (mut connection, permit) = match self.pending.clone().try_acquire_owned() {
+            Ok(permit) => (Connection::new(self.config.clone(), self.pool.clone(), now), permit),
+            Err(_) => match self.refusals.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    let status = LoginStatus::OUT_OF_RESOURCES;
+                    (
+                        Connection::refusing(self.config.clone(), self.pool.clone(), status, now),
+                        permit,
+                    )
+                }
+                Err(_) => return,
+            },
+        };
+        if let Ok(address) = stream.local_addr() {
+            connection.set_portal(address.to_string());
+        }
+        tokio::spawn(session::run(stream, connection, self.clone(), Some(permit)));
+    }
+
+    async fn end_predecessor(&self, key: &SessionKey) {
+        let ended = {
+            let sessions = self.lock();
+            let Some(entry) = sessions.get(key) else { return };
+            if entry.sender.send(Message::Close(CloseReason::Reinstated)).is_err() {
+                debug!(tsih = entry.tsih, "the old session is ending already");
+            }
+            entry.ended.clone()
+        };
+        let wait = async {
+            let mut ended = ended;
+            while ended.changed().await.is_ok() {}
+        };
+        if tokio::time::timeout(REINSTATEMENT_LIMIT, wait).await.is_err() {
+            warn!(
+                initiator = key.initiator,
+                "the old session does not end; the new one takes its place all the same"
+            );
+        }
+    }
+
+    async fn in_all_units(&self, work: impl Fn(&crate::unit::Unit) + Send + 'static) {
+        let units = self.library.units();
+        let all = tokio::task::spawn_blocking(move || units.iter().for_each(|unit| work(unit)));
+        if all.await.is_err() {
+            warn!("a device did not take note of a session");
+        }
+    }
+
+    fn free_tsih(&self, sessions: &HashMap<SessionKey, OpenEntry>) -> u16 {
+        loop {
+            let next = self.next_tsih.fetch_add(1, Ordering::Relaxed);
+            // 1 to 65535; there are fewer sessions than numbers.
+            let tsih = u16::try_from(next % u64::from(u16::MAX)).unwrap_or(0) + 1;
+            if sessions.values().all(|entry| entry.tsih != tsih) {
+                return tsih;
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, OpenEntry>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

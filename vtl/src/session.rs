@@ -1,0 +1,366 @@
+//! One connection: bytes between the socket and the protocol, tasks between the protocol and the logical units.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{debug, info, trace};
+use vtl_iscsi::{
+    CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
+    TaskManagementResponse, Transmit,
+};
+use vtl_scsi::{Completion, ItNexus, Lun, Task, spc};
+
+use crate::portal::{PendingLogin, Portal, SessionKey};
+use crate::unit::{Reply, Ticket, Unit};
+
+/// Slices of memory in one write.
+const MAX_SLICES: usize = 48;
+/// Pieces received before completions are looked after again.
+const MAX_RECEIVES: usize = 32;
+/// A peer that is told goodbye takes the last bytes within this time, or does not get them.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What reaches a connection from outside.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A task is done.
+    Completed(TaskKey, Completion),
+    /// A task was aborted on behalf of somebody else.
+    Aborted(TaskKey),
+    /// Tasks that were not delivered yet are aborted on behalf of somebody else.
+    AbortWaiting(Option<[u8; 8]>),
+    /// A task management function is done.
+    ManagementDone(TaskManagementKey, TaskManagementResponse),
+    /// The program ends: ask the initiator to log out.
+    RequestLogout(Duration),
+    /// The session ends now.
+    Close(CloseReason),
+}
+
+/// Runs a connection until it ends.
+pub(crate) async fn run(
+    stream: TcpStream,
+    connection: Connection,
+    portal: Arc<Portal>,
+    pending: Option<PendingLogin>,
+) {
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let mut session = Session {
+        connection,
+        portal,
+        sender,
+        inbox,
+        outgoing: VecDeque::new(),
+        sent: 0,
+        tickets: HashMap::new(),
+        open: None,
+        pending,
+    };
+    if let Err(error) = session.serve(&stream).await {
+        debug!(%error, "the connection broke");
+        session.connection.close(CloseReason::ConnectionLost);
+        session.act().await;
+    }
+    session.end().await;
+}
+
+struct Session {
+    connection: Connection,
+    portal: Arc<Portal>,
+    sender: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    outgoing: VecDeque<Transmit>,
+    /// Bytes of the first of `outgoing` that the socket has taken.
+    sent: usize,
+    /// Delivered tasks that are not done.
+    tickets: HashMap<TaskKey, (Ticket, Arc<Unit>)>,
+    open: Option<OpenSession>,
+    /// Counts against the limit of connections that are not logged in.
+    pending: Option<PendingLogin>,
+}
+
+struct OpenSession {
+    key: SessionKey,
+    tsih: u16,
+    nexus: ItNexus,
+}
+
+/// Tells the connection what became of a task, even if nobody ever carries it out.
+struct Answer {
+    key: TaskKey,
+    sender: Option<mpsc::UnboundedSender<Message>>,
+}
+
+impl Answer {
+    fn complete(mut self, completion: Completion) {
+        if let Some(sender) = self.sender.take()
+            && sender.send(Message::Completed(self.key, completion)).is_err()
+        {
+            trace!("nobody waits for this completion any more");
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take()
+            && sender.send(Message::Aborted(self.key)).is_err()
+        {
+            trace!("nobody waits for this task any more");
+        }
+    }
+}
+
+impl Session {
+    async fn serve(&mut self, stream: &TcpStream) -> io::Result<()> {
+        loop {
+            let mut has_moved = self.receive(stream)?;
+            while let Ok(message) = self.inbox.try_recv() {
+                self.take(message);
+                has_moved = true;
+            }
+            self.act().await;
+            has_moved |= self.transmit(stream)?;
+            if self.connection.is_closed() && self.outgoing.is_empty() {
+                return Ok(());
+            }
+            if has_moved {
+                continue;
+            }
+            if self.connection.is_closed() {
+                tokio::time::timeout(DRAIN_LIMIT, stream.writable())
+                    .await
+                    .map_err(|_| io::ErrorKind::TimedOut)??;
+            } else {
+                self.wait(stream).await?;
+            }
+        }
+    }
+
+    async fn wait(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let wants_receive = self.connection.wants_receive();
+        let wants_transmit = !self.outgoing.is_empty();
+        let deadline = self.connection.poll_timeout().map(|timeout| self.portal.instant(timeout));
+        let interest = match (wants_receive, wants_transmit) {
+            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::WRITABLE),
+            (false, false) => None,
+        };
+        tokio::select! {
+            ready = async { stream.ready(interest.unwrap_or(Interest::READABLE)).await }, if interest.is_some() => {
+                ready?;
+            }
+            Some(message) = self.inbox.recv() => self.take(message),
+            () = async { tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)).await }, if deadline.is_some() => {
+                self.connection.handle_timeout(self.portal.now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives what is there, straight to where it belongs.
+    fn receive(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let mut has_moved = false;
+        for _ in 0..MAX_RECEIVES {
+            if !self.connection.wants_receive() {
+                break;
+            }
+            match stream.try_read(self.connection.receive_buffer()) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.connection.received(count, self.portal.now()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+            has_moved = true;
+        }
+        Ok(has_moved)
+    }
+
+    fn transmit(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let mut has_moved = false;
+        loop {
+            while self.outgoing.len() < MAX_SLICES / 3 {
+                let Some(transmit) = self.connection.poll_transmit() else { break };
+                self.outgoing.push_back(transmit);
+            }
+            if self.outgoing.is_empty() {
+                return Ok(has_moved);
+            }
+            let written = {
+                let slices = unsent(&self.outgoing, self.sent);
+                match stream.try_write_vectored(&slices) {
+                    Ok(written) => written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Ok(has_moved);
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            has_moved = true;
+            self.sent += written;
+            while let Some(first) = self.outgoing.front()
+                && self.sent >= first.len()
+            {
+                self.sent -= first.len();
+                self.outgoing.pop_front();
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Completed(key, completion) => {
+                self.tickets.remove(&key);
+                self.connection.complete(key, completion);
+            }
+            Message::Aborted(key) => {
+                self.tickets.remove(&key);
+                self.connection.abort_task(key);
+            }
+            Message::AbortWaiting(lun) => self.connection.abort_waiting_tasks(lun),
+            Message::ManagementDone(key, response) => {
+                self.connection.complete_task_management(key, response);
+            }
+            Message::RequestLogout(within) => {
+                self.connection.request_logout(within, self.portal.now());
+            }
+            Message::Close(reason) => self.connection.close(reason),
+        }
+    }
+
+    /// Acts on everything that the protocol has to say.
+    async fn act(&mut self) {
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                Event::LoginReady(login) => self.log_in(login).await,
+                Event::Task { key, lun, task } => self.start(key, lun, task),
+                Event::TaskManagement { key, function, tasks } => {
+                    self.manage(key, function, &tasks);
+                }
+                Event::Closed { reason, had_session } => {
+                    if had_session {
+                        let initiator = self
+                            .open
+                            .as_ref()
+                            .map(|open| open.key.initiator.as_str())
+                            .unwrap_or_default();
+                        info!(initiator, %reason, "session closed");
+                    } else {
+                        debug!(%reason, "connection closed");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn log_in(&mut self, login: LoginReady) {
+        match self.portal.open_session(&login, &self.sender).await {
+            Ok((key, tsih, nexus)) => {
+                info!(initiator = key.initiator, isid = %login.isid, tsih, target = login.target, "session opened");
+                self.open = Some(OpenSession { key, tsih, nexus });
+                self.pending = None;
+                self.connection.accept_login(tsih, nexus);
+            }
+            Err(status) => {
+                info!(initiator = login.initiator, status = ?status, "login refused");
+                self.connection.refuse_login(status);
+            }
+        }
+    }
+
+    fn start(&mut self, key: TaskKey, lun: [u8; 8], task: Task) {
+        let Some(unit) = Lun::decode(lun).and_then(|lun| self.portal.library.unit(lun)) else {
+            let luns = self.portal.luns();
+            self.connection.complete(key, spc::execute_absent(&task, &luns));
+            return;
+        };
+        let ticket = self.portal.next_ticket();
+        let sender = self.sender.clone();
+        let reply = || -> Reply {
+            let answer = Answer { key, sender: Some(sender) };
+            Box::new(move |completion| answer.complete(completion))
+        };
+        match unit.submit(ticket, task, reply) {
+            Some(completion) => self.connection.complete(key, completion),
+            None => {
+                self.tickets.insert(key, (ticket, unit));
+            }
+        }
+    }
+
+    fn manage(&mut self, key: TaskManagementKey, function: TaskManagement, tasks: &[TaskKey]) {
+        for (ticket, unit) in tasks.iter().filter_map(|task| self.tickets.remove(task)) {
+            unit.abort_task(ticket);
+        }
+        let (lun, is_reset) = match function {
+            TaskManagement::AbortTask { .. } | TaskManagement::AbortTaskSet { .. } => {
+                self.connection
+                    .complete_task_management(key, TaskManagementResponse::FUNCTION_COMPLETE);
+                return;
+            }
+            TaskManagement::ClearTaskSet { lun } => (Some(lun), false),
+            TaskManagement::LogicalUnitReset { lun } => (Some(lun), true),
+            TaskManagement::TargetWarmReset | TaskManagement::TargetColdReset => (None, true),
+        };
+        let units = match lun {
+            None => self.portal.library.units(),
+            Some(lun) => {
+                Lun::decode(lun).and_then(|lun| self.portal.library.unit(lun)).into_iter().collect()
+            }
+        };
+        if units.is_empty() {
+            self.connection
+                .complete_task_management(key, TaskManagementResponse::LUN_DOES_NOT_EXIST);
+            return;
+        }
+        self.portal
+            .tell_others(self.open.as_ref().map(|open| open.tsih), || Message::AbortWaiting(lun));
+        if function == TaskManagement::TargetColdReset {
+            let own = self.open.as_ref().map(|open| open.tsih);
+            self.portal.tell_others(own, || Message::Close(CloseReason::TargetReset));
+        }
+        let sender = self.sender.clone();
+        let nexus = self.open.as_ref().map(|open| open.nexus);
+        tokio::task::spawn_blocking(move || {
+            for unit in units {
+                if is_reset {
+                    unit.reset();
+                } else {
+                    unit.clear_task_set(nexus);
+                }
+            }
+            let done = Message::ManagementDone(key, TaskManagementResponse::FUNCTION_COMPLETE);
+            if sender.send(done).is_err() {
+                trace!("nobody waits for this function any more");
+            }
+        });
+    }
+
+    /// The session's tasks end with it, and what it held in the devices.
+    async fn end(&mut self) {
+        self.tickets.clear();
+        if let Some(open) = self.open.take() {
+            self.portal.close_session(open.key, open.tsih, open.nexus).await;
+        }
+    }
+}
+
+/// What is left of the outgoing PDUs, in slices for one write.
+fn unsent(outgoing: &VecDeque<Transmit>, mut skip: usize) -> Vec<IoSlice<'_>> {
+    let mut slices = Vec::with_capacity(outgoing.len() * 3);
+    for slice in outgoing.iter().flat_map(Transmit::slices) {
+        let rest = slice.get(skip..).unwrap_or_default();
+        skip = skip.saturating_sub(slice.len());
+        if !rest.is_empty() {
+            slices.push(IoSlice::new(rest));
+        }
+    }
+    slices
+}

@@ -1,0 +1,275 @@
+//! `vtl tape …`: cartridges made, shown, ejected, inserted and deleted.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use vtl_drive::Generation;
+use vtl_media::{Barcode, CartridgeEntry, NewCartridge, Place};
+
+use crate::library::Library;
+use crate::operations::{current, find, is_in_drive, place, relocate};
+use crate::request::{Failure, NewTapes};
+
+/// What a barcode of ours looks like, as it is told to people.
+const GRAMMAR: &str =
+    "a barcode is six characters A-Z or 0-9 and the two of the media type, such as VTL021L9";
+const BODY_CHARACTERS: usize = 6;
+/// As many cartridges are made with one request.
+const MAX_NEW: u32 = 10_000;
+
+/// New cartridges.
+pub(crate) fn create(
+    library: &Arc<Library>,
+    new: &NewTapes,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let Some(generation) = Generation::find(&new.media_type) else {
+        let known: Vec<_> =
+            Generation::ALL.iter().map(|generation| generation.media_type).collect();
+        return Err(Failure::usage(format!(
+            "--type {}: there are {}",
+            new.media_type,
+            known.join(", ")
+        )));
+    };
+    let capacity_bytes = match new.capacity.as_deref() {
+        None => generation.capacity_bytes,
+        Some(text) => parse_size(text).ok_or_else(|| {
+            Failure::usage(format!(
+                "--capacity {text}: a number with MB, GB, TB, MiB, GiB or TiB, at least 1MiB"
+            ))
+        })?,
+    };
+    let to = new.to.as_deref().map(|text| place(library, text)).transpose()?;
+    let barcodes = barcodes(library, new, generation)?;
+    if to.as_ref().is_some_and(Place::is_element) && barcodes.len() > 1 {
+        return Err(Failure::usage(
+            "--to names one element, and there are several cartridges".to_owned(),
+        ));
+    }
+    let cartridges = barcodes.into_iter().map(|barcode| NewCartridge {
+        capacity_bytes: Some(capacity_bytes),
+        pool: new.pool.clone(),
+        to: to.clone(),
+        ..NewCartridge::new(barcode, generation.media_type)
+    });
+    let made =
+        library.store.create_cartridges(cartridges.collect(), actor).map_err(Failure::failed)?;
+    serde_json::to_value(made).map_err(Failure::failed)
+}
+
+/// Everything that is known of cartridges.
+pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Failure> {
+    let all = current(library);
+    let mut rows = Vec::new();
+    for barcode in barcodes {
+        let uuid = find(library, barcode)?.uuid;
+        let entry = all.iter().find(|entry| entry.uuid == uuid);
+        rows.push(serde_json::to_value(entry).map_err(Failure::failed)?);
+    }
+    Ok(Value::Array(rows))
+}
+
+/// To import/export elements; what is in one already, to the shelf.
+pub(crate) fn eject(
+    library: &Arc<Library>,
+    barcodes: &[String],
+    to: Option<&str>,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let to = to.map(|text| place(library, text)).transpose()?;
+    each(library, barcodes, |entry| {
+        let is_free = |place: &Place| library.store.at(place).is_none();
+        let to = match (&to, &entry.place) {
+            (Some(to), _) => to.clone(),
+            (None, Place::ImportExport { .. } | Place::Shelf) => Place::Shelf,
+            (None, _) => library.import_export().find(is_free).ok_or_else(|| {
+                Failure::refused(format!(
+                    "{} was not ejected: all import/export elements are full; take cartridges out of them first, with `vtl \
+                     tape eject` again",
+                    entry.barcode
+                ))
+            })?,
+        };
+        relocate(library, entry, &to, actor)?;
+        Ok(json!({ "barcode": entry.barcode, "from": entry.place, "to": to }))
+    })
+}
+
+/// To free storage elements, in order.
+pub(crate) fn insert(
+    library: &Arc<Library>,
+    barcodes: &[String],
+    to: Option<&str>,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let to = to.map(|text| place(library, text)).transpose()?;
+    each(library, barcodes, |entry| {
+        if matches!(entry.place, Place::Storage { .. } | Place::Drive { .. }) && to.is_none() {
+            return Err(Failure::refused(format!(
+                "{} is in the library already, in {}",
+                entry.barcode, entry.place
+            )));
+        }
+        let is_free = |place: &Place| library.store.at(place).is_none();
+        let free = || library.record.storage().find(is_free);
+        let to = to.clone().or_else(free).ok_or_else(|| {
+            Failure::refused(format!(
+                "{} stays on the {}: all storage elements are full",
+                entry.barcode, entry.place
+            ))
+        })?;
+        relocate(library, entry, &to, actor)?;
+        Ok(json!({ "barcode": entry.barcode, "from": entry.place, "to": to }))
+    })
+}
+
+/// Away for good.
+pub(crate) fn delete(
+    library: &Library,
+    barcodes: &[String],
+    force: bool,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let all = current(library);
+    let mut entries = Vec::new();
+    for barcode in barcodes {
+        let uuid = find(library, barcode)?.uuid;
+        entries.extend(all.iter().find(|entry| entry.uuid == uuid));
+    }
+    // All or none: nothing is deleted before everything may be.
+    for entry in &entries {
+        if is_in_drive(entry) {
+            return Err(Failure::refused(format!(
+                "{} is in {}: unload it first",
+                entry.barcode, entry.place
+            )));
+        }
+        if entry.written_bytes > 0 && !force {
+            return Err(Failure::refused(format!(
+                "{} holds {} bytes of data, which cannot be brought back: say --force to delete it",
+                entry.barcode, entry.written_bytes
+            )));
+        }
+    }
+    let mut rows = Vec::new();
+    for entry in entries {
+        library.store.delete_cartridge(entry.uuid, actor).map_err(Failure::failed)?;
+        rows.push(json!({ "barcode": entry.barcode, "deleted": true }));
+    }
+    Ok(Value::Array(rows))
+}
+
+fn each(
+    library: &Library,
+    barcodes: &[String],
+    mut work: impl FnMut(&CartridgeEntry) -> Result<Value, Failure>,
+) -> Result<Value, Failure> {
+    // An unknown barcode is told before anything is done.
+    let entries: Result<Vec<_>, _> =
+        barcodes.iter().map(|barcode| find(library, barcode)).collect();
+    let rows: Result<Vec<_>, _> = entries?.iter().map(&mut work).collect();
+    rows.map(Value::Array)
+}
+
+fn barcodes(
+    library: &Library,
+    new: &NewTapes,
+    generation: &Generation,
+) -> Result<Vec<Barcode>, Failure> {
+    let texts = if new.barcodes.is_empty() {
+        numbered(library, new, generation)?
+    } else {
+        new.barcodes.clone()
+    };
+    let mut barcodes = Vec::new();
+    for text in texts {
+        let is_well_formed =
+            text.len() == BODY_CHARACTERS + 2 && text.ends_with(generation.barcode_suffix);
+        let barcode = Barcode::new(&text).ok().filter(|_| is_well_formed).ok_or_else(|| {
+            Failure::usage(format!(
+                "{text} is not a barcode for {}: {GRAMMAR}; its last two are {}",
+                generation.name, generation.barcode_suffix
+            ))
+        })?;
+        if library.store.find(&text).is_some() || barcodes.contains(&barcode) {
+            return Err(Failure::usage(format!(
+                "there is a cartridge {text} already; {GRAMMAR}, and each one is given once"
+            )));
+        }
+        barcodes.push(barcode);
+    }
+    Ok(barcodes)
+}
+
+fn numbered(
+    library: &Library,
+    new: &NewTapes,
+    generation: &Generation,
+) -> Result<Vec<String>, Failure> {
+    let is_prefix = (1..BODY_CHARACTERS).contains(&new.prefix.len())
+        && new.prefix.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    if !is_prefix {
+        return Err(Failure::usage(format!(
+            "--prefix {}: one to five characters A-Z or 0-9; {GRAMMAR}",
+            new.prefix
+        )));
+    }
+    if !(1..=MAX_NEW).contains(&new.count) {
+        return Err(Failure::usage(format!("--count {}: from 1 to {MAX_NEW}", new.count)));
+    }
+    let digits = BODY_CHARACTERS - new.prefix.len();
+    let number_of = |entry: &CartridgeEntry| {
+        let rest = entry
+            .barcode
+            .as_str()
+            .strip_prefix(&new.prefix)?
+            .strip_suffix(generation.barcode_suffix)?;
+        rest.parse::<u32>().ok().filter(|_| rest.len() == digits)
+    };
+    let behind_the_last =
+        || library.store.cartridges().iter().filter_map(number_of).max().map_or(1, |last| last + 1);
+    let start = new.start.unwrap_or_else(behind_the_last);
+    (start..start.saturating_add(new.count))
+        .map(|number| {
+            let number = format!("{number:0digits$}");
+            if number.len() > digits {
+                return Err(Failure::usage(format!(
+                    "number {number} does not fit behind {}: {GRAMMAR}",
+                    new.prefix
+                )));
+            }
+            Ok(format!("{}{number}{}", new.prefix, generation.barcode_suffix))
+        })
+        .collect()
+}
+
+/// A size with its unit, at least 1 MiB.
+fn parse_size(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 6] = [
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    let (number, factor) =
+        UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
+    let bytes = number.trim().parse::<u64>().ok()?.checked_mul(factor)?;
+    (bytes >= 1 << 20).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("18TB"), Some(18_000_000_000_000));
+        assert_eq!(parse_size("100 MiB"), Some(100 << 20));
+        for bad in ["", "18", "TB", "-1TB", "1.5TB", "99999999999TB", "0GB"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+}
