@@ -29,7 +29,7 @@ impl Model {
 
     fn read(&mut self) -> ReadOutcome {
         match self.objects.get(self.position) {
-            None => return ReadOutcome::EndOfData,
+            None => ReadOutcome::EndOfData,
             Some(object) => {
                 self.position += 1;
                 object.clone().map_or(ReadOutcome::Filemark, |data| ReadOutcome::Block(data.into()))
@@ -53,8 +53,7 @@ impl Model {
 
     fn locate_filemark(&mut self, count: u64) -> SpaceOutcome {
         self.position = 0;
-        let outcome = self.space_filemarks(i64::try_from(count).unwrap());
-        outcome
+        self.space_filemarks(i64::try_from(count).unwrap())
     }
 
     /// One object after the other, as a drive without an index would do it.
@@ -152,18 +151,7 @@ impl Pair {
     fn run(&mut self, operation: &Operation) {
         let cartridge = self.cartridge.as_mut().unwrap();
         match *operation {
-            Operation::Write { length, count } => {
-                let blocks: Vec<Vec<u8>> =
-                    (0..count).map(|n| block(self.seed * 16 + u64::from(n), length)).collect();
-                self.seed += 1;
-                let outcome = cartridge.write(
-                    Box::new(blocks.concat()),
-                    u32::try_from(length).unwrap(),
-                    count,
-                );
-                assert_eq!(outcome.unwrap(), WriteOutcome::Written);
-                blocks.iter().for_each(|block| self.model.write(block));
-            }
+            Operation::Write { length, count } => self.write(length, count),
             Operation::Filemarks(count) => {
                 assert_eq!(cartridge.write_filemarks(count).unwrap(), WriteOutcome::Written);
                 self.model.write_filemarks(count);
@@ -219,6 +207,21 @@ impl Pair {
             self.synced.clone_from(&self.model.objects);
         }
         self.compare();
+    }
+
+    fn write(&mut self, length: usize, count: u32) {
+        let blocks: Vec<Vec<u8>> =
+            (0..count).map(|n| block(self.seed * 16 + u64::from(n), length)).collect();
+        self.seed += 1;
+        let outcome = self.cartridge.as_mut().unwrap().write(
+            Box::new(blocks.concat()),
+            u32::try_from(length).unwrap(),
+            count,
+        );
+        assert_eq!(outcome.unwrap(), WriteOutcome::Written);
+        for block in &blocks {
+            self.model.write(block);
+        }
     }
 
     /// What is left must be what was synced, and what was written since then up to some moment.
