@@ -1,0 +1,13 @@
+//! The command line: what it prints, how it ends, and that it says the same with a daemon and without one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod both;
+mod inventory;
+mod refusals;
+mod serving;
