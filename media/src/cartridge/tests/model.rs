@@ -258,8 +258,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_cartridge_does_what_a_list_does(operations in prop::collection::vec(operation(), 1..60)) {
-        let (disk, cartridge) = created(1 << 40);
+    fn a_cartridge_does_what_a_list_does(
+        operations in prop::collection::vec(operation(), 1..60),
+        alignment in prop::sample::select(vec![1_usize, 512, 4096]),
+    ) {
+        let disk = MemoryDisk::new().with_alignment(alignment);
+        create(&disk, 1 << 40);
+        let cartridge = load(&disk);
         let mut pair =
             Pair { disk, cartridge: Some(cartridge), model: Model::default(), synced: Vec::new(), seed: 1 };
         for operation in &operations {
