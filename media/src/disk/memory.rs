@@ -76,6 +76,28 @@ impl MemoryDisk {
         }
     }
 
+    /// Like [`MemoryDisk::power_cut`], but of what was not synced, any part may have reached the medium: each page and each
+    /// file's new length stays or goes as `seed` decides.
+    pub fn torn_power_cut(&self, seed: u64) {
+        let mut random = seed | 1;
+        let mut stays = move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random.is_multiple_of(2)
+        };
+        for inode in self.state().inodes.values_mut() {
+            if stays() {
+                inode.durable.length = inode.current.length;
+            }
+            let dirty: Vec<u64> = inode.dirty.iter().copied().filter(|_| stays()).collect();
+            for number in dirty {
+                inode.sync_page(number);
+            }
+        }
+        self.power_cut();
+    }
+
     /// A copy that shares nothing with this disk, as it would be found after a power cut now.
     #[must_use]
     pub fn after_power_cut(&self) -> Self {
@@ -335,6 +357,15 @@ impl State {
     }
 }
 
+impl Inode {
+    fn sync_page(&mut self, number: u64) {
+        match self.current.pages.get(&number) {
+            Some(page) => self.durable.pages.insert(number, Arc::clone(page)),
+            None => self.durable.pages.remove(&number),
+        };
+    }
+}
+
 #[derive(Debug)]
 struct MemoryFile {
     disk: MemoryDisk,
@@ -445,10 +476,7 @@ impl DiskFile for MemoryFile {
         let mut state = self.disk.state();
         let inode = state.inode(self.inode)?;
         for number in std::mem::take(&mut inode.dirty) {
-            match inode.current.pages.get(&number) {
-                Some(page) => inode.durable.pages.insert(number, Arc::clone(page)),
-                None => inode.durable.pages.remove(&number),
-            };
+            inode.sync_page(number);
         }
         inode.durable.length = inode.current.length;
         Ok(())
