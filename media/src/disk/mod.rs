@@ -91,9 +91,13 @@ pub fn read_exact_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io:
 
 /// Fills the buffer from `offset` as far as the file goes, and says how far that was.
 pub fn read_up_to_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let alignment = file.alignment_bytes();
     let mut done: usize = 0;
     let mut interrupts = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+    // A direct file ends where it gives less than whole sectors; to go on from there would be refused.
+    while let Some(rest) =
+        buffer.get_mut(done..).filter(|rest| !rest.is_empty() && done.is_multiple_of(alignment))
+    {
         match file.read_at(rest, offset.saturating_add(done as u64)) {
             Ok(0) => break,
             Ok(count) => done = done.saturating_add(count),

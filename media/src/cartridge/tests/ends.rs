@@ -190,34 +190,6 @@ fn long_segments_are_followed_by_others() {
     }
 }
 
-/// A payload as the portal makes them: aligned, with room before and behind.
-#[derive(Debug)]
-struct Framed {
-    storage: Vec<u8>,
-    start: usize,
-    length: usize,
-}
-
-impl Framed {
-    fn new(data: &[u8]) -> Self {
-        let mut storage = vec![0xee; data.len() + 3 * 4096];
-        let start = storage.as_ptr().align_offset(4096);
-        storage[start + 512..start + 512 + data.len()].copy_from_slice(data);
-        Self { storage, start, length: data.len() }
-    }
-}
-
-impl crate::payload::Payload for Framed {
-    fn data(&self) -> &[u8] {
-        &self.storage[self.start + 512..self.start + 512 + self.length]
-    }
-
-    fn frame(&mut self) -> Option<&mut [u8]> {
-        let end = self.start + (512 + self.length).next_multiple_of(512);
-        self.storage.get_mut(self.start..end)
-    }
-}
-
 #[test]
 fn framed_payloads_are_the_same_records() {
     let directory = tempfile::tempdir().unwrap();
@@ -231,7 +203,7 @@ fn framed_payloads_are_the_same_records() {
         .collect();
     for data in &blocks {
         let length = u32::try_from(data.len()).unwrap();
-        cartridge.write(Box::new(Framed::new(data)), length, 1).unwrap();
+        cartridge.write(framed(data), length, 1).unwrap();
     }
     cartridge.write_filemarks(1).unwrap();
     // Of these, only some fit; the frame is then longer than the record.

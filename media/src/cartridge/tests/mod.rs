@@ -114,3 +114,35 @@ fn contents(disk: &MemoryDisk, path: &Path) -> Vec<u8> {
     crate::disk::read_exact_at(file.as_ref(), &mut bytes, 0).unwrap();
     bytes
 }
+
+/// A payload as the portal makes them: aligned, with room before and behind.
+#[derive(Debug)]
+struct Framed {
+    storage: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Framed {
+    fn new(data: &[u8]) -> Self {
+        let mut storage = vec![0xee; data.len() + 3 * 4096];
+        let start = storage.as_ptr().align_offset(4096);
+        storage[start + 512..start + 512 + data.len()].copy_from_slice(data);
+        Self { storage, start, length: data.len() }
+    }
+}
+
+impl crate::payload::Payload for Framed {
+    fn data(&self) -> &[u8] {
+        &self.storage[self.start + 512..self.start + 512 + self.length]
+    }
+
+    fn frame(&mut self) -> Option<&mut [u8]> {
+        let end = self.start + (512 + self.length).next_multiple_of(512);
+        self.storage.get_mut(self.start..end)
+    }
+}
+
+fn framed(data: &[u8]) -> Box<dyn crate::payload::Payload> {
+    Box::new(Framed::new(data))
+}

@@ -115,7 +115,7 @@ enum Operation {
     Erase,
     Sync,
     Reload,
-    PowerCut,
+    PowerCut(Option<u64>),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -134,7 +134,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Erase),
         2 => Just(Operation::Sync),
         2 => Just(Operation::Reload),
-        2 => Just(Operation::PowerCut),
+        1 => Just(Operation::PowerCut(None)),
+        2 => any::<u64>().prop_map(|seed| Operation::PowerCut(Some(seed))),
     ]
 }
 
@@ -200,7 +201,7 @@ impl Pair {
                 self.cartridge = Some(load(&self.disk));
                 self.model.position = 0;
             }
-            Operation::PowerCut => self.cut(),
+            Operation::PowerCut(seed) => self.cut(seed),
         }
         let cartridge = self.cartridge.as_ref().unwrap();
         if !cartridge.has_unsynced() {
@@ -225,9 +226,10 @@ impl Pair {
     }
 
     /// What is left must be what was synced, and what was written since then up to some moment.
-    fn cut(&mut self) {
+    fn cut(&mut self, seed: Option<u64>) {
         let is_overwritten = !self.model.objects.starts_with(&self.synced);
-        let disk = self.disk.after_power_cut();
+        let disk = self.disk.snapshot();
+        seed.map_or_else(|| disk.power_cut(), |seed| disk.torn_power_cut(seed));
         self.cartridge = None;
         self.disk = disk;
         let mut cartridge = load(&self.disk);
@@ -258,8 +260,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_cartridge_does_what_a_list_does(operations in prop::collection::vec(operation(), 1..60)) {
-        let (disk, cartridge) = created(1 << 40);
+    fn a_cartridge_does_what_a_list_does(
+        operations in prop::collection::vec(operation(), 1..60),
+        alignment in prop::sample::select(vec![1_usize, 512, 4096]),
+    ) {
+        let disk = MemoryDisk::new().with_alignment(alignment);
+        create(&disk, 1 << 40);
+        let cartridge = load(&disk);
         let mut pair =
             Pair { disk, cartridge: Some(cartridge), model: Model::default(), synced: Vec::new(), seed: 1 };
         for operation in &operations {
