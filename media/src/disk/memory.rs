@@ -1,10 +1,13 @@
 //! A disk in memory that forgets what was not synced.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::state::{Node, PAGE_BYTES, State};
 use super::{Disk, DiskFile, OpenMode};
 
 /// A file system in memory, for tests: it keeps what is durable apart from what is only written, so that
@@ -262,110 +265,6 @@ impl Disk for MemoryDisk {
     }
 }
 
-#[derive(Debug, Clone)]
-struct State {
-    names: BTreeMap<PathBuf, Node>,
-    durable_names: BTreeMap<PathBuf, Node>,
-    inodes: BTreeMap<u64, Inode>,
-    next: u64,
-    capacity_bytes: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Node {
-    Directory,
-    File(u64),
-}
-
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    current: Content,
-    durable: Content,
-    dirty: BTreeSet<u64>,
-    /// The open file that holds the lock.
-    lock: Option<u64>,
-    open_count: u64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Content {
-    length: u64,
-    pages: BTreeMap<u64, Arc<Page>>,
-}
-
-type Page = [u8; PAGE_BYTES];
-
-impl State {
-    fn create(&mut self, path: &Path) -> io::Result<u64> {
-        self.check_parent(path)?;
-        let inode = self.next;
-        self.next = self.next.wrapping_add(1);
-        self.inodes.insert(inode, Inode::default());
-        self.names.insert(path.to_owned(), Node::File(inode));
-        Ok(inode)
-    }
-
-    fn check_parent(&self, path: &Path) -> io::Result<()> {
-        match path.parent().map(|parent| self.names.get(parent)) {
-            Some(Some(Node::Directory)) => Ok(()),
-            Some(Some(Node::File(_))) => Err(io::ErrorKind::NotADirectory.into()),
-            Some(None) | None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn children<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
-        self.names.keys().filter(move |name| name.parent() == Some(path))
-    }
-
-    fn used_bytes(&self) -> u64 {
-        let named = self.names.values().filter_map(|node| match node {
-            Node::File(inode) => self.inodes.get(inode),
-            Node::Directory => None,
-        });
-        named
-            .map(|inode| inode.current.length.next_multiple_of(PAGE_BYTES as u64))
-            .fold(0, u64::saturating_add)
-    }
-
-    /// Forgets files that no name leads to, now or after a power cut, and that nobody has open.
-    fn drop_unnamed(&mut self) {
-        let named: BTreeSet<u64> = self
-            .names
-            .values()
-            .chain(self.durable_names.values())
-            .filter_map(|node| if let Node::File(inode) = node { Some(*inode) } else { None })
-            .collect();
-        self.inodes.retain(|number, inode| named.contains(number) || inode.open_count > 0);
-    }
-
-    fn inode(&mut self, number: u64) -> io::Result<&mut Inode> {
-        self.inodes.get_mut(&number).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn grow(&mut self, number: u64, length: u64) -> io::Result<()> {
-        let free = self.capacity_bytes.saturating_sub(self.used_bytes());
-        let inode = self.inode(number)?;
-        let page = PAGE_BYTES as u64;
-        let needed = length
-            .next_multiple_of(page)
-            .saturating_sub(inode.current.length.next_multiple_of(page));
-        if needed > free {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        inode.current.length = inode.current.length.max(length);
-        Ok(())
-    }
-}
-
-impl Inode {
-    fn sync_page(&mut self, number: u64) {
-        match self.current.pages.get(&number) {
-            Some(page) => self.durable.pages.insert(number, Arc::clone(page)),
-            None => self.durable.pages.remove(&number),
-        };
-    }
-}
-
 #[derive(Debug)]
 struct MemoryFile {
     disk: MemoryDisk,
@@ -509,8 +408,6 @@ fn piece(offset: u64, length: usize) -> (u64, usize, usize) {
     let start = usize::try_from(offset % page).unwrap_or(0);
     (offset / page, start, length.min(PAGE_BYTES - start))
 }
-
-const PAGE_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {

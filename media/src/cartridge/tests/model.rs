@@ -123,6 +123,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => (prop_oneof![1_usize..600, 3000_usize..40_000], 1_u32..5)
             .prop_map(|(length, count)| Operation::Write { length, count }),
         1 => Just(Operation::Write { length: 80_000, count: 2 }),
+        1 => Just(Operation::Write { length: 300_000, count: 2 }),
         3 => (0_u32..4).prop_map(Operation::Filemarks),
         5 => (1_usize..12).prop_map(Operation::Read),
         1 => Just(Operation::Rewind),
