@@ -1,6 +1,7 @@
 //! `vtl-load`: writes blocks to a loaded drive through real TCP, reads them back, verifies each byte, and says how fast it was
 //! beside a bare loopback exchange of the same sizes in the same run.
 
+#[path = "../initiator.rs"]
 mod initiator;
 mod raw;
 

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
@@ -22,6 +23,10 @@ const R2T: u8 = 0x31;
 const IMMEDIATE: u8 = 0x40;
 const FINAL: u8 = 0x80;
 const NO_TAG: u32 = 0xffff_ffff;
+/// A target that says nothing for so long is stuck.
+const ANSWER_LIMIT: Duration = Duration::from_mins(2);
+/// The longest data segment that is taken from the target: what this side declares.
+const MAX_RECEIVE_SEGMENT_BYTES: usize = 1 << 20;
 
 /// What the target declared or agreed to.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +97,7 @@ impl Initiator {
         let stream =
             TcpStream::connect(portal).with_context(|| format!("cannot connect to {portal}"))?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
         let agreed = Agreed {
             max_send_segment_bytes: 8192,
             max_burst_bytes: 262_144,
@@ -340,6 +346,10 @@ impl Initiator {
         self.stream.read_exact(&mut bhs).context("the target closed the connection")?;
         let mut pdu = Pdu { bhs, data: Vec::new() };
         let length = usize::try_from(pdu.word(4) & 0x00ff_ffff)?;
+        ensure!(
+            length <= MAX_RECEIVE_SEGMENT_BYTES,
+            "a data segment over MaxRecvDataSegmentLength"
+        );
         if pdu.opcode() == DATA_IN {
             // Straight to where it belongs.
             let command =
