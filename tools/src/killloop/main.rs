@@ -9,6 +9,7 @@ mod check;
 mod daemon;
 mod host;
 #[path = "../initiator.rs"]
+#[allow(dead_code, reason = "shared with vtl-load, which uses all of it")]
 mod initiator;
 mod model;
 mod random;
