@@ -22,8 +22,8 @@ mod whole;
 
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
-    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber, PartitionNumber, Position,
-    ReadOutcome, SpaceOutcome, WriteOutcome,
+    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber,
+    PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
 };
 pub use self::label::{CartridgeKind, Label, LabelError};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
@@ -31,6 +31,6 @@ pub use self::mam::Mam;
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::store::{
-    CartridgeEntry, CartridgeState, DeleteError, DeviceRecord, LibraryRecord, LibrarySpec,
-    MoveError, NewCartridge, Store, StoreError, StoreOptions,
+    CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, LibraryRecord,
+    LibrarySpec, MoveError, NewCartridge, Store, StoreError, StoreOptions,
 };
