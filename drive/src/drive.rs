@@ -232,7 +232,7 @@ impl Drive {
             }
             commands::READ_6 => loaded.cartridge.read_would_block(),
             commands::WRITE_FILEMARKS_6 => {
-                !task.cdb.bytes().get(1).is_some_and(|flags| flags & 0x01 != 0)
+                task.cdb.bytes().get(1).is_none_or(|flags| flags & 0x01 == 0)
             }
             code => commands::MOVES_THE_MEDIUM.contains(&code),
         }

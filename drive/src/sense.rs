@@ -6,7 +6,6 @@ use vtl_scsi::sense::Sense;
 /// The sense for an error of the medium; `residual` is what the command had left to do, in its own unit.
 pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sense {
     let sense = match error {
-        MediumError::Damaged { .. } => Sense::unrecovered_read_error(),
         MediumError::EndOfDataMissing { .. } => Sense::end_of_data_not_found(),
         MediumError::Fenced | MediumError::ReadOnly => Sense::write_protected(),
         MediumError::WriteFailed { objects_not_written, .. } => {
@@ -15,7 +14,9 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
         }
         // A record has room for the longest transfer, and attributes are not written by any command.
         MediumError::WrongLength { .. } | MediumError::Mam(_) => Sense::internal_target_failure(),
-        MediumError::Label(_) | MediumError::Io(_) => Sense::unrecovered_read_error(),
+        MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {
+            Sense::unrecovered_read_error()
+        }
     };
     match residual {
         Some(residual) => sense.with_information(residual),

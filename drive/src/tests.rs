@@ -486,11 +486,7 @@ mod checks {
         let listed = usize::try_from(u32::from_be_bytes(all[..4].try_into().unwrap())).unwrap() / 8;
         assert_eq!(listed, crate::commands::COMMANDS.len());
         for row in crate::commands::COMMANDS {
-            let (option, action) = if row.service_action.is_some() {
-                (2, row.service_action.unwrap())
-            } else {
-                (1, 0)
-            };
+            let (option, action) = row.service_action.map_or((1, 0), |action| (2, action));
             let cdb = [0xa3, 0x0c, option, row.operation_code(), 0, action, 0, 0, 0xff, 0xff, 0, 0];
             let one = run(&mut drive, A, &cdb).data_in;
             assert_eq!(&one[4..], row.usage, "{}", row.name);

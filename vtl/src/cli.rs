@@ -146,7 +146,7 @@ pub(crate) enum AuditCommand {
 
 impl Command {
     /// The request that a command is, unless it is done without the library.
-    pub(crate) fn request(self) -> Result<Request, Self> {
+    pub(crate) fn request(self) -> Result<Request, Box<Self>> {
         Ok(match self {
             Self::Status => Request::Status {},
             Self::Inventory(filter) => Request::Inventory(filter),
@@ -168,7 +168,7 @@ impl Command {
                 Request::AuditList { limit, barcode }
             }
             Self::Audit(AuditCommand::Verify) => Request::AuditVerify {},
-            other => return Err(other),
+            other => return Err(Box::new(other)),
         })
     }
 }

@@ -191,7 +191,7 @@ impl Library {
             let place = Place::Drive { library: self.record.id.clone(), number };
             let removed = unit.with_drive(Drive::remove);
             match (removed, self.store.at(&place)) {
-                (Some(Ok(Some(facts))), Some(entry)) => self.note_facts(&entry, facts),
+                (Some(Ok(Some(facts))), Some(entry)) => self.note_facts(&entry, &facts),
                 (Some(Err(failure)), Some(entry)) => {
                     error!(barcode = %entry.barcode, %failure, "the cartridge could not be closed cleanly");
                 }
@@ -244,7 +244,7 @@ impl Library {
             }
         });
         if let Some(Some(facts)) = facts.transpose()? {
-            self.note_facts(entry, facts);
+            self.note_facts(entry, &facts);
         }
         Ok(())
     }
@@ -293,8 +293,8 @@ impl Library {
         }
     }
 
-    fn note_facts(&self, entry: &CartridgeEntry, facts: vtl_media::CartridgeFacts) {
-        if let Err(failure) = self.store.update_facts(entry.uuid, &facts) {
+    fn note_facts(&self, entry: &CartridgeEntry, facts: &vtl_media::CartridgeFacts) {
+        if let Err(failure) = self.store.update_facts(entry.uuid, facts) {
             warn!(barcode = %entry.barcode, %failure, "the catalogue was not told; it will be at the next start");
         }
     }

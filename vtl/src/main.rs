@@ -49,7 +49,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let answer = client::ask(&directory, request)?;
             return output::print(&answer, format).map_err(Failure::failed);
         }
-        Err(command) => command,
+        Err(command) => *command,
     };
     match command {
         Command::Serve { listen } => {

@@ -256,8 +256,7 @@ fn catalog_check(store: &Store) -> Result<Value, Failure> {
     if differences.is_empty() {
         return Ok(json!({ "consistent": true }));
     }
-    let list: Vec<_> =
-        differences.iter().map(|difference| difference.barcode.to_string()).collect();
+    let list: Vec<_> = differences.iter().map(|difference| difference.barcode.clone()).collect();
     Err(Failure::new(
         FailureKind::Damaged,
         format!(

@@ -53,7 +53,9 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     match Arc::into_inner(store) {
         Some(store) => store.close().context("cannot close the catalogue")?,
         None => {
-            warn!("somebody still holds the store; the catalogue will be checked at the next start")
+            warn!(
+                "somebody still holds the store; the catalogue will be checked at the next start"
+            );
         }
     }
     info!("ended");

@@ -134,7 +134,9 @@ impl Session {
                 continue;
             }
             if self.connection.is_closed() {
-                tokio::time::timeout(DRAIN_LIMIT, stream.writable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+                tokio::time::timeout(DRAIN_LIMIT, stream.writable())
+                    .await
+                    .map_err(|_| io::ErrorKind::TimedOut)??;
             } else {
                 self.wait(stream).await?;
             }
@@ -224,10 +226,10 @@ impl Session {
             }
             Message::AbortWaiting(lun) => self.connection.abort_waiting_tasks(lun),
             Message::ManagementDone(key, response) => {
-                self.connection.complete_task_management(key, response)
+                self.connection.complete_task_management(key, response);
             }
             Message::RequestLogout(within) => {
-                self.connection.request_logout(within, self.portal.now())
+                self.connection.request_logout(within, self.portal.now());
             }
             Message::Close(reason) => self.connection.close(reason),
         }
@@ -240,7 +242,7 @@ impl Session {
                 Event::LoginReady(login) => self.log_in(login).await,
                 Event::Task { key, lun, task } => self.start(key, lun, task),
                 Event::TaskManagement { key, function, tasks } => {
-                    self.manage(key, function, &tasks)
+                    self.manage(key, function, &tasks);
                 }
                 Event::Closed { reason, had_session } => {
                     if had_session {

@@ -96,7 +96,8 @@ impl Cartridge {
                 (sequence, recovered.chain),
                 next_segment,
             );
-            if let Some(tail) = &recovered.open {
+            // A seal would count as the end that was promised; what is missing has to stay missing.
+            if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
                 appender.close_recovered(tail, recovered.last_written_us)?;
             }
             label.owner_epoch = owner_epoch;

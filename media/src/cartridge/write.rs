@@ -98,7 +98,7 @@ impl Cartridge {
         }
         let queue = Arc::clone(&writer.queue);
         // Where there is no room for the record of a sync point, the sync itself counts.
-        if queue.available(SYNC_BYTES) >= SYNC_BYTES {
+        if queue.available(SYNC_BYTES).is_ok_and(|available| available >= SYNC_BYTES) {
             let content = Content::Own(self.sync_payload());
             queue.push(self.item(Kind::SYNC_POINT, content, 0, 0, 0));
         } else {
@@ -124,9 +124,11 @@ impl Cartridge {
         self.sync()
     }
 
-    /// Whether a payload of this length would have to wait for room in the buffer.
+    /// Whether a payload of this length would have to wait: for room in the buffer, or for the disk to set space aside.
     pub fn write_would_block(&self, length: usize) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.queue.would_block(length))
+        let overhead = self.generation_claim_bytes().saturating_add(FINAL_BYTES);
+        let space_bytes = data_record_bytes(length as u64).saturating_add(overhead);
+        self.writer.as_ref().is_some_and(|writer| writer.queue.would_block(length, space_bytes))
     }
 
     /// Whether something has been accepted since the last sync point.
@@ -207,7 +209,7 @@ impl Cartridge {
         let Some(writer) = &self.writer else { return Err(MediumError::ReadOnly) };
         let available = writer.queue.available(needed);
         self.check_writable()?;
-        Ok(available)
+        Ok(available?)
     }
 
     /// Whether the next record simply follows the last one.

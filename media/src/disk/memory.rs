@@ -1,10 +1,13 @@
 //! A disk in memory that forgets what was not synced.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::state::{Node, PAGE_BYTES, State};
 use super::{Disk, DiskFile, OpenMode};
 
 /// A file system in memory, for tests: it keeps what is durable apart from what is only written, so that
@@ -15,6 +18,8 @@ use super::{Disk, DiskFile, OpenMode};
 #[derive(Debug, Clone)]
 pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
+    /// What direct I/O asks for.
+    alignment_bytes: usize,
 }
 
 impl Default for MemoryDisk {
@@ -39,7 +44,13 @@ impl MemoryDisk {
             next: 0,
             capacity_bytes,
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), alignment_bytes: 1 }
+    }
+
+    /// The same disk, with files that insist on this alignment when they are opened with [`Disk::open_direct`].
+    #[must_use]
+    pub fn with_alignment(self, alignment_bytes: usize) -> Self {
+        Self { alignment_bytes: alignment_bytes.max(1), ..self }
     }
 
     /// Changes the size of the disk; what is on it stays.
@@ -68,6 +79,28 @@ impl MemoryDisk {
         }
     }
 
+    /// Like [`MemoryDisk::power_cut`], but of what was not synced, any part may have reached the medium: each page and each
+    /// file's new length stays or goes as `seed` decides.
+    pub fn torn_power_cut(&self, seed: u64) {
+        let mut random = seed | 1;
+        let mut stays = move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random.is_multiple_of(2)
+        };
+        for inode in self.state().inodes.values_mut() {
+            if stays() {
+                inode.durable.length = inode.current.length;
+            }
+            let dirty: Vec<u64> = inode.dirty.iter().copied().filter(|_| stays()).collect();
+            for number in dirty {
+                inode.sync_page(number);
+            }
+        }
+        self.power_cut();
+    }
+
     /// A copy that shares nothing with this disk, as it would be found after a power cut now.
     #[must_use]
     pub fn after_power_cut(&self) -> Self {
@@ -79,16 +112,16 @@ impl MemoryDisk {
     /// A copy that shares nothing with this disk.
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        Self { state: Arc::new(Mutex::new(self.state().clone())) }
+        let state = Arc::new(Mutex::new(self.state().clone()));
+        Self { state, alignment_bytes: self.alignment_bytes }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Disk for MemoryDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+    fn open_aligned(
+        &self,
+        path: &Path,
+        mode: OpenMode,
+        alignment_bytes: usize,
+    ) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
         let found = state.names.get(path).copied();
         let inode = match (found, mode) {
@@ -107,13 +140,24 @@ impl Disk for MemoryDisk {
         Ok(Box::new(MemoryFile {
             disk: self.clone(),
             inode,
+            alignment_bytes,
             is_writable: mode != OpenMode::Read,
             holder: Mutex::default(),
         }))
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+        self.open_aligned(path, mode, 1)
+    }
+
     fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        self.open(path, mode)
+        self.open_aligned(path, mode, self.alignment_bytes)
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -221,105 +265,11 @@ impl Disk for MemoryDisk {
     }
 }
 
-#[derive(Debug, Clone)]
-struct State {
-    names: BTreeMap<PathBuf, Node>,
-    durable_names: BTreeMap<PathBuf, Node>,
-    inodes: BTreeMap<u64, Inode>,
-    next: u64,
-    capacity_bytes: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Node {
-    Directory,
-    File(u64),
-}
-
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    current: Content,
-    durable: Content,
-    dirty: BTreeSet<u64>,
-    /// The open file that holds the lock.
-    lock: Option<u64>,
-    open_count: u64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Content {
-    length: u64,
-    pages: BTreeMap<u64, Arc<Page>>,
-}
-
-type Page = [u8; PAGE_BYTES];
-
-impl State {
-    fn create(&mut self, path: &Path) -> io::Result<u64> {
-        self.check_parent(path)?;
-        let inode = self.next;
-        self.next = self.next.wrapping_add(1);
-        self.inodes.insert(inode, Inode::default());
-        self.names.insert(path.to_owned(), Node::File(inode));
-        Ok(inode)
-    }
-
-    fn check_parent(&self, path: &Path) -> io::Result<()> {
-        match path.parent().map(|parent| self.names.get(parent)) {
-            Some(Some(Node::Directory)) => Ok(()),
-            Some(Some(Node::File(_))) => Err(io::ErrorKind::NotADirectory.into()),
-            Some(None) | None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn children<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
-        self.names.keys().filter(move |name| name.parent() == Some(path))
-    }
-
-    fn used_bytes(&self) -> u64 {
-        let named = self.names.values().filter_map(|node| match node {
-            Node::File(inode) => self.inodes.get(inode),
-            Node::Directory => None,
-        });
-        named
-            .map(|inode| inode.current.length.next_multiple_of(PAGE_BYTES as u64))
-            .fold(0, u64::saturating_add)
-    }
-
-    /// Forgets files that no name leads to, now or after a power cut, and that nobody has open.
-    fn drop_unnamed(&mut self) {
-        let named: BTreeSet<u64> = self
-            .names
-            .values()
-            .chain(self.durable_names.values())
-            .filter_map(|node| if let Node::File(inode) = node { Some(*inode) } else { None })
-            .collect();
-        self.inodes.retain(|number, inode| named.contains(number) || inode.open_count > 0);
-    }
-
-    fn inode(&mut self, number: u64) -> io::Result<&mut Inode> {
-        self.inodes.get_mut(&number).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn grow(&mut self, number: u64, length: u64) -> io::Result<()> {
-        let free = self.capacity_bytes.saturating_sub(self.used_bytes());
-        let inode = self.inode(number)?;
-        let page = PAGE_BYTES as u64;
-        let needed = length
-            .next_multiple_of(page)
-            .saturating_sub(inode.current.length.next_multiple_of(page));
-        if needed > free {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        inode.current.length = inode.current.length.max(length);
-        Ok(())
-    }
-}
-
 #[derive(Debug)]
 struct MemoryFile {
     disk: MemoryDisk,
     inode: u64,
+    alignment_bytes: usize,
     is_writable: bool,
     /// The number under which this open file holds the lock.
     holder: Mutex<Option<u64>>,
@@ -341,6 +291,14 @@ impl MemoryFile {
     fn check_writable(&self) -> io::Result<()> {
         if self.is_writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
+
+    fn check_alignment(&self, buffer: &[u8], offset: u64) -> io::Result<()> {
+        let alignment = self.alignment_bytes;
+        let is_aligned = buffer.as_ptr().addr().is_multiple_of(alignment)
+            && buffer.len().is_multiple_of(alignment)
+            && offset.is_multiple_of(alignment as u64);
+        if is_aligned { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
 }
 
 impl DiskFile for MemoryFile {
@@ -349,6 +307,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.check_alignment(buffer, offset)?;
         let mut state = self.disk.state();
         let content = &state.inode(self.inode)?.current;
         let available = content.length.saturating_sub(offset);
@@ -368,6 +327,7 @@ impl DiskFile for MemoryFile {
 
     fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<usize> {
         self.check_writable()?;
+        self.check_alignment(buffer, offset)?;
         let mut state = self.disk.state();
         let end = offset.saturating_add(buffer.len() as u64);
         if state.inode(self.inode)?.current.length < end {
@@ -415,17 +375,14 @@ impl DiskFile for MemoryFile {
         let mut state = self.disk.state();
         let inode = state.inode(self.inode)?;
         for number in std::mem::take(&mut inode.dirty) {
-            match inode.current.pages.get(&number) {
-                Some(page) => inode.durable.pages.insert(number, Arc::clone(page)),
-                None => inode.durable.pages.remove(&number),
-            };
+            inode.sync_page(number);
         }
         inode.durable.length = inode.current.length;
         Ok(())
     }
 
     fn alignment_bytes(&self) -> usize {
-        1
+        self.alignment_bytes
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -451,8 +408,6 @@ fn piece(offset: u64, length: usize) -> (u64, usize, usize) {
     let start = usize::try_from(offset % page).unwrap_or(0);
     (offset / page, start, length.min(PAGE_BYTES - start))
 }
-
-const PAGE_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -525,6 +480,19 @@ mod tests {
         disk.power_cut();
         assert_eq!(disk.list(Path::new("/e")).unwrap(), [PathBuf::from("a")]);
         assert!(!disk.exists(Path::new("/d")).unwrap());
+    }
+
+    #[test]
+    fn direct_files_insist_on_alignment() {
+        let disk = MemoryDisk::new().with_alignment(512);
+        let file = disk.open_direct(Path::new("/a"), OpenMode::Create).unwrap();
+        let bytes = vec![1; 2048];
+        let start = bytes.as_ptr().align_offset(512);
+        assert_eq!(file.alignment_bytes(), 512);
+        assert!(file.write_at(&bytes[start..start + 512], 1024).is_ok());
+        assert!(file.write_at(&bytes[start..start + 511], 1024).is_err());
+        assert!(file.write_at(&bytes[start..start + 512], 1).is_err());
+        assert!(file.write_at(&bytes[start + 1..start + 513], 1024).is_err());
     }
 
     #[test]

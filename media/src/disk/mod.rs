@@ -91,13 +91,17 @@ pub fn read_exact_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io:
 
 /// Fills the buffer from `offset` as far as the file goes, and says how far that was.
 pub fn read_up_to_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let alignment = file.alignment_bytes();
     let mut done: usize = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+    let mut interrupts = 0;
+    // A direct file ends where it gives less than whole sectors; to go on from there would be refused.
+    while let Some(rest) =
+        buffer.get_mut(done..).filter(|rest| !rest.is_empty() && done.is_multiple_of(alignment))
+    {
         match file.read_at(rest, offset.saturating_add(done as u64)) {
             Ok(0) => break,
             Ok(count) => done = done.saturating_add(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => pass_interrupt(error, &mut interrupts)?,
         }
     }
     Ok(done)
@@ -106,13 +110,25 @@ pub fn read_up_to_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io:
 /// Writes all of the buffer at `offset`.
 pub fn write_all_at(file: &dyn DiskFile, buffer: &[u8], offset: u64) -> io::Result<()> {
     let mut done: usize = 0;
+    let mut interrupts = 0;
     while let Some(rest) = buffer.get(done..).filter(|rest| !rest.is_empty()) {
         match file.write_at(rest, offset.saturating_add(done as u64)) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => done = done.saturating_add(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => pass_interrupt(error, &mut interrupts)?,
         }
     }
     Ok(())
 }
+
+/// An interrupted call is made again, but not for ever.
+fn pass_interrupt(error: io::Error, interrupts: &mut u32) -> io::Result<()> {
+    *interrupts = interrupts.saturating_add(1);
+    if error.kind() == io::ErrorKind::Interrupted && *interrupts <= INTERRUPTS_MAX {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+const INTERRUPTS_MAX: u32 = 100;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::record::{Header, HeaderError, Place, SECTOR_SIZE};
 use super::segment::file_name;
@@ -19,6 +19,11 @@ pub(crate) struct SegmentReader {
     window: Window,
     /// How much is read at once; doubled while places follow each other.
     ahead_bytes: usize,
+    /// The length of the last piece that did not fit into a window: windows end where records of that length do.
+    stride_bytes: usize,
+    /// Memory of windows. What nobody looks at any more is used again: fresh memory costs more than reading the disk.
+    // Invariant: kept.len() <= KEPT_MAX
+    kept: Vec<Bytes>,
 }
 
 /// A piece of a segment in memory.
@@ -37,6 +42,8 @@ impl SegmentReader {
             file: None,
             window: Window::default(),
             ahead_bytes: AHEAD_BYTES_MIN,
+            stride_bytes: SECTOR_SIZE,
+            kept: Vec::new(),
         }
     }
 
@@ -44,6 +51,9 @@ impl SegmentReader {
     pub(crate) fn bytes(&mut self, place: Place, length: usize, limit: u64) -> io::Result<Bytes> {
         let available = usize::try_from(limit.saturating_sub(place.offset)).unwrap_or(usize::MAX);
         let length = length.min(available);
+        if length > SECTOR_SIZE {
+            self.stride_bytes = length;
+        }
         if let Some(found) = self.window.slice(place, length) {
             return Ok(found);
         }
@@ -51,7 +61,9 @@ impl SegmentReader {
             self.window.start.segment == place.segment && self.window.touches(place.offset);
         let doubled = self.ahead_bytes.saturating_mul(2).min(AHEAD_BYTES_MAX);
         self.ahead_bytes = if follows { doubled } else { AHEAD_BYTES_MIN };
-        let wanted = length.max(self.ahead_bytes).min(available);
+        let whole_records =
+            self.ahead_bytes - self.ahead_bytes % self.stride_bytes.min(self.ahead_bytes);
+        let wanted = length.max(whole_records).min(available);
         let bytes = match self.read(place, wanted) {
             // One bad sector must not hide its neighbours.
             Err(_) if wanted > length => self.read(place, length)?,
@@ -88,12 +100,26 @@ impl SegmentReader {
         let from = place.offset - place.offset % alignment as u64;
         let skipped = usize::try_from(place.offset - from).unwrap_or(0);
         let wanted = skipped.saturating_add(length).next_multiple_of(alignment);
-        let mut storage = vec![0; wanted.saturating_add(alignment)];
+        let mut storage = self.memory(wanted.saturating_add(alignment));
+        let file = self.open(place.segment)?;
         let start = storage.as_ptr().align_offset(alignment).min(alignment);
         let target = storage.get_mut(start..start.saturating_add(wanted)).unwrap_or_default();
         let count = read_up_to_at(file, target, from)?.saturating_sub(skipped).min(length);
         let start = start.saturating_add(skipped);
-        Ok(Bytes::from(storage).slice(start..start.saturating_add(count)))
+        let storage = storage.freeze();
+        if self.kept.len() >= KEPT_MAX {
+            self.kept.remove(0);
+        }
+        self.kept.push(storage.clone());
+        Ok(storage.slice(start..start.saturating_add(count)))
+    }
+
+    /// At least so many bytes of any content.
+    fn memory(&mut self, needed: usize) -> BytesMut {
+        self.window = Window::default();
+        let found = self.kept.iter().position(|kept| kept.len() >= needed && kept.is_unique());
+        let reused = found.and_then(|index| self.kept.swap_remove(index).try_into_mut().ok());
+        reused.unwrap_or_else(|| BytesMut::zeroed(needed.next_multiple_of(AHEAD_BYTES_MIN)))
     }
 
     fn open(&mut self, segment: u32) -> io::Result<&dyn DiskFile> {
@@ -134,4 +160,6 @@ pub(crate) fn is_bad_sector(error: &io::Error) -> bool {
 }
 
 const AHEAD_BYTES_MIN: usize = 64 * 1024;
-const AHEAD_BYTES_MAX: usize = 1024 * 1024;
+const AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How many windows' memory is kept, at most [`AHEAD_BYTES_MAX`] or a record's length each.
+const KEPT_MAX: usize = 3;

@@ -132,6 +132,8 @@ pub(crate) struct State {
     wanted_bytes: Option<u64>,
     /// Whether the last request for space could not be met.
     is_refused: bool,
+    /// Why, unless the disk is full.
+    space_error: Option<io::Error>,
     /// Whether the file system is nearly full.
     pub(crate) is_space_low: bool,
     sync_requested: u64,
@@ -158,9 +160,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a payload of this length would have to wait.
-    pub(crate) fn would_block(&self, length: usize) -> bool {
-        !self.has_room(&self.state(), length)
+    /// Whether a payload of this length that takes so much space on the disk would have to wait.
+    pub(crate) fn would_block(&self, length: usize, space_bytes: u64) -> bool {
+        let state = self.state();
+        state.failure.is_none()
+            && (!self.has_room(&state, length) || state.available_bytes < space_bytes)
     }
 
     /// Accepts a record, waiting for room if need be. After a failure it is dropped; the caller finds that out by itself.
@@ -187,18 +191,22 @@ impl Queue {
         }
     }
 
-    /// Preallocated bytes that may be claimed, after an attempt to have at least `wanted_bytes` of them.
-    pub(crate) fn available(&self, wanted_bytes: u64) -> u64 {
+    /// Preallocated bytes that may be claimed, after an attempt to have at least `wanted_bytes` of them. That there are fewer
+    /// means that the disk is full; other reasons are errors.
+    pub(crate) fn available(&self, wanted_bytes: u64) -> io::Result<u64> {
         let mut state = self.state();
         if state.available_bytes >= wanted_bytes {
-            return state.available_bytes;
+            return Ok(state.available_bytes);
         }
         state.is_refused = false;
         while state.available_bytes < wanted_bytes && !state.is_refused && state.failure.is_none() {
             state.wanted_bytes = Some(wanted_bytes);
             state = self.wait_for_worker(state);
         }
-        state.available_bytes
+        match state.space_error.take() {
+            Some(error) if state.available_bytes < wanted_bytes => Err(error),
+            Some(_) | None => Ok(state.available_bytes),
+        }
     }
 
     /// Waits until everything accepted is durable, or until that has failed.
@@ -219,6 +227,13 @@ impl Queue {
     pub(crate) fn skip_sync_record(&self) {
         let mut state = self.state();
         state.synced = state.accepted;
+    }
+
+    /// Has what is queued written now and not only when there is more of it.
+    #[cfg(test)]
+    pub(crate) fn nudge(&self) {
+        self.state().is_front_waiting = true;
+        self.to_worker.notify_one();
     }
 
     /// Tells the worker to write what is left and to end.
@@ -265,8 +280,15 @@ impl Queue {
     }
 
     /// `free_bytes` of preallocated space are unused, claimed or not; `is_refused` if there should be more.
-    pub(crate) fn allocated(&self, free_bytes: u64, is_refused: bool, is_space_low: bool) {
+    pub(crate) fn allocated(
+        &self,
+        free_bytes: u64,
+        is_refused: bool,
+        is_space_low: bool,
+        error: Option<io::Error>,
+    ) {
         let mut state = self.state();
+        state.space_error = error;
         state.set_free(free_bytes);
         state.is_refused = is_refused;
         state.is_space_low = is_space_low;

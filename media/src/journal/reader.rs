@@ -71,10 +71,28 @@ impl Reader {
 
     /// The data of a record; `None` if it is damaged.
     pub(crate) fn data(&mut self, header: &Header) -> io::Result<Option<Bytes>> {
+        if let Some(data) = self.data_at(header)? {
+            return Ok(Some(data));
+        }
+        // A write that failed was done again further on, and what it left here may begin like the real record.
+        let mut place = header.place;
+        let reach = header.record_bytes().saturating_mul(2).saturating_add(REPEAT_BYTES);
+        let limit = self.data_end(place.segment).min(place.offset.saturating_add(reach));
+        while place.offset.saturating_add(SECTOR_BYTES) < limit {
+            place.offset = place.offset.saturating_add(SECTOR_BYTES);
+            if let Ok(other) = self.segments.header(place, limit)?
+                && other.cartridge == self.cartridge
+                && other.sequence == header.sequence
+            {
+                return self.data_at(&other);
+            }
+        }
+        Ok(None)
+    }
+
+    fn data_at(&mut self, header: &Header) -> io::Result<Option<Bytes>> {
         let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
-        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = view.row(header.place.segment).map_or(0, |row| row.data_end);
-        drop(view);
+        let limit = self.data_end(header.place.segment);
         let bytes = match self.segments.bytes(header.place, length, limit) {
             Ok(bytes) => bytes,
             Err(error) if is_bad_sector(&error) => return Ok(None),
@@ -90,6 +108,12 @@ impl Reader {
         }
         let data = bytes.slice(start..end);
         Ok((header.data_checksum(&data) == header.data_crc).then_some(data))
+    }
+
+    /// How far a segment has been written.
+    fn data_end(&self, segment: u32) -> u64 {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        view.row(segment).map_or(0, |row| row.data_end)
     }
 
     /// Forgets everything that was read; to be called when objects have been given up.
@@ -235,3 +259,5 @@ pub(crate) fn read_payload(
 
 /// How many sealed segments' indexes are kept in memory.
 const INDEXES_MAX: usize = 4;
+/// How much one write may hold, and so how far behind a failed one its repetition may be, beside a long record.
+const REPEAT_BYTES: u64 = 2 * 1024 * 1024;

@@ -262,7 +262,10 @@ impl Scan {
         length: u64,
         rest: &[u32],
     ) -> Result<Option<u64>, ScanError> {
-        let next = self.next_sequence(place, length)?;
+        // A whole record may be the very one to go on with; anything else is behind us.
+        let step = if matches!(finding, Finding::Whole(_)) { 0 } else { SECTOR_BYTES };
+        let next = self
+            .next_sequence(Place { offset: place.offset.saturating_add(step), ..place }, length)?;
         if let Some(offset) = next.continuing {
             // A write failed here and was done again further on.
             return Ok(Some(offset));
@@ -291,12 +294,12 @@ impl Scan {
         Ok(next.later)
     }
 
-    /// Where the journal goes on behind a place that is bad.
+    /// Where the journal goes on, at a place or behind it.
     fn next_sequence(&mut self, place: Place, length: u64) -> Result<Next, ScanError> {
         let expected = self.recovered.sequence.saturating_add(1);
         let mut chain = self.recovered.chain;
         let mut next = Next::default();
-        let mut at = Place { offset: place.offset.saturating_add(SECTOR_BYTES), ..place };
+        let mut at = place;
         while at.offset < length {
             let Finding::Whole(header) = self.at(at, length)? else {
                 at.offset = at.offset.saturating_add(SECTOR_BYTES);

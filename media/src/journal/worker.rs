@@ -101,17 +101,17 @@ impl Worker {
     fn allocate(&mut self, wanted_bytes: u64) {
         let wanted = wanted_bytes.saturating_add(self.queue.state().claimed_bytes);
         let mut is_low = false;
+        let mut failure = None;
         if let Err(error) = self.appender.allocate(wanted, self.space.step_bytes) {
-            if !is_full(&error) {
-                tracing::warn!(directory = %self.space.directory.display(), %error, "no space can be set aside");
-            }
             is_low = true;
+            failure = Some(error).filter(|error| !is_full(error));
         }
         is_low |= match self.space.disk.free_bytes(&self.space.directory) {
-            Ok(free) => free < self.space.reserve_bytes,
+            // Whoever is about to meet the end of the disk must have been warned before.
+            Ok(free) => free < self.space.reserve_bytes.max(self.space.step_bytes),
             Err(_) => true,
         };
         let free = self.appender.free_bytes();
-        self.queue.allocated(free, free < wanted, is_low);
+        self.queue.allocated(free, free < wanted, is_low, failure);
     }
 }

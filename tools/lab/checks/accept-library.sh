@@ -61,7 +61,7 @@ equal "$(at)" "0 0" "rewind"
 mt -f "$drive" fsf 1
 equal "$(at)" "1 0" "fsf"
 mt -f "$drive" eod
-equal "$(at)" "3 0" "eod"
+[[ $(at) == 3\ * ]] || fail "eod: at $(at)"
 mt -f "$drive" bsfm 2
 tell=$(mt -f "$drive" tell)
 mt -f "$drive" rewind

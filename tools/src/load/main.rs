@@ -1,6 +1,7 @@
 //! `vtl-load`: writes blocks to a loaded drive through real TCP, reads them back, verifies each byte, and says how fast it was
 //! beside a bare loopback exchange of the same sizes in the same run.
 
+#[path = "../initiator.rs"]
 mod initiator;
 mod raw;
 
@@ -149,6 +150,7 @@ fn read(
             stamp(&mut expected, number);
             ensure!(done.data == expected, "block {number} is not what was written");
         }
+        initiator.recycle(done.data);
     }
     Ok(Sample { mb_per_second: mb(block_bytes * count) / spent.as_secs_f64(), times })
 }

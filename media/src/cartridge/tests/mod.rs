@@ -1,6 +1,9 @@
 //! Cartridges as their users see them, on disks that keep, lose and spoil what they are given.
 
 mod basics;
+mod damage;
+mod ends;
+mod faults;
 mod model;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ fn directory() -> PathBuf {
 
 fn spec(capacity_bytes: u64) -> CartridgeSpec {
     CartridgeSpec::new(
-        Uuid::from_u128(0xc0ffee),
+        Uuid::from_u128(0x00c0_ffee),
         Barcode::new("VTL001L9").unwrap(),
         "lto9",
         capacity_bytes,
@@ -34,8 +37,8 @@ fn options() -> LoadOptions {
         write_buffer_bytes: 256 * 1024,
         segment_bytes: 64 * 1024,
         reserve_bytes: Some(0),
-        idle_flush: Duration::from_secs(3600),
-        background_sync: Duration::from_secs(3600),
+        idle_flush: Duration::from_hours(1),
+        background_sync: Duration::from_hours(1),
         clock: Arc::new(|| Timestamp::from_second(1_800_000_000).unwrap()),
         ..LoadOptions::default()
     }
@@ -103,4 +106,43 @@ fn flip(disk: &MemoryDisk, path: &Path, offset: u64, mask: u8) {
     let mut byte = [0];
     crate::disk::read_exact_at(file.as_ref(), &mut byte, offset).unwrap();
     crate::disk::write_all_at(file.as_ref(), &[byte[0] ^ mask], offset).unwrap();
+}
+
+fn contents(disk: &MemoryDisk, path: &Path) -> Vec<u8> {
+    let file = disk.open(path, crate::disk::OpenMode::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.length_bytes().unwrap()).unwrap()];
+    crate::disk::read_exact_at(file.as_ref(), &mut bytes, 0).unwrap();
+    bytes
+}
+
+/// A payload as the portal makes them: aligned, with room before and behind.
+#[derive(Debug)]
+struct Framed {
+    storage: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Framed {
+    fn new(data: &[u8]) -> Self {
+        let mut storage = vec![0xee; data.len() + 3 * 4096];
+        let start = storage.as_ptr().align_offset(4096);
+        storage[start + 512..start + 512 + data.len()].copy_from_slice(data);
+        Self { storage, start, length: data.len() }
+    }
+}
+
+impl crate::payload::Payload for Framed {
+    fn data(&self) -> &[u8] {
+        &self.storage[self.start + 512..self.start + 512 + self.length]
+    }
+
+    fn frame(&mut self) -> Option<&mut [u8]> {
+        let end = self.start + (512 + self.length).next_multiple_of(512);
+        self.storage.get_mut(self.start..end)
+    }
+}
+
+fn framed(data: &[u8]) -> Box<dyn crate::payload::Payload> {
+    Box::new(Framed::new(data))
 }

@@ -29,7 +29,7 @@ impl Model {
 
     fn read(&mut self) -> ReadOutcome {
         match self.objects.get(self.position) {
-            None => return ReadOutcome::EndOfData,
+            None => ReadOutcome::EndOfData,
             Some(object) => {
                 self.position += 1;
                 object.clone().map_or(ReadOutcome::Filemark, |data| ReadOutcome::Block(data.into()))
@@ -53,8 +53,7 @@ impl Model {
 
     fn locate_filemark(&mut self, count: u64) -> SpaceOutcome {
         self.position = 0;
-        let outcome = self.space_filemarks(i64::try_from(count).unwrap());
-        outcome
+        self.space_filemarks(i64::try_from(count).unwrap())
     }
 
     /// One object after the other, as a drive without an index would do it.
@@ -116,7 +115,7 @@ enum Operation {
     Erase,
     Sync,
     Reload,
-    PowerCut,
+    PowerCut(Option<u64>),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -124,6 +123,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => (prop_oneof![1_usize..600, 3000_usize..40_000], 1_u32..5)
             .prop_map(|(length, count)| Operation::Write { length, count }),
         1 => Just(Operation::Write { length: 80_000, count: 2 }),
+        1 => Just(Operation::Write { length: 300_000, count: 2 }),
         3 => (0_u32..4).prop_map(Operation::Filemarks),
         5 => (1_usize..12).prop_map(Operation::Read),
         1 => Just(Operation::Rewind),
@@ -135,7 +135,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Erase),
         2 => Just(Operation::Sync),
         2 => Just(Operation::Reload),
-        2 => Just(Operation::PowerCut),
+        1 => Just(Operation::PowerCut(None)),
+        2 => any::<u64>().prop_map(|seed| Operation::PowerCut(Some(seed))),
     ]
 }
 
@@ -152,18 +153,7 @@ impl Pair {
     fn run(&mut self, operation: &Operation) {
         let cartridge = self.cartridge.as_mut().unwrap();
         match *operation {
-            Operation::Write { length, count } => {
-                let blocks: Vec<Vec<u8>> =
-                    (0..count).map(|n| block(self.seed * 16 + u64::from(n), length)).collect();
-                self.seed += 1;
-                let outcome = cartridge.write(
-                    Box::new(blocks.concat()),
-                    u32::try_from(length).unwrap(),
-                    count,
-                );
-                assert_eq!(outcome.unwrap(), WriteOutcome::Written);
-                blocks.iter().for_each(|block| self.model.write(block));
-            }
+            Operation::Write { length, count } => self.write(length, count),
             Operation::Filemarks(count) => {
                 assert_eq!(cartridge.write_filemarks(count).unwrap(), WriteOutcome::Written);
                 self.model.write_filemarks(count);
@@ -212,7 +202,7 @@ impl Pair {
                 self.cartridge = Some(load(&self.disk));
                 self.model.position = 0;
             }
-            Operation::PowerCut => self.cut(),
+            Operation::PowerCut(seed) => self.cut(seed),
         }
         let cartridge = self.cartridge.as_ref().unwrap();
         if !cartridge.has_unsynced() {
@@ -221,10 +211,26 @@ impl Pair {
         self.compare();
     }
 
+    fn write(&mut self, length: usize, count: u32) {
+        let blocks: Vec<Vec<u8>> =
+            (0..count).map(|n| block(self.seed * 16 + u64::from(n), length)).collect();
+        self.seed += 1;
+        let outcome = self.cartridge.as_mut().unwrap().write(
+            Box::new(blocks.concat()),
+            u32::try_from(length).unwrap(),
+            count,
+        );
+        assert_eq!(outcome.unwrap(), WriteOutcome::Written);
+        for block in &blocks {
+            self.model.write(block);
+        }
+    }
+
     /// What is left must be what was synced, and what was written since then up to some moment.
-    fn cut(&mut self) {
+    fn cut(&mut self, seed: Option<u64>) {
         let is_overwritten = !self.model.objects.starts_with(&self.synced);
-        let disk = self.disk.after_power_cut();
+        let disk = self.disk.snapshot();
+        seed.map_or_else(|| disk.power_cut(), |seed| disk.torn_power_cut(seed));
         self.cartridge = None;
         self.disk = disk;
         let mut cartridge = load(&self.disk);
@@ -255,8 +261,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_cartridge_does_what_a_list_does(operations in prop::collection::vec(operation(), 1..60)) {
-        let (disk, cartridge) = created(1 << 40);
+    fn a_cartridge_does_what_a_list_does(
+        operations in prop::collection::vec(operation(), 1..60),
+        alignment in prop::sample::select(vec![1_usize, 512, 4096]),
+    ) {
+        let disk = MemoryDisk::new().with_alignment(alignment);
+        create(&disk, 1 << 40);
+        let cartridge = load(&disk);
         let mut pair =
             Pair { disk, cartridge: Some(cartridge), model: Model::default(), synced: Vec::new(), seed: 1 };
         for operation in &operations {

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
@@ -22,6 +23,10 @@ const R2T: u8 = 0x31;
 const IMMEDIATE: u8 = 0x40;
 const FINAL: u8 = 0x80;
 const NO_TAG: u32 = 0xffff_ffff;
+/// A target that says nothing for so long is stuck.
+const ANSWER_LIMIT: Duration = Duration::from_mins(2);
+/// The longest data segment that is taken from the target: what this side declares.
+const MAX_RECEIVE_SEGMENT_BYTES: usize = 1 << 20;
 
 /// What the target declared or agreed to.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +47,8 @@ pub(crate) struct Initiator {
     exp_stat_sn: u32,
     next_tag: u32,
     outstanding: HashMap<u32, Command>,
+    /// Memory that the caller has given back: fresh memory would be measured instead of the target.
+    spare: Vec<u8>,
 }
 
 /// How a command ended.
@@ -58,6 +65,7 @@ struct Command {
     lun: u64,
     data_out: Vec<u8>,
     data_in: Vec<u8>,
+    received: usize,
 }
 
 struct Pdu {
@@ -89,6 +97,7 @@ impl Initiator {
         let stream =
             TcpStream::connect(portal).with_context(|| format!("cannot connect to {portal}"))?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
         let agreed = Agreed {
             max_send_segment_bytes: 8192,
             max_burst_bytes: 262_144,
@@ -103,6 +112,7 @@ impl Initiator {
             exp_stat_sn: 0,
             next_tag: 1,
             outstanding: HashMap::new(),
+            spare: Vec::new(),
         };
         let keys = [
             format!("InitiatorName={name}"),
@@ -162,8 +172,9 @@ impl Initiator {
         put(&mut bhs, 32, cdb);
         self.cmd_sn = self.cmd_sn.wrapping_add(1);
         self.write_pdu(bhs, data_out.get(..immediate).unwrap_or_default())?;
-        let command =
-            Command { lun, data_out, data_in: Vec::with_capacity(usize::try_from(data_in_bytes)?) };
+        let mut data_in = std::mem::take(&mut self.spare);
+        data_in.resize(usize::try_from(data_in_bytes)?, 0);
+        let command = Command { lun, data_out, data_in, received: 0 };
         self.send_data(tag, &command, NO_TAG, immediate, first_burst - immediate)?;
         self.outstanding.insert(tag, command);
         Ok(tag)
@@ -179,15 +190,7 @@ impl Initiator {
                     return self.finish(&pdu, pdu.data.get(2..).unwrap_or_default().to_vec());
                 }
                 DATA_IN => {
-                    let tag = pdu.word(16);
                     let has_status = pdu.byte(1) & 0x01 != 0;
-                    let command =
-                        self.outstanding.get_mut(&tag).context("Data-In for no command")?;
-                    ensure!(
-                        usize::try_from(pdu.word(40))? == command.data_in.len(),
-                        "Data-In out of order"
-                    );
-                    command.data_in.extend_from_slice(&pdu.data);
                     if has_status {
                         self.exp_stat_sn = pdu.word(24).wrapping_add(1);
                         return self.finish(&pdu, Vec::new());
@@ -220,6 +223,11 @@ impl Initiator {
         self.wait()
     }
 
+    /// Takes back the memory of an answer for the next command.
+    pub(crate) fn recycle(&mut self, data: Vec<u8>) {
+        self.spare = data;
+    }
+
     /// Ends the session.
     pub(crate) fn logout(mut self) -> anyhow::Result<()> {
         let mut bhs = [0_u8; BHS_BYTES];
@@ -234,7 +242,9 @@ impl Initiator {
     fn finish(&mut self, pdu: &Pdu, sense: Vec<u8>) -> anyhow::Result<Done> {
         let tag = pdu.word(16);
         let command = self.outstanding.remove(&tag).context("an answer to no command")?;
-        Ok(Done { tag, status: pdu.byte(3), sense, data: command.data_in })
+        let mut data = command.data_in;
+        data.truncate(command.received);
+        Ok(Done { tag, status: pdu.byte(3), sense, data })
     }
 
     /// One burst of Data-Out PDUs.
@@ -336,6 +346,27 @@ impl Initiator {
         self.stream.read_exact(&mut bhs).context("the target closed the connection")?;
         let mut pdu = Pdu { bhs, data: Vec::new() };
         let length = usize::try_from(pdu.word(4) & 0x00ff_ffff)?;
+        ensure!(
+            length <= MAX_RECEIVE_SEGMENT_BYTES,
+            "a data segment over MaxRecvDataSegmentLength"
+        );
+        if pdu.opcode() == DATA_IN {
+            // Straight to where it belongs.
+            let command =
+                self.outstanding.get_mut(&pdu.word(16)).context("Data-In for no command")?;
+            let offset = usize::try_from(pdu.word(40))?;
+            ensure!(offset == command.received, "Data-In out of order");
+            command.received += length;
+            let target = command
+                .data_in
+                .get_mut(offset..command.received)
+                .context("more Data-In than expected")?;
+            self.stream.read_exact(target)?;
+            let mut padding = [0; 3];
+            self.stream
+                .read_exact(padding.get_mut(..length.wrapping_neg() % 4).unwrap_or_default())?;
+            return Ok(pdu);
+        }
         pdu.data = vec![0; length.div_ceil(4) * 4];
         self.stream.read_exact(&mut pdu.data)?;
         pdu.data.truncate(length);
