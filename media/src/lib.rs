@@ -31,6 +31,6 @@ pub use self::mam::Mam;
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::store::{
-    CartridgeEntry, CartridgeState, DeleteError, DeviceRecord, LibraryRecord, LibrarySpec,
-    MoveError, NewCartridge, Store, StoreError, StoreOptions,
+    CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, LibraryRecord,
+    LibrarySpec, MoveError, NewCartridge, Store, StoreError, StoreOptions,
 };

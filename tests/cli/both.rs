@@ -91,7 +91,14 @@ fn every_order_does_the_same_with_a_daemon_and_without() {
     scene.take_daemon().stop();
     let without = run_script(&other);
     for ((arguments, _), (one, two)) in SCRIPT.iter().zip(with_daemon.into_iter().zip(without)) {
-        assert_eq!(one, two, "{arguments:?}");
+        if one != two {
+            let lines = |ran: &Ran| ran.stdout.replace("},{", "},\n{");
+            panic!(
+                "{arguments:?}: {one:?}\n{}\n--- without a daemon: {two:?}\n{}",
+                lines(&one),
+                lines(&two)
+            );
+        }
     }
 }
 
@@ -155,7 +162,7 @@ fn anonymous(mut ran: Ran, arguments: &[&str]) -> Ran {
         ran.stdout = value.to_string();
     } else if ran.code == Some(0) && arguments == ["inventory", "--format", "csv"] {
         let columns: Vec<_> = ran.stdout.lines().next().unwrap().split(',').collect();
-        let keeps = |index: &usize| !["uuid", "created"].contains(&columns[*index]);
+        let keeps = |index: &usize| !DIFFERS.contains(&columns[*index]);
         let kept: Vec<usize> = (0..columns.len()).filter(keeps).collect();
         let row = |line: &str| {
             let fields: Vec<_> = line.split(',').collect();
@@ -172,29 +179,36 @@ fn anonymous(mut ran: Ran, arguments: &[&str]) -> Ran {
 fn forget(value: &mut Value) {
     match value {
         Value::Array(rows) => rows.iter_mut().for_each(forget),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let differs = [
-                    "uuid",
-                    "created",
-                    "time",
-                    "hash",
-                    "head",
-                    "cartridge",
-                    "move",
-                    "id",
-                    "previous",
-                ];
-                if differs.contains(&key.as_str()) && value.is_string() {
-                    *value = Value::Null;
-                } else {
-                    forget(value);
-                }
+        Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| {
+            if DIFFERS.contains(&key.as_str()) && !value.is_array() {
+                *value = Value::Null;
+            } else {
+                forget(value);
             }
-        }
+        }),
+        Value::String(text) if is_uuid(text) => *value = Value::Null,
         _ => {}
     }
 }
+
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12]
+}
+
+/// Random, or a matter of time; and without a daemon there is no drive that would thread a cartridge and count it.
+const DIFFERS: [&str; 10] = [
+    "uuid",
+    "created",
+    "time",
+    "hash",
+    "head",
+    "cartridge",
+    "move",
+    "id",
+    "previous",
+    "load_count",
+];
 
 /// The daemon of a directory answers there, whatever the working directory of the caller is.
 #[test]

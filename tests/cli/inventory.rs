@@ -31,7 +31,7 @@ fn a_new_library_has_what_was_promised() {
         for key in CONTRACT {
             assert!(row.get(key).is_some(), "{key} is not in {row}");
         }
-        assert_eq!(row["generation"], "LTO-9".to_owned().as_str(), "{row}");
+        assert_eq!(row["media_type"], "lto9", "{row}");
         assert_eq!((&row["worm"], &row["written_bytes"]), (&false.into(), &0.into()));
     }
     assert_eq!(rows[1]["location"], "slot:1");

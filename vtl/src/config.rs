@@ -1,6 +1,7 @@
 //! `vtl.toml`: written with comments on first start, read on every start.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -46,6 +47,7 @@ pub(crate) struct Iscsi {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Drives {
+    #[serde(deserialize_with = "write_buffer_mib")]
     pub(crate) write_buffer_mib: u32,
 }
 
@@ -113,17 +115,25 @@ impl Config {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let bad = |message: String| ConfigError::Bad { path: path.into(), message };
-        let config: Self = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
-        if !(8..=1024).contains(&config.drives.write_buffer_mib) {
-            return Err(bad(format!(
-                "drives.write-buffer-mib = {}: has to be from 8 to 1024",
-                config.drives.write_buffer_mib
-            )));
-        }
-        Ok(config)
+        toml::from_str(text)
+            .map_err(|error| ConfigError::Bad { path: path.into(), message: error.to_string() })
     }
 }
+
+/// Checked while it is read, so that the message can point at the line.
+fn write_buffer_mib<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let value = u32::deserialize(deserializer)?;
+    if WRITE_BUFFER_MIB.contains(&value) {
+        return Ok(value);
+    }
+    Err(serde::de::Error::custom(format_args!(
+        "write-buffer-mib has to be from {} to {}",
+        WRITE_BUFFER_MIB.start(),
+        WRITE_BUFFER_MIB.end()
+    )))
+}
+
+const WRITE_BUFFER_MIB: RangeInclusive<u32> = 8..=1024;
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +166,9 @@ mod tests {
         );
         let message = parse("[iscsi]\n\nlisten-to = 5\n");
         assert!(message.contains("line 3") && message.contains("listen-to"), "{message}");
-        assert!(parse("[drives]\nwrite-buffer-mib = 0").contains("write-buffer-mib"));
+        // The range was once checked after reading, when nobody knew the line any more.
+        let message = parse("[drives]\n\nwrite-buffer-mib = 0");
+        assert!(message.contains("line 3") && message.contains("from 8 to 1024"), "{message}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Library {
             })?;
             let mut drive = Drive::new(profile, &record.serial, naa(&record.serial), luns.clone());
             if let Some(cartridge) = library.store.at(&library.drive_place(number)) {
-                library.load(&mut drive, number, &cartridge);
+                library.load(&mut drive, number, &cartridge, true);
             }
             drives.push(Unit::start(Lun(number + 1), Device::Drive(Box::new(drive)))?);
         }
@@ -252,7 +252,7 @@ impl Library {
     fn put_in(&self, place: &Place, entry: &CartridgeEntry) {
         if let (Place::Drive { number, .. }, Some(unit)) = (place, self.unit_at(place)) {
             let number = u16::try_from(*number).unwrap_or(u16::MAX);
-            unit.with_drive(|drive| self.load(drive, number, entry));
+            unit.with_drive(|drive| self.load(drive, number, entry, false));
         }
     }
 
@@ -263,8 +263,9 @@ impl Library {
         }
     }
 
-    /// Threads a cartridge. One that cannot be loaded stays in the drive's door, and the drive says why.
-    fn load(&self, drive: &mut Drive, number: u16, entry: &CartridgeEntry) {
+    /// Threads a cartridge, or takes up one that lay in the drive when the program ended. One that cannot be loaded stays
+    /// in the drive's door, and the drive says why.
+    fn load(&self, drive: &mut Drive, number: u16, entry: &CartridgeEntry, is_resumed: bool) {
         if entry.kind == CartridgeKind::Cleaning {
             info!(barcode = %entry.barcode, drive = number, "cleaning cartridge in the drive");
             return drive.refuse(NotLoaded::Cleaning);
@@ -274,8 +275,11 @@ impl Library {
                 "the drive cannot read cartridges of this generation");
             return drive.refuse(NotLoaded::WrongGeneration);
         }
-        let options =
-            LoadOptions { write_buffer_bytes: self.write_buffer_bytes, ..LoadOptions::default() };
+        let options = LoadOptions {
+            write_buffer_bytes: self.write_buffer_bytes,
+            is_resumed,
+            ..LoadOptions::default()
+        };
         match Cartridge::load(self.store.disk(), &self.store.directory_of(entry.uuid), options) {
             Ok(cartridge) => {
                 info!(barcode = %entry.barcode, drive = number, "loaded");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use vtl_drive::Generation;
-use vtl_media::{Barcode, CartridgeEntry, NewCartridge, Place};
+use vtl_media::{Barcode, CartridgeEntry, CreateError, NewCartridge, Place};
 
 use crate::library::Library;
 use crate::operations::{current, find, is_in_drive, place, relocate};
@@ -53,8 +53,10 @@ pub(crate) fn create(
         to: to.clone(),
         ..NewCartridge::new(barcode, generation.media_type)
     });
-    let made =
-        library.store.create_cartridges(cartridges.collect(), actor).map_err(Failure::failed)?;
+    let made = library
+        .store
+        .create_cartridges(cartridges.collect(), actor)
+        .map_err(|error| not_created(&error))?;
     serde_json::to_value(made).map_err(Failure::failed)
 }
 
@@ -158,6 +160,19 @@ pub(crate) fn delete(
         rows.push(json!({ "barcode": entry.barcode, "deleted": true }));
     }
     Ok(Value::Array(rows))
+}
+
+fn not_created(error: &CreateError) -> Failure {
+    match error {
+        CreateError::Occupied(_) => {
+            Failure::refused(format!("{error}; `vtl inventory` shows by which cartridge"))
+        }
+        CreateError::NoSuchElement(_) => Failure::not_found(error.to_string()),
+        CreateError::DuplicateBarcode(_) | CreateError::InDrive(_) | CreateError::TooMany(_) => {
+            Failure::usage(error.to_string())
+        }
+        _ => Failure::failed(error),
+    }
 }
 
 fn each(

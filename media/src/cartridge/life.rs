@@ -102,8 +102,8 @@ impl Cartridge {
             }
             label.owner_epoch = owner_epoch;
             label.is_clean = false;
-            label.facts =
-                CartridgeFacts { load_count: facts.load_count.saturating_add(1), ..facts };
+            let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));
+            label.facts = CartridgeFacts { load_count, ..facts };
             if !recovered.is_end_missing {
                 label.durable =
                     DurableMark { sequence: appender.last_sequence(), object_count: end.objects };

@@ -21,6 +21,8 @@ pub struct LoadOptions {
     pub reserve_bytes: Option<u64>,
     /// Whether nothing may be changed, not even the label.
     pub read_only: bool,
+    /// Whether it lay in the drive all the while and only the program was started again, which is not counted as a load.
+    pub is_resumed: bool,
     /// How long records wait for others to be written with them.
     pub idle_flush: Duration,
     /// How long written records may stay without being made durable.
@@ -38,6 +40,7 @@ impl Default for LoadOptions {
             segment_bytes: 256 * 1024 * 1024,
             reserve_bytes: None,
             read_only: false,
+            is_resumed: false,
             idle_flush: Duration::from_millis(20),
             background_sync: Duration::from_millis(250),
             background_sync_bytes: 64 * 1024 * 1024,
@@ -53,6 +56,7 @@ impl fmt::Debug for LoadOptions {
             .field("segment_bytes", &self.segment_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
             .field("read_only", &self.read_only)
+            .field("is_resumed", &self.is_resumed)
             .finish_non_exhaustive()
     }
 }

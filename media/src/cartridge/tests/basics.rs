@@ -25,3 +25,15 @@ fn what_was_written_is_read_again() {
     assert_eq!(read_all(&mut cartridge), expected);
     assert_eq!(cartridge.label().owner_epoch, 2);
 }
+
+/// A daemon that was started again had loaded the cartridge in its drive once more: its inventory was never quite the same.
+#[test]
+fn a_cartridge_that_lay_in_the_drive_is_not_counted_as_loaded_again() {
+    let (disk, mut cartridge) = created(1 << 30);
+    write_block(&mut cartridge, b"data");
+    assert_eq!(cartridge.unload().unwrap().load_count, 1);
+    let resumed = LoadOptions { is_resumed: true, ..options() };
+    let mut cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), resumed).unwrap();
+    assert_eq!(cartridge.unload().unwrap().load_count, 1);
+    assert_eq!(load(&disk).unload().unwrap().load_count, 2);
+}
