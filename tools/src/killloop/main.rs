@@ -169,10 +169,9 @@ fn one_round(
 fn outlive(doomed: Doomed, end: anyhow::Error) -> anyhow::Result<()> {
     let is_killed = doomed.is_killed();
     // The daemon must not outlive this program, whatever has happened.
-    let waited = doomed.wait();
-    let is_broken_connection = end.chain().any(<dyn std::error::Error>::is::<std::io::Error>);
-    if !is_killed || !is_broken_connection {
-        return Err(end);
+    if let Err(why) = doomed.wait() {
+        return Err(end.context(format!("{why:#}")));
     }
-    waited
+    let is_broken_connection = end.chain().any(<dyn std::error::Error>::is::<std::io::Error>);
+    if is_killed && is_broken_connection { Ok(()) } else { Err(end) }
 }
