@@ -33,7 +33,7 @@ fn a_cartridge_that_lay_in_the_drive_is_not_counted_as_loaded_again() {
     write_block(&mut cartridge, b"data");
     assert_eq!(cartridge.unload().unwrap().load_count, 1);
     let resumed = LoadOptions { is_resumed: true, ..options() };
-    let mut cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), resumed).unwrap();
+    let cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), resumed).unwrap();
     assert_eq!(cartridge.unload().unwrap().load_count, 1);
     assert_eq!(load(&disk).unload().unwrap().load_count, 2);
 }
