@@ -11,6 +11,9 @@ mod mode_page;
 mod moves;
 mod profile;
 
+#[cfg(test)]
+mod tests;
+
 pub use changer::Changer;
 pub use element::{Element, ElementMap};
 pub use element_status::{DriveStatus, Occupant};
