@@ -160,6 +160,6 @@ pub(crate) fn is_bad_sector(error: &io::Error) -> bool {
 }
 
 const AHEAD_BYTES_MIN: usize = 64 * 1024;
-const AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+const AHEAD_BYTES_MAX: usize = 1280 * 1024;
 /// How many windows' memory is kept, at most [`AHEAD_BYTES_MAX`] or a record's length each.
 const KEPT_MAX: usize = 3;

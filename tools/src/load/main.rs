@@ -56,8 +56,9 @@ struct Sample {
 #[allow(clippy::print_stdout, reason = "the table is what the tool is for")]
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let mut initiator =
-        Initiator::login(&options.portal, "iqn.2026-11.io.vtl:load", &options.target)?;
+    // Several may run at once, each its own initiator.
+    let name = format!("iqn.2026-11.io.vtl:load.{}", std::process::id());
+    let mut initiator = Initiator::login(&options.portal, &name, &options.target)?;
     ready(&mut initiator, options.lun)?;
     println!(
         "block   command  raw MB/s  drive MB/s  ratio   p50 us   p99 us   (queue depth {})",
