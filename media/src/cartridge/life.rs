@@ -4,15 +4,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::capacity::Capacity;
+use super::origin::layers_of;
 use super::{
     Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
     Writer,
 };
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, AppenderOptions, Point, Queue, Reader, Recovered, SpaceOptions, Timing, recover,
+    Appender, AppenderOptions, Point, Promise, Queue, Reader, Recovered, SpaceOptions, Timing, recover,
     set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
@@ -49,8 +51,9 @@ impl Cartridge {
         if label.kind == CartridgeKind::Cleaning || (label.is_clean && !label.is_single_copy) {
             return Ok(label.facts);
         }
-        let recovered =
-            recover(disk, &directory.join(JOURNAL), label.uuid, label.durable.sequence)?;
+        let layers = layers_of(disk.as_ref(), directory, &label, None)?;
+        let promised = promised(disk.as_ref(), directory, &label)?;
+        let recovered = recover(disk, &layers, promised)?;
         Ok(facts_of(&recovered, &label))
     }
 
@@ -63,18 +66,26 @@ impl Cartridge {
     ) -> Result<Self, LoadError> {
         let mut label = Label::read(disk.as_ref(), directory)?;
         let journal = directory.join(JOURNAL);
-        let mut recovered = recover(&disk, &journal, label.uuid, label.durable.sequence)?;
+        let layers = layers_of(disk.as_ref(), directory, &label, options.at.as_ref())?;
+        let promised = match &options.at {
+            Some(moment) => moment.sequence,
+            None => promised(disk.as_ref(), directory, &label)?,
+        };
+        let mut recovered = recover(&disk, &layers, promised)?;
         let facts = facts_of(&recovered, &label);
         if recovered.is_end_missing {
-            tracing::error!(cartridge = %label.uuid, found = recovered.sequence, promised = label.durable.sequence,
+            tracing::error!(cartridge = %label.uuid, found = recovered.sequence, promised,
                 "records that were durable are missing at the end of the journal");
         }
         let end = recovered.view.end();
-        let is_writable = !options.read_only && label.kind == CartridgeKind::Data;
+        let is_writable = !options.read_only
+            && !label.read_only
+            && options.at.is_none()
+            && label.kind == CartridgeKind::Data;
         let view = Arc::new(Mutex::new(std::mem::take(&mut recovered.view)));
-        let (generation, generation_start) = {
+        let (generation, generation_start, is_reverted) = {
             let view = view.lock().unwrap_or_else(PoisonError::into_inner);
-            (view.generation(), view.generation_start())
+            (view.generation(), view.generation_start(), view.is_reverted())
         };
         let mut writer = None;
         if is_writable {
@@ -109,15 +120,16 @@ impl Cartridge {
                     DurableMark { sequence: appender.last_sequence(), object_count: end.objects };
             }
             label.write(disk.as_ref(), directory)?;
-            writer = Some(start_writer(appender, &disk, &journal, &options)?);
+            writer = Some(start_writer(appender, &disk, &journal, label.uuid, &options)?);
         }
         Ok(Self {
-            reader: Reader::new(Arc::clone(&disk), journal, label.uuid, Arc::clone(&view)),
+            reader: Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view)),
             disk,
             directory: directory.to_owned(),
             capacity: Capacity::new(label.capacity_bytes),
             label,
             options,
+            layers,
             view,
             current: None,
             writer,
@@ -125,6 +137,9 @@ impl Cartridge {
             end,
             generation,
             generation_start,
+            is_reverted,
+            recovered_sequence: recovered.sequence,
+            missing_segments: recovered.missing,
             is_end_missing: recovered.is_end_missing,
             initiator_name: String::new(),
             last_written_us: recovered.last_written_us,
@@ -167,6 +182,13 @@ impl Drop for Writer {
     }
 }
 
+/// The highest record that anything outside of the journal itself says was durable.
+fn promised(disk: &dyn Disk, directory: &Path, label: &Label) -> Result<u64, LoadError> {
+    let kept = Promise::read(disk, &directory.join(JOURNAL), label.uuid)?;
+    let origin = label.origin.map_or(0, |origin| origin.sequence);
+    Ok(label.durable.sequence.max(kept).max(origin))
+}
+
 fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
     let end = recovered.view.end();
     CartridgeFacts {
@@ -177,6 +199,7 @@ fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
         last_written: recovered.last_written_us.and_then(time_from_us).or(label.facts.last_written),
         load_count: label.facts.load_count,
         journal_bytes: recovered.view.journal_bytes(),
+        undo_bytes: recovered.view.undo_bytes(),
     }
 }
 
@@ -184,6 +207,7 @@ fn start_writer(
     appender: Appender,
     disk: &Arc<dyn Disk>,
     journal: &Path,
+    cartridge: Uuid,
     options: &LoadOptions,
 ) -> std::io::Result<Writer> {
     let timing = Timing {
@@ -199,7 +223,8 @@ fn start_writer(
         STEP_BYTES_MAX.min(options.segment_bytes / 4).min(total_bytes / 16).max(STEP_BYTES_MIN);
     let (disk, directory) = (Arc::clone(disk), journal.to_owned());
     let space = SpaceOptions { disk, directory, reserve_bytes, step_bytes };
-    let worker = Some(start(appender, Arc::clone(&queue), space)?);
+    let promise = Promise::open(space.disk.as_ref(), journal, cartridge)?;
+    let worker = Some(start(appender, promise, Arc::clone(&queue), space)?);
     Ok(Writer { queue, worker, is_failure_told: false })
 }
 

@@ -8,13 +8,17 @@ mod error;
 mod life;
 mod motion;
 mod options;
+mod origin;
 mod outcome;
+mod prune;
 mod read;
+mod revert;
 mod spec;
+mod timeline;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -25,9 +29,11 @@ pub use self::options::{Clock, LoadOptions};
 pub use self::outcome::{
     ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
 };
+pub use self::prune::Pruned;
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
+pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
 use crate::disk::Disk;
-use crate::journal::{Appender, Header, Point, Queue, Reader, View, time_from_us};
+use crate::journal::{Appender, Header, Layers, Point, Queue, Reader, View, time_from_us};
 use crate::label::Label;
 use crate::mam::{Attribute, Mam};
 
@@ -39,6 +45,7 @@ pub struct Cartridge {
     label: Label,
     options: LoadOptions,
     capacity: Capacity,
+    layers: Arc<Layers>,
     view: Arc<Mutex<View>>,
     reader: Reader,
     current: Option<Current>,
@@ -50,6 +57,12 @@ pub struct Cartridge {
     generation: u32,
     /// The object at which the generation began.
     generation_start: u64,
+    /// Whether it began by going back.
+    is_reverted: bool,
+    /// The last record that was believed when the cartridge was loaded.
+    recovered_sequence: u64,
+    /// Segments that were missing then, and not removed on purpose.
+    missing_segments: Vec<u32>,
     /// Whether objects are missing at the end that had been promised.
     is_end_missing: bool,
     initiator_name: String,
@@ -84,6 +97,10 @@ impl Cartridge {
 
     /// What is on it, accepted objects included.
     pub fn facts(&self) -> CartridgeFacts {
+        let (journal_bytes, undo_bytes) = {
+            let view = self.view();
+            (view.journal_bytes(), view.undo_bytes())
+        };
         CartridgeFacts {
             generation: self.generation,
             written_bytes: self.end.bytes,
@@ -91,7 +108,8 @@ impl Cartridge {
             filemark_count: self.end.filemarks,
             last_written: self.last_written_us.and_then(time_from_us),
             load_count: self.label.facts.load_count,
-            journal_bytes: self.view.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes(),
+            journal_bytes,
+            undo_bytes,
         }
     }
 
@@ -164,6 +182,10 @@ impl Cartridge {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now_us(&self) -> i64 {

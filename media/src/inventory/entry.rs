@@ -46,6 +46,8 @@ pub struct CartridgeEntry {
     pub filemark_count: u64,
     /// Bytes on the host's disk, old generations included.
     pub journal_bytes: u64,
+    /// Bytes of these that only undo needs.
+    pub undo_bytes: u64,
     /// How often it was in a drive.
     pub load_count: u64,
     /// When it was last written.
@@ -106,6 +108,7 @@ impl CartridgeEntry {
             block_count: 0,
             filemark_count: 0,
             journal_bytes: 0,
+            undo_bytes: 0,
             load_count: 0,
             last_written: None,
             last_proved: None,
@@ -122,6 +125,7 @@ impl CartridgeEntry {
         self.block_count = facts.block_count;
         self.filemark_count = facts.filemark_count;
         self.journal_bytes = facts.journal_bytes;
+        self.undo_bytes = facts.undo_bytes;
         self.load_count = facts.load_count;
         self.last_written = facts.last_written;
         self.state = match self.kind {
@@ -143,6 +147,7 @@ impl CartridgeEntry {
             last_written: self.last_written,
             load_count: self.load_count,
             journal_bytes: self.journal_bytes,
+            undo_bytes: self.undo_bytes,
         }
     }
 

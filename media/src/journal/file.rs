@@ -1,11 +1,11 @@
 //! Reading segments: aligned, ahead, and a window at a time.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::layers::Layers;
 use super::record::{Header, HeaderError, Place, SECTOR_SIZE};
 use super::segment::file_name;
 use crate::disk::{Disk, DiskFile, OpenMode, read_up_to_at};
@@ -14,7 +14,7 @@ use crate::disk::{Disk, DiskFile, OpenMode, read_up_to_at};
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
     disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    layers: Arc<Layers>,
     file: Option<(u32, Box<dyn DiskFile>)>,
     window: Window,
     /// How much is read at once; doubled while places follow each other.
@@ -34,11 +34,11 @@ struct Window {
 }
 
 impl SegmentReader {
-    /// A reader of the segments in `directory`.
-    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf) -> Self {
+    /// A reader of the segments in `layers`.
+    pub(crate) fn new(disk: Arc<dyn Disk>, layers: Arc<Layers>) -> Self {
         Self {
             disk,
-            directory,
+            layers,
             file: None,
             window: Window::default(),
             ahead_bytes: AHEAD_BYTES_MIN,
@@ -84,14 +84,28 @@ impl SegmentReader {
             Err(error) if is_bad_sector(&error) => return Ok(Err(HeaderError::Invalid)),
             Err(error) => return Err(error),
         };
+        let cartridge = self.layers.cartridge_of(place.segment);
         Ok(Header::decode(&bytes).and_then(|header| {
-            if header.place == place { Ok(header) } else { Err(HeaderError::Invalid) }
+            let belongs = header.place == place && header.cartridge == cartridge;
+            if belongs { Ok(header) } else { Err(HeaderError::Invalid) }
         }))
     }
 
-    /// How long a segment's file is.
+    /// How much of a segment's file belongs to the journal.
     pub(crate) fn length_bytes(&mut self, segment: u32) -> io::Result<u64> {
-        self.open(segment)?.length_bytes()
+        let end = self.layers.end_of(segment);
+        Ok(self.open(segment)?.length_bytes()?.min(end))
+    }
+
+    /// Whose segments are read.
+    pub(crate) fn layers(&self) -> &Arc<Layers> {
+        &self.layers
+    }
+
+    /// Gives back the file that is kept open, so that nothing stands in the way of its removal.
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+        self.window = Window::default();
     }
 
     fn read(&mut self, place: Place, length: usize) -> io::Result<Bytes> {
@@ -124,7 +138,8 @@ impl SegmentReader {
 
     fn open(&mut self, segment: u32) -> io::Result<&dyn DiskFile> {
         if self.file.as_ref().is_none_or(|(number, _)| *number != segment) {
-            let path = self.directory.join(file_name(segment));
+            let layer = self.layers.of(segment).ok_or(io::ErrorKind::NotFound)?;
+            let path = layer.directory.join(file_name(segment));
             self.file = Some((segment, self.disk.open_direct(&path, OpenMode::Read)?));
         }
         match &self.file {

@@ -5,6 +5,7 @@ mod damage;
 mod ends;
 mod faults;
 mod model;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,7 +7,8 @@ use super::super::batch::AlignedBuffer;
 use super::super::open_segment::{OpenSegment, allocate_most};
 use super::super::record::{Kind, PAGE_BYTES, Place, payload_offset, record_bytes};
 use super::super::scan::OpenTail;
-use super::super::segment::{BEGINNINGS_MAX, ENTRIES_MAX, INDEX_STRIDE_BYTES, Seal, file_name};
+use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
+use super::super::segment::{Seal, file_name};
 use super::{Appender, fill};
 use crate::disk::{OpenMode, write_all_at};
 
@@ -67,8 +68,7 @@ impl Appender {
                 end_generation: view.generation(),
                 data_end: open.written_end,
                 index_offset: open.written_end,
-                beginning_count: u32::try_from(index.beginnings.len()).unwrap_or(u32::MAX),
-                entry_count: u32::try_from(index.entries.len()).unwrap_or(u32::MAX),
+                counts: index.counts(),
                 first_sequence: open.first_sequence,
                 last_written_us: open.last_written_us,
             };
@@ -117,11 +117,10 @@ impl Appender {
             return Ok(());
         };
         let is_long = self.end_of(open) >= self.options.segment_bytes;
-        let is_index_full = self.view().last_index().is_some_and(|(_, index)| {
-            let margin = self.headers.len();
-            index.entries.len().saturating_add(margin) >= ENTRIES_MAX
-                || index.beginnings.len().saturating_add(margin) >= BEGINNINGS_MAX
-        });
+        let is_index_full = self
+            .view()
+            .last_index()
+            .is_some_and(|(_, index)| index.is_full(self.headers.len()));
         if !is_long && !is_index_full {
             return Ok(());
         }
@@ -195,7 +194,11 @@ impl Appender {
     /// What the index and the seal of a segment will take.
     pub(super) fn seal_reserve(&self) -> u64 {
         let entries = self.options.segment_bytes / INDEX_STRIDE_BYTES;
-        entries.saturating_mul(24).saturating_add(SEAL_RESERVE_BYTES_MIN)
+        let waypoints = self.view().last_index().map_or(0, |(_, index)| index.waypoints.len());
+        entries
+            .saturating_mul(24)
+            .saturating_add((waypoints as u64).saturating_mul(WAYPOINT_BYTES))
+            .saturating_add(SEAL_RESERVE_BYTES_MIN)
     }
 }
 
