@@ -113,6 +113,9 @@ pub struct Label {
     pub is_clean: bool,
     /// What was on it at the last clean unload.
     pub facts: CartridgeFacts,
+    /// The last recovery point at the last clean unload.
+    #[serde(default)]
+    pub last_moment: Option<Origin>,
     /// How far the journal was durable; less being found there is damage, not a torn tail.
     pub durable: DurableMark,
     /// The attributes.
@@ -187,6 +190,7 @@ impl Label {
             created: now,
             is_clean: true,
             facts: spec.facts.clone(),
+            last_moment: None,
             durable: DurableMark::default(),
             mam: spec.mam.clone(),
             origin: spec.origin,

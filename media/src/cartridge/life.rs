@@ -14,8 +14,8 @@ use super::{
 };
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, AppenderOptions, Point, Promise, Queue, Reader, Recovered, SpaceOptions, Timing, recover,
-    set_aside, start, time_from_us,
+    Appender, AppenderOptions, Point, Promise, Queue, Reader, Recovered, SpaceOptions, Timing,
+    recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -73,6 +73,8 @@ impl Cartridge {
         };
         let mut recovered = recover(&disk, &layers, promised)?;
         let facts = facts_of(&recovered, &label);
+        let is_journal_short = recovered.is_end_missing;
+        recovered.is_end_missing &= !is_all_there(&facts, &label);
         if recovered.is_end_missing {
             tracing::error!(cartridge = %label.uuid, found = recovered.sequence, promised,
                 "records that were durable are missing at the end of the journal");
@@ -140,6 +142,7 @@ impl Cartridge {
             is_reverted,
             recovered_sequence: recovered.sequence,
             missing_segments: recovered.missing,
+            is_journal_short,
             is_end_missing: recovered.is_end_missing,
             initiator_name: String::new(),
             last_written_us: recovered.last_written_us,
@@ -159,6 +162,10 @@ impl Cartridge {
         let mut appender = appender
             .ok_or_else(|| std::io::Error::other("the cartridge's thread ended in disorder"))?;
         appender.seal()?;
+        self.recovered_sequence = appender.durable_sequence();
+        // Only a short cut for snapshots; where it cannot be read, the journal is asked.
+        let last = self.last_point().ok().flatten();
+        self.label.last_moment = last.and_then(|point| self.origin_at(&point).ok());
         self.label.is_clean = !self.is_end_missing;
         self.label.generation = self.generation;
         self.label.facts = self.facts();
@@ -187,6 +194,17 @@ fn promised(disk: &dyn Disk, directory: &Path, label: &Label) -> Result<u64, Loa
     let kept = Promise::read(disk, &directory.join(JOURNAL), label.uuid)?;
     let origin = label.origin.map_or(0, |origin| origin.sequence);
     Ok(label.durable.sequence.max(kept).max(origin))
+}
+
+/// Whether the label of a clean unload says that nothing but the end of the journal itself, its last seal, is missing.
+fn is_all_there(facts: &CartridgeFacts, label: &Label) -> bool {
+    let known = &label.facts;
+    label.is_clean
+        && !label.is_single_copy
+        && facts.generation == known.generation
+        && facts.written_bytes == known.written_bytes
+        && facts.block_count == known.block_count
+        && facts.filemark_count == known.filemark_count
 }
 
 fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {

@@ -14,7 +14,9 @@ mod prune;
 mod read;
 mod revert;
 mod spec;
+mod stream;
 mod timeline;
+mod verify;
 mod write;
 
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ pub use self::outcome::{
 pub use self::prune::Pruned;
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
 pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
+pub use self::verify::{Checkpoint, Verified, Verifier};
 use crate::disk::Disk;
 use crate::journal::{Appender, Header, Layers, Point, Queue, Reader, View, time_from_us};
 use crate::label::Label;
@@ -63,6 +66,8 @@ pub struct Cartridge {
     recovered_sequence: u64,
     /// Segments that were missing then, and not removed on purpose.
     missing_segments: Vec<u32>,
+    /// Whether more records had been durable once than were found then.
+    is_journal_short: bool,
     /// Whether objects are missing at the end that had been promised.
     is_end_missing: bool,
     initiator_name: String,

@@ -126,9 +126,8 @@ impl Cartridge {
             // The walk to that moment ends in this segment, whatever is in it.
             needed.insert(origin.segment);
         }
-        let is_unneeded = |number: &u32| {
-            *number < behind.segment && *number < newest && !needed.contains(number)
-        };
+        let is_unneeded =
+            |number: &u32| *number < behind.segment && *number < newest && !needed.contains(number);
         Ok(view.own_rows().map(|row| row.number).filter(is_unneeded).collect())
     }
 

@@ -82,7 +82,10 @@ impl Cartridge {
     }
 
     /// The recovery point that is meant; `None` if there is no such point, or not any more.
-    pub fn find_point(&mut self, wanted: WantedPoint) -> Result<Option<RecoveryPoint>, MediumError> {
+    pub fn find_point(
+        &mut self,
+        wanted: WantedPoint,
+    ) -> Result<Option<RecoveryPoint>, MediumError> {
         let mut found = None;
         self.each_waypoint(|segments, place, waypoint| {
             let is_it = match wanted {
@@ -120,7 +123,10 @@ impl Cartridge {
             if record.is_none() && begun.generation == 0 {
                 continue;
             }
-            generations.push(generation(&begun, record.as_ref().map(|(header, payload)| (header, &payload[..]))));
+            generations.push(generation(
+                &begun,
+                record.as_ref().map(|(header, payload)| (header, &payload[..])),
+            ));
         }
         Ok(generations)
     }
@@ -155,7 +161,8 @@ impl Cartridge {
 
     /// The newest record that is known to be durable.
     fn durable_sequence(&self) -> u64 {
-        let written = self.writer.as_ref().map_or(0, |writer| writer.queue.state().durable_sequence);
+        let written =
+            self.writer.as_ref().map_or(0, |writer| writer.queue.state().durable_sequence);
         written.max(self.recovered_sequence)
     }
 

@@ -319,6 +319,10 @@ impl DiskFile for FaultFile {
         self.inner.alignment_bytes()
     }
 
+    fn drop_cached(&self) -> io::Result<bool> {
+        self.inner.drop_cached()
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         self.plan.check(Call::TryLock, &self.path)?;
         self.inner.try_lock()

@@ -385,6 +385,10 @@ impl DiskFile for MemoryFile {
         self.alignment_bytes
     }
 
+    fn drop_cached(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         let mut state = self.disk.state();
         let number = state.next;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
-use crate::label::CartridgeKind;
+use crate::label::{CartridgeKind, Origin};
 use crate::ledger::Event;
 use crate::place::Place;
 
@@ -54,6 +54,14 @@ pub struct CartridgeEntry {
     pub last_written: Option<Timestamp>,
     /// When it was last read back completely and found good.
     pub last_proved: Option<Timestamp>,
+    /// Live objects that could not be read when it was last read back.
+    pub damaged_objects: u64,
+    /// Whether nothing may ever be written on it.
+    pub read_only: bool,
+    /// The barcode of the cartridge that it was made from, without a copy.
+    pub twin_of: Option<Barcode>,
+    /// The moment of that cartridge.
+    pub origin: Option<Origin>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -67,9 +75,11 @@ pub enum CartridgeState {
     Empty,
     /// A data cartridge with data on it.
     Written,
+    /// All that is on it has been read back since it was last written.
+    Proved,
     /// A cleaning cartridge.
     Cleaning,
-    /// Its label or journal could not be read.
+    /// Its label or journal could not be read, or something on it when it was last read back.
     Damaged,
     /// Its directory is gone.
     Missing,
@@ -87,6 +97,9 @@ impl CartridgeEntry {
             worm,
             pool,
             place,
+            origin,
+            twin_of,
+            read_only,
         } = event
         else {
             return None;
@@ -112,6 +125,10 @@ impl CartridgeEntry {
             load_count: 0,
             last_written: None,
             last_proved: None,
+            damaged_objects: 0,
+            read_only: *read_only,
+            twin_of: twin_of.clone(),
+            origin: *origin,
             created: time,
         };
         entry.set_facts(&CartridgeFacts::default());
@@ -128,11 +145,29 @@ impl CartridgeEntry {
         self.undo_bytes = facts.undo_bytes;
         self.load_count = facts.load_count;
         self.last_written = facts.last_written;
+        self.judge();
+    }
+
+    /// Takes over what reading all of it back has shown.
+    pub(super) fn set_verified(&mut self, time: Timestamp, damaged_objects: u64, is_direct: bool) {
+        self.damaged_objects = damaged_objects;
+        if damaged_objects == 0 && is_direct {
+            self.last_proved = Some(time);
+        }
+        if self.has_facts() {
+            self.judge();
+        }
+    }
+
+    fn judge(&mut self) {
+        let facts = self.facts();
         self.state = match self.kind {
             CartridgeKind::Cleaning => CartridgeState::Cleaning,
+            CartridgeKind::Data if self.damaged_objects > 0 => CartridgeState::Damaged,
             CartridgeKind::Data if facts.block_count == 0 && facts.filemark_count == 0 => {
                 CartridgeState::Empty
             }
+            CartridgeKind::Data if self.last_proved > facts.last_written => CartridgeState::Proved,
             CartridgeKind::Data => CartridgeState::Written,
         };
     }
@@ -153,6 +188,10 @@ impl CartridgeEntry {
 
     /// Whether the content is known, so that [`CartridgeEntry::facts`] means something.
     pub fn has_facts(&self) -> bool {
-        !matches!(self.state, CartridgeState::Damaged | CartridgeState::Missing)
+        match self.state {
+            CartridgeState::Missing => false,
+            CartridgeState::Damaged => self.damaged_objects > 0,
+            _ => true,
+        }
     }
 }

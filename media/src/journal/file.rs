@@ -102,10 +102,11 @@ impl SegmentReader {
         &self.layers
     }
 
-    /// Gives back the file that is kept open, so that nothing stands in the way of its removal.
-    pub(crate) fn close(&mut self) {
-        self.file = None;
+    /// Makes sure that what is read of a segment from now on comes from the disk. `false` if that cannot be.
+    pub(crate) fn read_past_caches(&mut self, segment: u32) -> io::Result<bool> {
         self.window = Window::default();
+        let file = self.open(segment)?;
+        Ok(file.alignment_bytes() > 1 || file.drop_cached()?)
     }
 
     fn read(&mut self, place: Place, length: usize) -> io::Result<Bytes> {

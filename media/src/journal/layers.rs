@@ -78,7 +78,9 @@ impl Layers {
         for layer in &self.list {
             let names: Vec<PathBuf> = disk.list(&layer.directory)?;
             let found = names.iter().filter_map(|name| number_of(name.to_str()?));
-            numbers.extend(found.filter(|number| self.of(*number) == Some(layer) && !self.is_pruned(*number)));
+            numbers.extend(
+                found.filter(|number| self.of(*number) == Some(layer) && !self.is_pruned(*number)),
+            );
         }
         numbers.sort_unstable();
         Ok(numbers)

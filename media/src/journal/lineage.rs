@@ -55,7 +55,11 @@ impl Lineage {
     /// Where the beginnings with a base are on which the extents at `until` rest. Losing one of them would bring back what
     /// had been given up.
     pub(crate) fn bases_before(&self, until: Place) -> Vec<Place> {
-        self.ranges(until).iter().filter_map(|range| range.first().filter(|b| b.base.is_some())).map(|b| b.place).collect()
+        self.ranges(until)
+            .iter()
+            .filter_map(|range| range.first().filter(|b| b.base.is_some()))
+            .map(|b| b.place)
+            .collect()
     }
 
     fn extents_before(&self, until: Place) -> Vec<Extent> {
@@ -106,7 +110,13 @@ pub(crate) fn begin(extents: &mut Vec<Extent>, begun: &Begun) {
         // Nothing is known of what has to be there: reading it must be an error and not the end of the data.
         None if start.objects > 0 => {
             let start_of_tape = Point::default();
-            extents.push(Extent { generation: LOST, start: start_of_tape, end: start, from: place, until: place });
+            extents.push(Extent {
+                generation: LOST,
+                start: start_of_tape,
+                end: start,
+                from: place,
+                until: place,
+            });
         }
         None => {}
     }
@@ -163,8 +173,13 @@ mod tests {
     #[test]
     fn going_back_rests_on_what_was_live_then() {
         // 0: 100 objects; 1: everything overwritten; 2: back to 0; 3: appended and cut; 4: back to 1
-        let lineage =
-            lineage(&[(1, 0, None), (3, 0, None), (5, 100, Some(2)), (7, 60, None), (9, 30, Some(4))]);
+        let lineage = lineage(&[
+            (1, 0, None),
+            (3, 0, None),
+            (5, 100, Some(2)),
+            (7, 60, None),
+            (9, 30, Some(4)),
+        ]);
         assert_eq!(runs(&lineage.extents_at(place(4), point(40))), [(1, 0, 40)]);
         let back = lineage.extents_at(place(6), point(110));
         assert_eq!(runs(&back), [(0, 0, 100), (2, 100, 110)]);

@@ -21,16 +21,16 @@ mod view;
 mod worker;
 
 pub(crate) use self::appender::{Appender, AppenderOptions};
-pub(crate) use self::file::SegmentReader;
-pub(crate) use self::index::{Index, Waypoint};
+pub(crate) use self::file::{SegmentReader, is_bad_sector};
+pub(crate) use self::index::{Counts, Index, Waypoint};
 pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::lineage::Begun;
 pub(crate) use self::promise::Promise;
 pub(crate) use self::queue::{Amount, Content, Item, Queue, Timing};
 pub(crate) use self::reader::{Found, Reader, read_index, read_payload};
 pub(crate) use self::record::{
-    Header, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, payload_offset, record_bytes,
-    time_from_us,
+    HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, SECTOR_BYTES,
+    payload_offset, record_bytes, time_from_us,
 };
 pub(crate) use self::repair::set_aside;
 pub(crate) use self::scan::{Recovered, ScanError, recover};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::file::{SegmentReader, is_bad_sector};
 use super::index::{Counts, Index};
 use super::layers::Layers;
-use super::record::{Codec, Header, Kind, Place, SECTOR_BYTES};
+use super::record::{Header, Kind, Place, SECTOR_BYTES};
 use super::view::{Extent, IndexHome, Key, View, starting_offset};
 use crate::disk::Disk;
 
@@ -45,11 +45,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// A reader of what `view` says.
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        layers: Arc<Layers>,
-        view: Arc<Mutex<View>>,
-    ) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, layers: Arc<Layers>, view: Arc<Mutex<View>>) -> Self {
         let segments = SegmentReader::new(disk, layers);
         Self { segments, view, indexes: VecDeque::new(), cursor: None }
     }
@@ -94,16 +90,9 @@ impl Reader {
             Err(error) if is_bad_sector(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let start = usize::from(header.payload_offset);
-        let end = start.saturating_add(usize::try_from(header.stored_length).unwrap_or(usize::MAX));
-        let data_bytes =
-            u64::from(header.block_length).saturating_mul(u64::from(header.block_count));
-        let is_plain = header.codec == Codec::NONE && u64::from(header.stored_length) == data_bytes;
-        if end > bytes.len() || !is_plain {
-            return Ok(None);
-        }
-        let data = bytes.slice(start..end);
-        Ok((header.data_checksum(&data) == header.data_crc).then_some(data))
+        let Some(data) = header.data_in(&bytes) else { return Ok(None) };
+        let is_right = header.data_checksum(data) == header.data_crc;
+        Ok(is_right.then(|| bytes.slice_ref(data)))
     }
 
     /// How far a segment has been written.
@@ -215,7 +204,7 @@ impl SegmentReader {
     /// What the index of a segment would say of it, from its records.
     pub(crate) fn walk_index(&mut self, segment: u32, end: u64) -> io::Result<Index> {
         let mut view = View::default();
-        view.begin_segment(segment);
+        view.begin_segment(segment, 0);
         let mut place = Place { segment, offset: 0 };
         while place.offset < end {
             match self.header(place, end)? {

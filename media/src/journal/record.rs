@@ -241,6 +241,15 @@ impl Header {
         digest.sum64()
     }
 
+    /// The data in the bytes of the whole record; `None` if it is stored in a way that is not known.
+    pub(crate) fn data_in<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
+        let length = u64::from(self.block_length).saturating_mul(u64::from(self.block_count));
+        let start = usize::from(self.payload_offset);
+        let end = start.saturating_add(usize::try_from(self.stored_length).unwrap_or(usize::MAX));
+        let is_plain = self.codec == Codec::NONE && u64::from(self.stored_length) == length;
+        record.get(start..end).filter(|_| is_plain)
+    }
+
     /// Whether the generation began by going back to an earlier moment.
     pub(crate) fn is_reverted(&self) -> bool {
         self.flags & REVERTED != 0

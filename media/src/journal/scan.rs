@@ -152,7 +152,8 @@ impl Scan {
             start: self.recovered.view.end(),
             start_generation: self.recovered.view.generation(),
         });
-        self.recovered.view.begin_segment(number);
+        let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
+        self.recovered.view.begin_segment(number, first);
         let mut place = Place { segment: number, offset: 0 };
         while place.offset < length {
             let finding = self.at(place, length)?;
@@ -189,7 +190,7 @@ impl Scan {
         if seal.first_sequence != self.recovered.sequence.saturating_add(1) && !self.has_gap {
             tracing::error!(cartridge = %header.cartridge, segment, "records are missing before this segment");
         }
-        self.recovered.view.append_sealed(segment, seal, &beginnings);
+        self.recovered.view.append_sealed(segment, seal, header.sequence, &beginnings);
         self.note(header);
         self.recovered.last_written_us = Some(seal.last_written_us);
         self.recovered.open = None;
@@ -200,7 +201,8 @@ impl Scan {
     /// Walks a sealed segment whose index is damaged, record by record.
     fn rebuild(&mut self, segment: u32, seal: &Header) -> Result<(), ScanError> {
         tracing::warn!(cartridge = %seal.cartridge, segment, "the index of a segment is damaged and is rebuilt");
-        self.recovered.view.begin_segment(segment);
+        let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
+        self.recovered.view.begin_segment(segment, first);
         self.promised = self.promised.max(seal.sequence);
         let mut place = Place { segment, offset: 0 };
         let length = seal.place.offset;

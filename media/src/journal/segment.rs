@@ -50,8 +50,16 @@ impl Seal {
         )
             .parse(bytes);
         let (_, ((start, end, start_generation, end_generation), rest)) = parsed.ok()?;
-        let (data_end, index, beginnings, entries, first_sequence, last_written_us, bases, waypoints) =
-            rest;
+        let (
+            data_end,
+            index,
+            beginnings,
+            entries,
+            first_sequence,
+            last_written_us,
+            bases,
+            waypoints,
+        ) = rest;
         Some(Self {
             start,
             start_generation,

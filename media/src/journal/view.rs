@@ -36,6 +36,10 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) number: u32,
+    /// The number of its first record; 0 if that is not known.
+    pub(crate) first_sequence: u64,
+    /// The number of the last one before its index, once it is closed.
+    pub(crate) last_sequence: Option<u64>,
     /// The moment at the segment's beginning, when it was begun.
     pub(crate) start: Point,
     /// Bytes of whole records.
@@ -145,9 +149,11 @@ impl View {
     }
 
     /// Adds a segment that is about to be written or scanned.
-    pub(crate) fn begin_segment(&mut self, number: u32) {
+    pub(crate) fn begin_segment(&mut self, number: u32, first_sequence: u64) {
         let row = Row {
             number,
+            first_sequence,
+            last_sequence: None,
             start: self.end(),
             data_end: 0,
             home: IndexHome::Memory(Index::default()),
@@ -199,10 +205,19 @@ impl View {
         }
     }
 
-    /// Takes in a whole sealed segment.
-    pub(crate) fn append_sealed(&mut self, number: u32, seal: &Seal, beginnings: &[Beginning]) {
+    /// Takes in a whole sealed segment; its seal is the record `sequence`.
+    pub(crate) fn append_sealed(
+        &mut self,
+        number: u32,
+        seal: &Seal,
+        sequence: u64,
+        beginnings: &[Beginning],
+    ) {
         let home = IndexHome::Disk { offset: seal.index_offset, counts: seal.counts };
-        self.rows.push(Row { number, start: seal.start, data_end: seal.data_end, home });
+        let first_sequence = seal.first_sequence;
+        let (start, data_end) = (seal.start, seal.data_end);
+        let last_sequence = Some(sequence.saturating_sub(CLOSING_RECORDS));
+        self.rows.push(Row { number, first_sequence, last_sequence, start, data_end, home });
         // Where the beginning itself is not there any more, the first segment that has something of the generation tells.
         if self.extents.is_empty() || self.generation() != seal.start_generation {
             let place = Place { segment: number, offset: 0 };
@@ -229,9 +244,10 @@ impl View {
         }
     }
 
-    /// The last segment's index is in the file now.
-    pub(crate) fn note_sealed(&mut self, seal: &Seal) {
+    /// The last segment's index is in the file now, and its seal is the record `sequence`.
+    pub(crate) fn note_sealed(&mut self, seal: &Seal, sequence: u64) {
         if let Some(row) = self.rows.last_mut() {
+            row.last_sequence = Some(sequence.saturating_sub(CLOSING_RECORDS));
             row.home = IndexHome::Disk { offset: seal.index_offset, counts: seal.counts };
         }
     }
@@ -289,6 +305,9 @@ impl View {
         }
     }
 }
+
+/// Index and seal.
+const CLOSING_RECORDS: u64 = 2;
 
 /// The beginning that a record tells of: its own, or that of its generation if that was lost.
 fn beginning_of(header: &Header) -> Beginning {

@@ -5,7 +5,9 @@ mod damage;
 mod ends;
 mod faults;
 mod model;
+mod promise;
 mod undo;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -24,8 +24,7 @@ struct Shelf {
 
 impl Shelf {
     fn new() -> Self {
-        let shelf =
-            Self { disk: MemoryDisk::new(), now: Arc::new(AtomicI64::new(1_800_000_000)) };
+        let shelf = Self { disk: MemoryDisk::new(), now: Arc::new(AtomicI64::new(1_800_000_000)) };
         let disk: Arc<dyn Disk> = Arc::new(shelf.disk.clone());
         Cartridge::create(&disk, &home(FIRST), &spec(1 << 40), Timestamp::UNIX_EPOCH).unwrap();
         shelf
@@ -45,8 +44,7 @@ impl Shelf {
     fn objects_at(&self, origin: Origin) -> Objects {
         let options = LoadOptions { at: Some(origin), ..self.options() };
         let disk = Arc::new(self.disk.clone());
-        let mut cartridge =
-            Cartridge::load(disk, &home(origin.cartridge), options).unwrap();
+        let mut cartridge = Cartridge::load(disk, &home(origin.cartridge), options).unwrap();
         assert!(cartridge.is_read_only());
         read_all(&mut cartridge)
     }
@@ -124,10 +122,7 @@ fn points_tell_who_wrote_when_and_how_much() {
     let points = cartridge.recovery_points(10).unwrap();
     let seen: Vec<_> =
         points.iter().map(|p| (p.objects, p.filemarks, p.written_bytes, p.is_sync)).collect();
-    assert_eq!(
-        seen,
-        [(3, 1, 10_000, true), (6, 3, 10_700, false), (7, 3, 11_400, true)]
-    );
+    assert_eq!(seen, [(3, 1, 10_000, true), (6, 3, 10_700, false), (7, 3, 11_400, true)]);
     assert_eq!(points[0].initiator.as_deref(), Some("iqn.2026-01.org.example:backup"));
     assert!(points.windows(2).all(|pair| pair[0].time < pair[1].time));
     assert_eq!(points.iter().filter(|point| point.is_current).count(), 1);
@@ -305,9 +300,12 @@ fn a_lost_record_of_going_back_costs_data_and_never_lies() {
     write_tape(&mut cartridge, 200..203);
     cartridge.unload().unwrap();
     let journal = home(FIRST).join(life::JOURNAL);
-    let last = shelf.disk.list(&journal).unwrap().into_iter().filter(|name| {
-        name.extension().is_some_and(|extension| extension == "seg")
-    });
+    let last = shelf
+        .disk
+        .list(&journal)
+        .unwrap()
+        .into_iter()
+        .filter(|name| name.extension().is_some_and(|extension| extension == "seg"));
     let last = journal.join(last.max().unwrap());
     let bytes = contents(&shelf.disk, &last);
     let mut damaged = 0;

@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 
 use super::super::batch::AlignedBuffer;
+use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
 use super::super::open_segment::{OpenSegment, allocate_most};
 use super::super::record::{Kind, PAGE_BYTES, Place, payload_offset, record_bytes};
 use super::super::scan::OpenTail;
-use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
 use super::super::segment::{Seal, file_name};
 use super::{Appender, fill};
 use crate::disk::{OpenMode, write_all_at};
@@ -89,7 +89,7 @@ impl Appender {
         open.file.set_length(place.offset.saturating_add(PAGE_BYTES))?;
         open.file.sync_data()?;
         self.durable_sequence = self.sequence;
-        self.view().note_sealed(&seal);
+        self.view().note_sealed(&seal, self.sequence);
         Ok(())
     }
 
@@ -117,10 +117,8 @@ impl Appender {
             return Ok(());
         };
         let is_long = self.end_of(open) >= self.options.segment_bytes;
-        let is_index_full = self
-            .view()
-            .last_index()
-            .is_some_and(|(_, index)| index.is_full(self.headers.len()));
+        let is_index_full =
+            self.view().last_index().is_some_and(|(_, index)| index.is_full(self.headers.len()));
         if !is_long && !is_index_full {
             return Ok(());
         }
@@ -174,11 +172,11 @@ impl Appender {
     fn adopt(&mut self, path: &Path, number: u32) -> io::Result<OpenSegment> {
         let file = self.options.disk.open_direct(path, OpenMode::ReadWrite)?;
         let allocated_end = file.length_bytes()?;
+        let first_sequence = self.sequence.saturating_add(1);
         let mut view = self.view();
         let (start, start_generation) = (view.end(), view.generation());
-        view.begin_segment(number);
+        view.begin_segment(number, first_sequence);
         drop(view);
-        let first_sequence = self.sequence.saturating_add(1);
         Ok(OpenSegment {
             number,
             file,
