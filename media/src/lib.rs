@@ -34,5 +34,5 @@ pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::store::{
     CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, History, LibraryRecord,
     LibrarySpec, MoveError, NewCartridge, NewTwin, SnapshotMember, SnapshotRecord, Store,
-    StoreError, StoreOptions, UndoError,
+    StoreError, StoreOptions, UndoError, Verification,
 };

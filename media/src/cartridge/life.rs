@@ -15,7 +15,7 @@ use super::{
 use crate::disk::Disk;
 use crate::journal::{
     Appender, AppenderOptions, Point, Promise, Queue, Reader, Recovered, SpaceOptions, Timing,
-    recover, set_aside, start, time_from_us,
+    View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -65,7 +65,6 @@ impl Cartridge {
         options: LoadOptions,
     ) -> Result<Self, LoadError> {
         let mut label = Label::read(disk.as_ref(), directory)?;
-        let journal = directory.join(JOURNAL);
         let layers = layers_of(disk.as_ref(), directory, &label, options.at.as_ref())?;
         let promised = match &options.at {
             Some(moment) => moment.sequence,
@@ -89,41 +88,12 @@ impl Cartridge {
             let view = view.lock().unwrap_or_else(PoisonError::into_inner);
             (view.generation(), view.generation_start(), view.is_reverted())
         };
-        let mut writer = None;
-        if is_writable {
-            let now = (options.clock)();
-            set_aside(disk.as_ref(), &journal, label.uuid, &recovered.torn, now)?;
-            let owner_epoch = label.owner_epoch.max(recovered.owner_epoch).saturating_add(1);
-            let sequence = recovered.sequence.max(label.durable.sequence);
-            let appender_options = AppenderOptions {
-                disk: Arc::clone(&disk),
-                directory: journal.clone(),
-                cartridge: label.uuid,
-                owner_epoch,
-                segment_bytes: options.segment_bytes,
-            };
-            let next_segment = recovered.last_file.saturating_add(1);
-            let mut appender = Appender::new(
-                appender_options,
-                Arc::clone(&view),
-                (sequence, recovered.chain),
-                next_segment,
-            );
-            // A seal would count as the end that was promised; what is missing has to stay missing.
-            if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
-                appender.close_recovered(tail, recovered.last_written_us)?;
-            }
-            label.owner_epoch = owner_epoch;
-            label.is_clean = false;
-            let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));
-            label.facts = CartridgeFacts { load_count, ..facts };
-            if !recovered.is_end_missing {
-                label.durable =
-                    DurableMark { sequence: appender.last_sequence(), object_count: end.objects };
-            }
-            label.write(disk.as_ref(), directory)?;
-            writer = Some(start_writer(appender, &disk, &journal, label.uuid, &options)?);
-        }
+        let writer = if is_writable {
+            let taken = (&disk, directory, &options);
+            Some(take_over(taken, &mut label, &recovered, &facts, &view)?)
+        } else {
+            None
+        };
         Ok(Self {
             reader: Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view)),
             disk,
@@ -194,6 +164,48 @@ fn promised(disk: &dyn Disk, directory: &Path, label: &Label) -> Result<u64, Loa
     let kept = Promise::read(disk, &directory.join(JOURNAL), label.uuid)?;
     let origin = label.origin.map_or(0, |origin| origin.sequence);
     Ok(label.durable.sequence.max(kept).max(origin))
+}
+
+/// Puts in order what an unclean end has left, names a new owner in the label, and gets ready to write.
+fn take_over(
+    (disk, directory, options): (&Arc<dyn Disk>, &Path, &LoadOptions),
+    label: &mut Label,
+    recovered: &Recovered,
+    facts: &CartridgeFacts,
+    view: &Arc<Mutex<View>>,
+) -> Result<Writer, LoadError> {
+    let journal = directory.join(JOURNAL);
+    set_aside(disk.as_ref(), &journal, label.uuid, &recovered.torn, (options.clock)())?;
+    let owner_epoch = label.owner_epoch.max(recovered.owner_epoch).saturating_add(1);
+    let sequence = recovered.sequence.max(label.durable.sequence);
+    let appender_options = AppenderOptions {
+        disk: Arc::clone(disk),
+        directory: journal.clone(),
+        cartridge: label.uuid,
+        owner_epoch,
+        segment_bytes: options.segment_bytes,
+    };
+    let next_segment = recovered.last_file.saturating_add(1);
+    let mut appender = Appender::new(
+        appender_options,
+        Arc::clone(view),
+        (sequence, recovered.chain),
+        next_segment,
+    );
+    // A seal would count as the end that was promised; what is missing has to stay missing.
+    if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
+        appender.close_recovered(tail, recovered.last_written_us)?;
+    }
+    label.owner_epoch = owner_epoch;
+    label.is_clean = false;
+    let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));
+    label.facts = CartridgeFacts { load_count, ..facts.clone() };
+    if !recovered.is_end_missing {
+        let object_count = facts.block_count.saturating_add(facts.filemark_count);
+        label.durable = DurableMark { sequence: appender.last_sequence(), object_count };
+    }
+    label.write(disk.as_ref(), directory)?;
+    Ok(start_writer(appender, disk, &journal, label.uuid, options)?)
 }
 
 /// Whether the label of a clean unload says that nothing but the end of the journal itself, its last seal, is missing.

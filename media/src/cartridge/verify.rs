@@ -152,6 +152,13 @@ impl Cartridge {
     }
 }
 
+impl Cartridge {
+    /// Whether a checkpoint is one of this state of this cartridge.
+    pub fn fits(&self, checkpoint: &Checkpoint) -> bool {
+        self.verifier(None).fits(checkpoint)
+    }
+}
+
 impl Verifier {
     /// How many bytes there are to be read in all, about.
     pub fn total_bytes(&self) -> u64 {

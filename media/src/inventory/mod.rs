@@ -138,10 +138,10 @@ impl Inventory {
                 let removed = self.snapshots.remove(snapshot);
                 removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
             }
-            Event::Verified { cartridge, damaged_objects, is_direct, .. } => {
+            Event::Verified { cartridge, as_of, damaged_objects, is_direct, .. } => {
                 let entry = self.cartridges.get_mut(cartridge);
                 let entry = entry.ok_or(Inconsistency::NoCartridge(*cartridge))?;
-                entry.set_verified(time, *damaged_objects, *is_direct);
+                entry.set_verified(*as_of, *damaged_objects, *is_direct);
                 Ok(())
             }
             Event::MediumLoaded { .. }

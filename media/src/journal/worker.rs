@@ -30,8 +30,8 @@ pub(crate) fn start(
     queue: Arc<Queue>,
     space: SpaceOptions,
 ) -> io::Result<JoinHandle<Appender>> {
-    let (appended, dirty) = (Amount::default(), None);
-    let worker = Worker { appender, promise, queue, space, appended, dirty };
+    let worker =
+        Worker { appender, promise, queue, space, appended: Amount::default(), dirty: None };
     Builder::new().name("vtl-cartridge".to_owned()).spawn(move || worker.run())
 }
 

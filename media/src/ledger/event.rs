@@ -167,6 +167,8 @@ pub enum Event {
     Verified {
         /// The cartridge.
         cartridge: Uuid,
+        /// The moment that was read: what was written later is not proved by it.
+        as_of: Timestamp,
         /// Bytes that were read.
         bytes: u64,
         /// Live objects that cannot be read; none proves the cartridge.

@@ -87,7 +87,10 @@ impl Selection<'_> {
             }
         };
         match &**event {
-            Event::LibraryCreated { .. } => false,
+            Event::LibraryCreated { .. }
+            | Event::SnapshotCreated { .. }
+            | Event::SnapshotPresented { .. }
+            | Event::SnapshotDeleted { .. } => false,
             Event::CreationIntended { cartridges } | Event::CreationAbandoned { cartridges } => {
                 cartridges.contains(&wanted)
             }
@@ -108,9 +111,6 @@ impl Selection<'_> {
             Event::SnapshotMembers { members, .. } => {
                 members.iter().any(|member| member.cartridge == wanted)
             }
-            Event::SnapshotCreated { .. }
-            | Event::SnapshotPresented { .. }
-            | Event::SnapshotDeleted { .. } => false,
             Event::Fault { cartridge, .. } => *cartridge == Some(wanted),
         }
     }

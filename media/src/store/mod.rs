@@ -15,6 +15,7 @@ mod reservation;
 mod snapshots;
 mod undo;
 mod upkeep;
+mod verification;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,7 @@ pub use library::{
 };
 pub use reservation::Reservation;
 pub use undo::{History, NewTwin};
+pub use verification::Verification;
 
 pub use crate::inventory::{
     CartridgeEntry, CartridgeState, Inconsistency, SnapshotMember, SnapshotRecord,

@@ -183,7 +183,7 @@ impl Store {
 fn snapshot_library(name: &str) -> Result<LibraryId, UndoError> {
     let id = LibraryId::new(&format!("{LIBRARY_PREFIX}{name}"));
     id.ok()
-        .filter(|_| name.len() <= NAME_BYTES_MAX)
+        .filter(|_| (1..=NAME_BYTES_MAX).contains(&name.len()))
         .ok_or_else(|| UndoError::BadName(name.chars().take(NAME_BYTES_MAX).collect()))
 }
 
