@@ -135,8 +135,10 @@ impl Disk for FaultDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.plan.check(Call::SyncDir, path)?;
-        self.inner.sync_dir(path)
+        match self.plan.check(Call::SyncDir, path)? {
+            Manner::Lose => Ok(()),
+            Manner::Plain | Manner::Short(_) => self.inner.sync_dir(path),
+        }
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -197,14 +199,17 @@ impl DiskFile for FaultFile {
         if self.has_failed_sync.load(Ordering::Relaxed) {
             self.plan.state().retried_syncs.push(self.path.clone());
         }
-        if let Err(error) = self.plan.check(Call::SyncData, &self.path) {
-            self.has_failed_sync.store(true, Ordering::Relaxed);
-            if let Some(memory) = &self.memory {
-                memory.fail_sync(&self.path, self.plan.state().counts.values().sum());
+        match self.plan.check(Call::SyncData, &self.path) {
+            Ok(Manner::Lose) => Ok(()),
+            Ok(Manner::Plain | Manner::Short(_)) => self.inner.sync_data(),
+            Err(error) => {
+                self.has_failed_sync.store(true, Ordering::Relaxed);
+                if let Some(memory) = &self.memory {
+                    memory.fail_sync(&self.path, self.plan.state().counts.values().sum());
+                }
+                Err(error)
             }
-            return Err(error);
         }
-        self.inner.sync_data()
     }
 
     fn alignment_bytes(&self) -> usize {

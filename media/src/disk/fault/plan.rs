@@ -51,7 +51,7 @@ pub enum Reaction {
     Errno(i32),
     /// A read or write does at most this many bytes; other calls are not affected.
     Short(usize),
-    /// A write pretends to have been done; other calls are not affected.
+    /// A write or a sync pretends to have been done; other calls are not affected.
     Lose,
     /// It waits until [`FaultDisk::release`], then goes on.
     Hang,
