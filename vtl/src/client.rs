@@ -71,7 +71,7 @@ fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
     let store = Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())
         .map_err(Failure::failed)?;
     let store = Arc::new(store);
-    let library = Arc::new(Library::offline(store.clone(), 0).map_err(Failure::failed)?);
+    let library = Arc::new(Library::offline(store.clone()).map_err(Failure::failed)?);
     let actor = format!("cli uid {}", rustix::process::geteuid().as_raw());
     let answer = operations::answer(&library, request, &actor);
     drop(library);

@@ -18,10 +18,11 @@ use crate::unit::{Device, Unit};
 
 /// The library, shared by all connections and by the control socket.
 #[derive(Debug)]
-pub(crate) struct Library {
+pub struct Library {
     pub(crate) store: Arc<Store>,
     pub(crate) record: LibraryRecord,
-    write_buffer_bytes: usize,
+    /// How cartridges are loaded into drives, except for whether they lay there.
+    load_options: LoadOptions,
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
     drives: Mutex<Vec<Arc<Unit>>>,
     changer: Mutex<Option<Arc<Unit>>>,
@@ -39,7 +40,11 @@ const MAX_NEXUSES: usize = 4096;
 
 impl Library {
     /// The library without its devices, for work on the data directory itself.
-    pub(crate) fn offline(store: Arc<Store>, write_buffer_bytes: usize) -> anyhow::Result<Self> {
+    pub(crate) fn offline(store: Arc<Store>) -> anyhow::Result<Self> {
+        Self::without_devices(store, LoadOptions::default())
+    }
+
+    fn without_devices(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Self> {
         let record = store
             .libraries()
             .into_iter()
@@ -48,7 +53,7 @@ impl Library {
         Ok(Self {
             store,
             record,
-            write_buffer_bytes,
+            load_options,
             drives: Mutex::default(),
             changer: Mutex::default(),
             arm: Mutex::default(),
@@ -57,12 +62,10 @@ impl Library {
         })
     }
 
-    /// The library with its devices switched on, and the cartridges that lay in drives loaded again.
-    pub(crate) fn power_on(
-        store: Arc<Store>,
-        write_buffer_bytes: usize,
-    ) -> anyhow::Result<Arc<Self>> {
-        let library = Arc::new(Self::offline(store, write_buffer_bytes)?);
+    /// The library with its devices switched on, and the cartridges that lay in drives loaded again. `load_options` say how
+    /// cartridges are loaded, then and later; `is_resumed` is set here.
+    pub fn power_on(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Arc<Self>> {
+        let library = Arc::new(Self::without_devices(store, load_options)?);
         let drive_count = u16::try_from(library.record.drives.len()).context("too many drives")?;
         let luns: Arc<[Lun]> = (0..=drive_count).map(Lun).collect();
         let mut drives = Vec::new();
@@ -82,13 +85,18 @@ impl Library {
         Ok(library)
     }
 
+    /// The store behind it.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// All logical units, LUN 0 first.
-    pub(crate) fn units(&self) -> Vec<Arc<Unit>> {
+    pub fn units(&self) -> Vec<Arc<Unit>> {
         lock(&self.changer).iter().cloned().chain(lock(&self.drives).iter().cloned()).collect()
     }
 
     /// The logical unit with this number.
-    pub(crate) fn unit(&self, lun: Lun) -> Option<Arc<Unit>> {
+    pub fn unit(&self, lun: Lun) -> Option<Arc<Unit>> {
         match lun.0.checked_sub(1) {
             None => lock(&self.changer).clone(),
             Some(drive) => lock(&self.drives).get(usize::from(drive)).cloned(),
@@ -96,17 +104,17 @@ impl Library {
     }
 
     /// A drive, counted from 0.
-    pub(crate) fn drive(&self, number: u32) -> Option<Arc<Unit>> {
+    pub fn drive(&self, number: u32) -> Option<Arc<Unit>> {
         lock(&self.drives).get(usize::try_from(number).ok()?).cloned()
     }
 
     /// The place in a drive.
-    pub(crate) fn drive_place(&self, number: u16) -> Place {
+    pub fn drive_place(&self, number: u16) -> Place {
         Place::Drive { library: self.record.id.clone(), number: number.into() }
     }
 
     /// The handle of a nexus: the same one each time it comes.
-    pub(crate) fn nexus(&self, name: &NexusName) -> ItNexus {
+    pub fn nexus(&self, name: &NexusName) -> ItNexus {
         let key = (name.initiator.to_string(), name.initiator_port.to_string());
         let mut nexuses = lock(&self.nexuses);
         if let Some(nexus) = nexuses.get(&key) {
@@ -186,7 +194,7 @@ impl Library {
     }
 
     /// Everything to disk and all labels closed: the end of the program.
-    pub(crate) fn power_off(&self) {
+    pub fn power_off(&self) {
         for (number, unit) in (0_u32..).zip(lock(&self.drives).iter()) {
             let place = Place::Drive { library: self.record.id.clone(), number };
             let removed = unit.with_drive(Drive::remove);
@@ -275,11 +283,7 @@ impl Library {
                 "the drive cannot read cartridges of this generation");
             return drive.refuse(NotLoaded::WrongGeneration);
         }
-        let options = LoadOptions {
-            write_buffer_bytes: self.write_buffer_bytes,
-            is_resumed,
-            ..LoadOptions::default()
-        };
+        let options = LoadOptions { is_resumed, ..self.load_options.clone() };
         match Cartridge::load(self.store.disk(), &self.store.directory_of(entry.uuid), options) {
             Ok(cartridge) => {
                 info!(barcode = %entry.barcode, drive = number, "loaded");

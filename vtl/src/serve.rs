@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use vtl_media::disk::RealDisk;
-use vtl_media::{LibrarySpec, Store, StoreOptions};
+use vtl_media::{LibrarySpec, LoadOptions, Store, StoreOptions};
 use vtl_scsi::BufferPool;
 
 use crate::config::Config;
@@ -38,7 +38,8 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     }
     let write_buffer_bytes =
         usize::try_from(config.drives.write_buffer_mib).context("write-buffer-mib")? << 20;
-    let library = Library::power_on(store.clone(), write_buffer_bytes)?;
+    let load_options = LoadOptions { write_buffer_bytes, ..LoadOptions::default() };
+    let library = Library::power_on(store.clone(), load_options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("portal")

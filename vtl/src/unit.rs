@@ -23,7 +23,7 @@ const RESET_LIMIT: Duration = Duration::from_secs(4);
 
 /// What a logical unit is.
 #[derive(Debug)]
-pub(crate) enum Device {
+pub enum Device {
     /// LUN 0.
     Changer(Box<Changer>),
     /// All the others.
@@ -32,21 +32,23 @@ pub(crate) enum Device {
 
 /// What others may know of a drive while it is busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DriveSnapshot {
-    pub(crate) medium: MediumState,
-    pub(crate) is_removal_prevented: bool,
+pub struct DriveSnapshot {
+    /// What is in it.
+    pub medium: MediumState,
+    /// Whether a host prevents the removal of the medium.
+    pub is_removal_prevented: bool,
 }
 
 /// Where a completion goes. Called at most once; dropped uncalled if the task was aborted.
-pub(crate) type Reply = Box<dyn FnOnce(Completion) + Send>;
+pub type Reply = Box<dyn FnOnce(Completion) + Send>;
 
 /// Names a task that was submitted, over all nexuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Ticket(pub(crate) u64);
+pub struct Ticket(pub u64);
 
 /// One logical unit with its queue.
 #[derive(Debug)]
-pub(crate) struct Unit {
+pub struct Unit {
     pub(crate) lun: Lun,
     device: Mutex<Device>,
     snapshot: Mutex<Option<DriveSnapshot>>,
@@ -106,7 +108,7 @@ impl Device {
 
 impl Unit {
     /// A unit with its thread, which ends with [`Unit::close`] or when nobody holds the unit any more.
-    pub(crate) fn start(lun: Lun, device: Device) -> std::io::Result<Arc<Self>> {
+    pub fn start(lun: Lun, device: Device) -> std::io::Result<Arc<Self>> {
         let unit = Arc::new(Self {
             lun,
             snapshot: Mutex::new(device.snapshot()),
@@ -120,7 +122,7 @@ impl Unit {
     }
 
     /// Takes a task. It is done at once where that needs no waiting: the completion comes back; else it goes to `reply` later.
-    pub(crate) fn submit(
+    pub fn submit(
         &self,
         ticket: Ticket,
         task: Task,
@@ -154,18 +156,18 @@ impl Unit {
     }
 
     /// Takes tasks that have not begun out of the queue: those of one nexus, or all.
-    pub(crate) fn abort(&self, nexus: Option<ItNexus>) {
+    pub fn abort(&self, nexus: Option<ItNexus>) {
         let mut queue = lock(&self.queue);
         queue.waiting.retain(|(_, task, _)| nexus.is_some_and(|nexus| task.nexus != nexus));
     }
 
     /// Takes one task out of the queue, if it has not begun.
-    pub(crate) fn abort_task(&self, ticket: Ticket) {
+    pub fn abort_task(&self, ticket: Ticket) {
         lock(&self.queue).waiting.retain(|(waiting, ..)| *waiting != ticket);
     }
 
     /// CLEAR TASK SET: no task is left in the queue, and the other nexuses are told.
-    pub(crate) fn clear_task_set(&self, cause: Option<ItNexus>) {
+    pub fn clear_task_set(&self, cause: Option<ItNexus>) {
         self.abort(None);
         self.with(|device| {
             let unit = match device {
@@ -180,8 +182,8 @@ impl Unit {
     }
 
     /// LOGICAL UNIT RESET: no task is left, and the device is as after power on. If a task is stuck it is done when that
-    /// task ends; the answer does not wait for it longer than [`RESET_LIMIT`].
-    pub(crate) fn reset(&self) {
+    /// task ends; the answer does not wait for it longer than four seconds.
+    pub fn reset(&self) {
         let deadline = Instant::now() + RESET_LIMIT;
         let mut queue = lock(&self.queue);
         queue.waiting.clear();
@@ -199,7 +201,7 @@ impl Unit {
     }
 
     /// Does something with the device, in its turn.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Device) -> T) -> T {
+    pub fn with<T>(&self, work: impl FnOnce(&mut Device) -> T) -> T {
         let mut device = lock(&self.device);
         let result = work(&mut device);
         self.take_snapshot(&device);
@@ -207,7 +209,7 @@ impl Unit {
     }
 
     /// Does something with the drive; `None` at the changer.
-    pub(crate) fn with_drive<T>(&self, work: impl FnOnce(&mut Drive) -> T) -> Option<T> {
+    pub fn with_drive<T>(&self, work: impl FnOnce(&mut Drive) -> T) -> Option<T> {
         self.with(|device| match device {
             Device::Drive(drive) => Some(work(drive)),
             Device::Changer(_) => None,
@@ -215,12 +217,12 @@ impl Unit {
     }
 
     /// What is known of the drive without waiting for it.
-    pub(crate) fn drive_snapshot(&self) -> Option<DriveSnapshot> {
+    pub fn drive_snapshot(&self) -> Option<DriveSnapshot> {
         *lock(&self.snapshot)
     }
 
     /// A session began.
-    pub(crate) fn nexus_begins(&self, nexus: ItNexus, name: &NexusName) {
+    pub fn nexus_begins(&self, nexus: ItNexus, name: &NexusName) {
         self.with(|device| match device {
             Device::Changer(changer) => changer.nexus_begins(nexus),
             Device::Drive(drive) => drive.nexus_begins(nexus, name.clone()),
@@ -228,7 +230,7 @@ impl Unit {
     }
 
     /// A session ended: its tasks, and what was its own.
-    pub(crate) fn nexus_ends(&self, nexus: ItNexus) {
+    pub fn nexus_ends(&self, nexus: ItNexus) {
         self.abort(Some(nexus));
         self.with(|device| match device {
             Device::Changer(changer) => changer.nexus_ends(nexus),
@@ -237,7 +239,7 @@ impl Unit {
     }
 
     /// Ends the unit's thread after the task that is under way.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         lock(&self.queue).is_closed = true;
         self.changed.notify_all();
     }

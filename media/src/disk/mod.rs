@@ -16,7 +16,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::fault::{Call, Fault, FaultDisk, Reaction};
+pub use self::fault::{Call, Fault, FaultDisk, Reaction, Site, Watch};
 pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;
 

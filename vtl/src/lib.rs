@@ -1,0 +1,99 @@
+//! `vtl`: a tape library in one program.
+//!
+//! This crate puts the rooms together: sockets, timers and threads around the iSCSI state machine, the changer and the
+//! drives; the configuration; the control socket; the command line.
+//!
+//! It is a library so that tests can run what the program runs, without its sockets: [`Library`] is the changer, its drives
+//! and the store behind them, on any disk and with any clock; [`Unit`] takes SCSI tasks. The program itself is
+//! [`command_line`].
+
+mod cli;
+mod client;
+mod config;
+mod control;
+mod doctor;
+mod inventory;
+mod library;
+mod logging;
+mod operations;
+mod output;
+mod portal;
+mod request;
+mod robot;
+mod serve;
+mod session;
+mod tapes;
+mod unit;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command};
+pub use crate::library::Library;
+use crate::request::Failure;
+pub use crate::unit::{Device, DriveSnapshot, Reply, Ticket, Unit};
+
+/// The whole program: reads the command line, does what it says, and gives the exit code.
+pub fn command_line() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vtl: {failure}");
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let directory = cli.global.data.map_or_else(default_directory, Ok)?;
+    let format = cli.global.format;
+    let command = match cli.command.request() {
+        Ok(request) => {
+            let answer = client::ask(&directory, request)?;
+            return output::print(&answer, format).map_err(Failure::failed);
+        }
+        Err(command) => *command,
+    };
+    match command {
+        Command::Serve { listen } => {
+            logging::start(cli.global.log);
+            serve::serve(&directory, listen).map_err(|error| Failure::failed(format!("{error:#}")))
+        }
+        Command::Doctor => {
+            let report = doctor::examine(&directory);
+            output::print(&report.to_json(), format).map_err(Failure::failed)?;
+            report.verdict()
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::failed)?;
+            std::io::stdout().write_all(&page).map_err(Failure::failed)
+        }
+        _ => Err(Failure::usage("there is no such command")),
+    }
+}
+
+/// `/var/lib/vtl` for root, else `vtl` in the user's data directory (XDG Base Directory Specification).
+fn default_directory() -> Result<PathBuf, Failure> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/vtl"));
+    }
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("vtl"))
+        .ok_or_else(|| {
+            Failure::usage(
+                "neither --data nor VTL_DATA, XDG_DATA_HOME or HOME says where the library is",
+            )
+        })
+}
