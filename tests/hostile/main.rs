@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod control;
 mod cut;
 mod login;
 mod management;

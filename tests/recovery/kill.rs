@@ -111,3 +111,32 @@ fn unbuffered_writes_need_no_filemark() {
         assert!(session.read_block(50_000).good().data == noise(seed, 50_000), "block {seed}");
     }
 }
+
+#[test]
+fn logout_is_a_sync_point() {
+    // The kill loop (seed 5, round 16) lost 67 objects: the session that had written them had logged out, the response had
+    // been sent, and only then were they brought to disk.
+    let mut scene = Scene::loaded();
+    let mut blocks = 0;
+    for round in 0..6_u32 {
+        let mut session = scene.session("writer");
+        session.run(1, &cdb::SPACE_END_OF_DATA).good();
+        for _ in 0..20 {
+            session.write_block(&noise(u64::from(blocks), 70_000)).good();
+            blocks += 1;
+        }
+        session.ask_for_logout();
+        scene.take_daemon().kill();
+        scene.start();
+        let mut session = scene.session("reader");
+        session.run(1, &cdb::SPACE_END_OF_DATA).good();
+        assert_eq!(session.position(), blocks, "round {round}");
+        session.logout();
+    }
+    let mut session = scene.session("reader");
+    session.run(1, &cdb::REWIND).good();
+    for seed in 0..blocks {
+        let done = session.read_block(70_000).good();
+        assert!(done.data == noise(u64::from(seed), 70_000), "block {seed}");
+    }
+}

@@ -351,13 +351,19 @@ impl Initiator {
     /// Ends the session in order.
     #[track_caller]
     pub fn logout(mut self) {
+        self.ask_for_logout();
+        assert!(self.wire.expect_closed().is_empty());
+    }
+
+    /// Logs out, and waits for the response but not for the end of the connection.
+    #[track_caller]
+    pub fn ask_for_logout(&mut self) {
         let pdu = Pdu::new(opcode::LOGOUT, FINAL)
             .with_word(16, self.next_tag + 1)
             .with_word(24, self.cmd_sn)
             .with_word(28, self.exp_stat_sn);
         self.wire.send(&pdu).expect("the logout is sent");
         assert_eq!(self.wire.expect(opcode::LOGOUT_RESPONSE).bhs[2], 0, "the session is closed");
-        assert!(self.wire.expect_closed().is_empty());
     }
 
     fn finish(&mut self, pdu: &Pdu) -> Done {

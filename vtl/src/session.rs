@@ -252,6 +252,9 @@ impl Session {
                             .map(|open| open.key.initiator.as_str())
                             .unwrap_or_default();
                         info!(initiator, %reason, "session closed");
+                        // Whatever is still to be sent says at most that the session is over: a response to a logout must
+                        // not say so before what the session wrote is on disk.
+                        self.end().await;
                     } else {
                         debug!(%reason, "connection closed");
                     }
