@@ -12,8 +12,8 @@ use super::{
 };
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, AppenderOptions, Point, Queue, Reader, Recovered, SpaceOptions, Timing, recover,
-    set_aside, start, time_from_us,
+    Appender, AppenderOptions, Point, Queue, ReadAhead, Reader, Recovered, SpaceOptions, Timing,
+    recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -119,7 +119,9 @@ impl Cartridge {
             label,
             options,
             view,
+            ahead: ReadAhead::new(),
             current: None,
+            sequential_count: 0,
             writer,
             position: Point::default(),
             end,

@@ -27,7 +27,7 @@ pub use self::outcome::{
 };
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
 use crate::disk::Disk;
-use crate::journal::{Appender, Header, Point, Queue, Reader, View, time_from_us};
+use crate::journal::{Appender, Header, Point, Queue, ReadAhead, Reader, View, time_from_us};
 use crate::label::Label;
 use crate::mam::{Attribute, Mam};
 
@@ -41,7 +41,10 @@ pub struct Cartridge {
     capacity: Capacity,
     view: Arc<Mutex<View>>,
     reader: Reader,
+    ahead: ReadAhead,
     current: Option<Current>,
+    /// How many records have been found each right behind the one before.
+    sequential_count: u32,
     writer: Option<Writer>,
     /// The moment before the next object.
     position: Point,

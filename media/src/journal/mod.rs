@@ -1,8 +1,9 @@
 //! The journal: append-only segments of self-describing records.
 //!
 //! FORMAT.md has the layout. [`record`] and [`segment`] are the codecs, [`view`] says which records are live, [`reader`]
-//! finds and checks them, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
+//! finds and checks them, [`ahead`] before they are asked for, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
 
+mod ahead;
 mod appender;
 mod batch;
 mod file;
@@ -16,6 +17,7 @@ mod segment;
 mod view;
 mod worker;
 
+pub(crate) use self::ahead::{ReadAhead, Record};
 pub(crate) use self::appender::{Appender, AppenderOptions};
 pub(crate) use self::queue::{Amount, Content, Item, Queue, Timing};
 pub(crate) use self::reader::{Found, Reader};
