@@ -14,8 +14,8 @@ use super::{
 };
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, AppenderOptions, Point, Promise, Queue, Reader, Recovered, SpaceOptions, Timing,
-    View, recover, set_aside, start, time_from_us,
+    Appender, AppenderOptions, Point, Promise, Queue, ReadAhead, Reader, Recovered, SpaceOptions,
+    Timing, View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -103,7 +103,9 @@ impl Cartridge {
             options,
             layers,
             view,
+            ahead: ReadAhead::new(),
             current: None,
+            sequential_count: 0,
             writer,
             position: Point::default(),
             end,

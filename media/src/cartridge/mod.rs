@@ -36,7 +36,9 @@ pub use self::spec::{CartridgeFacts, CartridgeSpec};
 pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
 pub use self::verify::{Checkpoint, Verified, Verifier};
 use crate::disk::Disk;
-use crate::journal::{Appender, Header, Layers, Point, Queue, Reader, View, time_from_us};
+use crate::journal::{
+    Appender, Header, Layers, Point, Queue, ReadAhead, Reader, View, time_from_us,
+};
 use crate::label::Label;
 use crate::mam::{Attribute, Mam};
 
@@ -51,7 +53,10 @@ pub struct Cartridge {
     layers: Arc<Layers>,
     view: Arc<Mutex<View>>,
     reader: Reader,
+    ahead: ReadAhead,
     current: Option<Current>,
+    /// How many records have been found each right behind the one before.
+    sequential_count: u32,
     writer: Option<Writer>,
     /// The moment before the next object.
     position: Point,

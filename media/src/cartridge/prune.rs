@@ -160,7 +160,7 @@ impl Cartridge {
             }
         }
         if has_removed {
-            self.reader.forget();
+            self.forget_read();
             self.disk.sync_dir(&directory)?;
             tracing::info!(barcode = %self.label.barcode, "old undo data was removed");
         }

@@ -23,8 +23,7 @@ impl Cartridge {
         self.is_reverted = true;
         self.is_end_missing = false;
         (self.position, self.end) = (end, end);
-        self.current = None;
-        self.reader.forget();
+        self.forget_read();
         // The header of such a record names the base: one checksum covers both.
         self.push(
             Kind::GENERATION,

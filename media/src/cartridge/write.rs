@@ -176,8 +176,7 @@ impl Cartridge {
         drop(state);
         self.end = self.view.lock().unwrap_or_else(PoisonError::into_inner).end();
         self.is_end_missing = true;
-        self.current = None;
-        self.reader.forget();
+        self.forget_read();
         match source {
             Some(source) => MediumError::WriteFailed {
                 objects_not_written: lost.objects,
@@ -231,8 +230,7 @@ impl Cartridge {
         self.is_reverted = false;
         self.is_end_missing = false;
         self.end = self.position;
-        self.current = None;
-        self.reader.forget();
+        self.forget_read();
         self.push(Kind::GENERATION, Content::Own(payload), 0, 0, GENERATION_CLAIM_BYTES)
     }
 

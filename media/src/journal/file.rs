@@ -47,6 +47,11 @@ impl SegmentReader {
         }
     }
 
+    /// Another reader of the same segments, with files and memory of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(Arc::clone(&self.disk), Arc::clone(&self.layers))
+    }
+
     /// `length` bytes at a place, none of them at or behind `limit`; fewer if the file or the limit ends before.
     pub(crate) fn bytes(&mut self, place: Place, length: usize, limit: u64) -> io::Result<Bytes> {
         let available = usize::try_from(limit.saturating_sub(place.offset)).unwrap_or(usize::MAX);
@@ -178,4 +183,4 @@ pub(crate) fn is_bad_sector(error: &io::Error) -> bool {
 const AHEAD_BYTES_MIN: usize = 64 * 1024;
 const AHEAD_BYTES_MAX: usize = 1280 * 1024;
 /// How many windows' memory is kept, at most [`AHEAD_BYTES_MAX`] or a record's length each.
-const KEPT_MAX: usize = 3;
+const KEPT_MAX: usize = 8;

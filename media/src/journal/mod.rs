@@ -1,8 +1,9 @@
 //! The journal: append-only segments of self-describing records.
 //!
 //! FORMAT.md has the layout. [`record`] and [`segment`] are the codecs, [`view`] says which records are live, [`reader`]
-//! finds and checks them, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
+//! finds and checks them, [`ahead`] before they are asked for, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
 
+mod ahead;
 mod appender;
 mod batch;
 mod file;
@@ -20,6 +21,7 @@ mod segment;
 mod view;
 mod worker;
 
+pub(crate) use self::ahead::{ReadAhead, Record};
 pub(crate) use self::appender::{Appender, AppenderOptions};
 pub(crate) use self::file::{SegmentReader, is_bad_sector};
 pub(crate) use self::index::{Counts, Index, Waypoint};

@@ -50,6 +50,16 @@ impl Reader {
         Self { segments, view, indexes: VecDeque::new(), cursor: None }
     }
 
+    /// Another reader of the same cartridge, for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            segments: self.segments.another(),
+            view: Arc::clone(&self.view),
+            indexes: VecDeque::new(),
+            cursor: None,
+        }
+    }
+
     /// Finds the record that holds an object or filemark.
     pub(crate) fn find(&mut self, key: Key) -> io::Result<Found> {
         let Some((extent, start)) = self.start_of(key)? else { return Ok(Found::Nothing) };

@@ -1,5 +1,6 @@
 //! Cartridges as their users see them, on disks that keep, lose and spoil what they are given.
 
+mod ahead;
 mod basics;
 mod damage;
 mod ends;
