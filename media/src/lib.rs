@@ -24,7 +24,7 @@ pub use self::barcode::Barcode;
 pub use self::cartridge::{
     Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
     MediumError, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome, RecoveryPoint,
-    SpaceOutcome, Verified, Verifier, WantedPoint, WriteOutcome,
+    SpaceOutcome, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
@@ -33,6 +33,6 @@ pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::store::{
     CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, History, LibraryRecord,
-    LibrarySpec, MoveError, NewCartridge, NewTwin, SnapshotMember, SnapshotRecord, Store,
+    LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember, SnapshotRecord, Store,
     StoreError, StoreOptions, UndoError, Verification,
 };

@@ -249,8 +249,7 @@ fn start_writer(
     };
     let queue = Arc::new(Queue::new(options.write_buffer_bytes, timing));
     let total_bytes = disk.total_bytes(journal)?;
-    let reserve_bytes =
-        options.reserve_bytes.unwrap_or_else(|| (total_bytes / 100).min(RESERVE_BYTES_MAX));
+    let reserve_bytes = options.reserve_bytes.unwrap_or_else(|| reserve_bytes(total_bytes));
     let step_bytes =
         STEP_BYTES_MAX.min(options.segment_bytes / 4).min(total_bytes / 16).max(STEP_BYTES_MIN);
     let (disk, directory) = (Arc::clone(disk), journal.to_owned());
@@ -258,6 +257,15 @@ fn start_writer(
     let promise = Promise::open(space.disk.as_ref(), journal, cartridge)?;
     let worker = Some(start(appender, promise, Arc::clone(&queue), space)?);
     Ok(Writer { queue, worker, is_failure_told: false })
+}
+
+/// With less than this free on a file system of that size, a full disk is told of as early warning.
+pub fn low_space_bytes(total_bytes: u64) -> u64 {
+    reserve_bytes(total_bytes).max(STEP_BYTES_MAX.min(total_bytes / 16))
+}
+
+fn reserve_bytes(total_bytes: u64) -> u64 {
+    (total_bytes / 100).min(RESERVE_BYTES_MAX)
 }
 
 /// The name of the journal's directory.

@@ -27,6 +27,7 @@ use bytes::Bytes;
 
 use self::capacity::Capacity;
 pub use self::error::{CreateError, LoadError, MediumError};
+pub use self::life::low_space_bytes;
 pub use self::options::{Clock, LoadOptions};
 pub use self::outcome::{
     ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,

@@ -58,7 +58,7 @@ impl Cartridge {
     }
 
     /// The earliest time before which something could be pruned, where that would free anything.
-    pub fn oldest_undo(&mut self, kept: &[Origin]) -> Result<Option<Timestamp>, MediumError> {
+    pub fn oldest_undo(&self, kept: &[Origin]) -> Result<Option<Timestamp>, MediumError> {
         if self.is_kept_whole() || self.view().undo_bytes() == 0 {
             return Ok(None);
         }
@@ -77,7 +77,7 @@ impl Cartridge {
     }
 
     /// The first point behind each beginning of a generation, oldest first: what came before may be unneeded from there on.
-    fn points_behind_beginnings(&mut self) -> Result<Vec<RecoveryPoint>, MediumError> {
+    fn points_behind_beginnings(&self) -> Result<Vec<RecoveryPoint>, MediumError> {
         let begun: Vec<Place> =
             self.view().lineage().beginnings().iter().map(|begun| begun.place).collect();
         let mut sequences = Vec::new();

@@ -81,3 +81,10 @@ pub struct CartridgeFacts {
     /// Bytes of these that hold nothing live: what going back costs.
     pub undo_bytes: u64,
 }
+
+impl CartridgeFacts {
+    /// Whether there is nothing on it.
+    pub fn is_blank(&self) -> bool {
+        self.block_count == 0 && self.filemark_count == 0
+    }
+}

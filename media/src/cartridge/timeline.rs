@@ -67,7 +67,7 @@ pub struct GenerationBegun {
 
 impl Cartridge {
     /// The newest recovery points, at most so many, oldest first.
-    pub fn recovery_points(&mut self, limit: usize) -> Result<Vec<RecoveryPoint>, MediumError> {
+    pub fn recovery_points(&self, limit: usize) -> Result<Vec<RecoveryPoint>, MediumError> {
         let mut points = Vec::new();
         self.each_waypoint(|segments, place, waypoint| {
             points.push((place, waypoint, writer_of(segments, place, &waypoint)?));
@@ -82,10 +82,7 @@ impl Cartridge {
     }
 
     /// The recovery point that is meant; `None` if there is no such point, or not any more.
-    pub fn find_point(
-        &mut self,
-        wanted: WantedPoint,
-    ) -> Result<Option<RecoveryPoint>, MediumError> {
+    pub fn find_point(&self, wanted: WantedPoint) -> Result<Option<RecoveryPoint>, MediumError> {
         let mut found = None;
         self.each_waypoint(|segments, place, waypoint| {
             let is_it = match wanted {
@@ -105,12 +102,12 @@ impl Cartridge {
     }
 
     /// The newest recovery point, if there is one.
-    pub fn last_point(&mut self) -> Result<Option<RecoveryPoint>, MediumError> {
+    pub fn last_point(&self) -> Result<Option<RecoveryPoint>, MediumError> {
         Ok(self.recovery_points(1)?.pop())
     }
 
     /// All generations but the first one, oldest first.
-    pub fn generations(&mut self) -> Result<Vec<GenerationBegun>, MediumError> {
+    pub fn generations(&self) -> Result<Vec<GenerationBegun>, MediumError> {
         let begun: Vec<Begun> = {
             let view = self.view();
             let own = view.lineage().beginnings().iter();
@@ -132,7 +129,7 @@ impl Cartridge {
     }
 
     /// What other cartridges and snapshots need to know to read this one as it was at a point.
-    pub fn origin_at(&mut self, point: &RecoveryPoint) -> Result<Origin, MediumError> {
+    pub fn origin_at(&self, point: &RecoveryPoint) -> Result<Origin, MediumError> {
         let behind = self.behind(point)?;
         Ok(Origin {
             cartridge: self.layers.cartridge_of(behind.segment),

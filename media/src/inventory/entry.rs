@@ -105,18 +105,36 @@ impl CartridgeEntry {
             return None;
         };
         let mut entry = Self {
-            barcode: barcode.clone(),
-            uuid: *uuid,
             kind: *kind,
             media_type: media_type.clone(),
-            generation: 0,
             worm: *worm,
-            place: place.clone(),
-            source: None,
             pool: pool.clone(),
+            capacity_bytes: *capacity_bytes,
+            read_only: *read_only,
+            twin_of: twin_of.clone(),
+            origin: *origin,
+            created: time,
+            ..Self::new(*uuid, barcode.clone(), place.clone())
+        };
+        entry.set_facts(&CartridgeFacts::default());
+        Some(entry)
+    }
+
+    /// An empty data cartridge of which nothing else is known.
+    pub(super) fn new(uuid: Uuid, barcode: Barcode, place: Place) -> Self {
+        Self {
+            barcode,
+            uuid,
+            kind: CartridgeKind::Data,
+            media_type: String::new(),
+            generation: 0,
+            worm: false,
+            place,
+            source: None,
+            pool: None,
             group: None,
             state: CartridgeState::Empty,
-            capacity_bytes: *capacity_bytes,
+            capacity_bytes: 0,
             written_bytes: 0,
             block_count: 0,
             filemark_count: 0,
@@ -126,13 +144,11 @@ impl CartridgeEntry {
             last_written: None,
             last_proved: None,
             damaged_objects: 0,
-            read_only: *read_only,
-            twin_of: twin_of.clone(),
-            origin: *origin,
-            created: time,
-        };
-        entry.set_facts(&CartridgeFacts::default());
-        Some(entry)
+            read_only: false,
+            twin_of: None,
+            origin: None,
+            created: Timestamp::UNIX_EPOCH,
+        }
     }
 
     /// Takes over what is known of the content.

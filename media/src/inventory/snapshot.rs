@@ -4,8 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::CartridgeEntry;
 use crate::barcode::Barcode;
+use crate::cartridge::CartridgeFacts;
 use crate::label::Origin;
+use crate::place::Place;
 use crate::store::LibraryRecord;
 
 /// One cartridge of a snapshot.
@@ -23,6 +26,26 @@ pub struct SnapshotMember {
     pub origin: Origin,
     /// When it had last been written.
     pub last_written: Option<Timestamp>,
+}
+
+impl SnapshotMember {
+    /// The member as a cartridge of the library that shows the snapshot.
+    pub fn entry(&self, place: Place) -> CartridgeEntry {
+        let Origin { objects, filemarks, bytes, .. } = self.origin;
+        let mut entry = CartridgeEntry::new(self.cartridge, self.barcode.clone(), place);
+        entry.media_type.clone_from(&self.media_type);
+        entry.capacity_bytes = self.capacity_bytes;
+        entry.read_only = true;
+        entry.origin = Some(self.origin);
+        entry.set_facts(&CartridgeFacts {
+            written_bytes: bytes,
+            block_count: objects.saturating_sub(filemarks),
+            filemark_count: filemarks,
+            last_written: self.last_written,
+            ..CartridgeFacts::default()
+        });
+        entry
+    }
 }
 
 /// A snapshot.

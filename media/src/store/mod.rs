@@ -31,7 +31,7 @@ pub use library::{
     DeviceRecord, LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, RandomSource,
 };
 pub use reservation::Reservation;
-pub use undo::{History, NewTwin};
+pub use undo::{History, NewTwin, Rewound};
 pub use verification::Verification;
 
 pub use crate::inventory::{

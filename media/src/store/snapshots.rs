@@ -146,7 +146,7 @@ impl Store {
         {
             return Ok(label.last_moment.or(label.origin));
         }
-        let mut cartridge: Cartridge = self.open_cartridge(entry, true)?;
+        let cartridge: Cartridge = self.open_cartridge(entry, true)?;
         let medium = |source| UndoError::Medium { barcode: barcode(), source };
         match cartridge.last_point().map_err(medium)? {
             Some(point) => cartridge.origin_at(&point).map(Some).map_err(medium),

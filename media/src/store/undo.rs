@@ -27,13 +27,22 @@ pub struct History {
 
 impl History {
     /// Of a loaded cartridge.
-    pub fn of(cartridge: &mut Cartridge, limit: usize) -> Result<Self, MediumError> {
+    pub fn of(cartridge: &Cartridge, limit: usize) -> Result<Self, MediumError> {
         Ok(Self {
             points: cartridge.recovery_points(limit)?,
             generations: cartridge.generations()?,
             horizon: cartridge.label().undo_horizon.map(|horizon| horizon.time),
         })
     }
+}
+
+/// A cartridge that has been taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewound {
+    /// To where; `None` if there was nothing on it then.
+    pub point: Option<RecoveryPoint>,
+    /// Whether it was anything else before.
+    pub is_changed: bool,
 }
 
 /// A twin that is to be made.
@@ -56,8 +65,8 @@ impl Store {
     /// What has been on a cartridge that is in no drive.
     pub fn history(&self, uuid: Uuid, limit: usize) -> Result<History, UndoError> {
         let (entry, _reserved) = self.for_work(uuid)?;
-        let mut cartridge = self.open_cartridge(&entry, true)?;
-        History::of(&mut cartridge, limit).map_err(medium(&entry))
+        let cartridge = self.open_cartridge(&entry, true)?;
+        History::of(&cartridge, limit).map_err(medium(&entry))
     }
 
     /// Makes a cartridge what it was at a recovery point, durably. This can be taken back in the same way.
@@ -66,29 +75,38 @@ impl Store {
         uuid: Uuid,
         wanted: WantedPoint,
         actor: &str,
-    ) -> Result<RecoveryPoint, UndoError> {
+    ) -> Result<Rewound, UndoError> {
         let (entry, reserved) = self.for_work(uuid)?;
         if entry.read_only {
             return Err(UndoError::ReadOnly(entry.barcode));
         }
-        let mut cartridge = self.open_cartridge(&entry, true)?;
+        let cartridge = self.open_cartridge(&entry, true)?;
         check_locks(&entry, &cartridge, self.clock.now())?;
         let point = cartridge.find_point(wanted).map_err(medium(&entry))?;
-        let point = point.ok_or_else(|| UndoError::NoPoint { barcode: entry.barcode.clone() })?;
-        if point.is_current {
-            return Ok(point);
+        let is_blank = point.is_none() && was_blank(&entry, &cartridge, wanted);
+        if point.is_none() && !is_blank {
+            return Err(UndoError::NoPoint { barcode: entry.barcode });
+        }
+        let is_as_it_was = point.as_ref().map_or(cartridge.facts().is_blank(), |p| p.is_current);
+        if is_as_it_was {
+            return Ok(Rewound { point, is_changed: false });
         }
         drop(cartridge);
-        let (sequence, time) = (point.sequence, point.time);
+        let (sequence, time) =
+            point.as_ref().map_or((0, entry.created), |point| (point.sequence, point.time));
         let intent = Event::RewindIntended { cartridge: uuid, point: sequence, time };
         self.ledger.append(&intent, actor)?;
         let mut cartridge = self.open_cartridge(&entry, false)?;
-        cartridge.revert_to(&point).map_err(medium(&entry))?;
+        match &point {
+            Some(point) => cartridge.revert_to(point),
+            None => cartridge.rewind().and_then(|()| cartridge.erase()),
+        }
+        .map_err(medium(&entry))?;
         let facts = cartridge.unload().map_err(medium(&entry))?;
         self.ledger.append(&Event::Rewound { cartridge: uuid, point: sequence }, actor)?;
         drop(reserved);
         self.update_facts(uuid, &facts)?;
-        Ok(point)
+        Ok(Rewound { point, is_changed: true })
     }
 
     /// Makes a cartridge that begins with what another one was at a recovery point. Nothing is copied.
@@ -100,10 +118,10 @@ impl Store {
         actor: &str,
     ) -> Result<(CartridgeEntry, RecoveryPoint), UndoError> {
         let (entry, reserved) = self.for_work(uuid)?;
-        let mut cartridge = self.open_cartridge(&entry, true)?;
+        let cartridge = self.open_cartridge(&entry, true)?;
         let point = cartridge.find_point(wanted).map_err(medium(&entry))?;
         let point = point.ok_or_else(|| UndoError::NoPoint { barcode: entry.barcode.clone() })?;
-        let made = self.make_twin_of(&mut cartridge, &point, new, actor)?;
+        let made = self.make_twin_of(&cartridge, &point, new, actor)?;
         drop(reserved);
         Ok((made, point))
     }
@@ -111,7 +129,7 @@ impl Store {
     /// The same, of a cartridge that is loaded.
     pub fn make_twin_of(
         &self,
-        cartridge: &mut Cartridge,
+        cartridge: &Cartridge,
         point: &RecoveryPoint,
         new: NewTwin,
         actor: &str,
@@ -184,7 +202,7 @@ impl Store {
     /// The earliest time before which pruning would free something, on a cartridge that is in no drive.
     pub fn oldest_undo(&self, uuid: Uuid) -> Result<Option<Timestamp>, UndoError> {
         let (entry, _reserved) = self.for_work(uuid)?;
-        let mut cartridge = self.open_cartridge(&entry, true)?;
+        let cartridge = self.open_cartridge(&entry, true)?;
         cartridge.oldest_undo(&self.kept_moments(uuid)).map_err(medium(&entry))
     }
 
@@ -221,6 +239,13 @@ impl Store {
         Cartridge::load(self.disk(), &self.directory_of(entry.uuid), options)
             .map_err(|source| UndoError::Load { barcode: entry.barcode.clone(), source })
     }
+}
+
+/// Whether there was a cartridge at that time, with nothing on it.
+fn was_blank(entry: &CartridgeEntry, cartridge: &Cartridge, wanted: WantedPoint) -> bool {
+    let has_all_history =
+        cartridge.label().undo_horizon.is_none() && cartridge.label().origin.is_none();
+    matches!(wanted, WantedPoint::Time(time) if time >= entry.created) && has_all_history
 }
 
 /// What is retained or held may not be made to look as if it had never been written.
