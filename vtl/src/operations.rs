@@ -75,13 +75,12 @@ pub(crate) fn answer(
         }
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Move { from, to } => {
-            let from = place_or_barcode(library, &from)?;
-            let to = place(library, &to)?;
-            moved(library, &from, &to, actor)
+            let entry = place_or_barcode(library, &from)?;
+            moved(library, &entry, &place(library, &to)?, actor)
         }
         Request::Load { barcode, drive } => {
             let entry = find(library, &barcode)?;
-            moved(library, &entry.place, &drive_place(library, drive)?, actor)
+            moved(library, &entry, &drive_place(library, drive)?, actor)
         }
         Request::Unload { drive } => unload(library, drive, actor),
         Request::CatalogCheck {} => catalog_check(&library.store),
@@ -146,19 +145,14 @@ pub(crate) fn place(library: &Library, text: &str) -> Result<Place, Failure> {
     )))
 }
 
-/// Moves a cartridge, and tells hosts what they have not done themselves.
-pub(crate) fn moved(
+fn moved(
     library: &Arc<Library>,
-    from: &Place,
+    entry: &CartridgeEntry,
     to: &Place,
     actor: &str,
 ) -> Result<Value, Failure> {
-    let entry = library
-        .store
-        .at(from)
-        .ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))?;
-    relocate(library, &entry, to, actor)?;
-    Ok(json!({ "barcode": entry.barcode, "from": from, "to": to }))
+    relocate(library, entry, to, actor)?;
+    Ok(json!({ "barcode": entry.barcode, "from": entry.place, "to": to }))
 }
 
 /// Moves a cartridge that may be on the shelf, and tells hosts what they have not done themselves.
@@ -226,22 +220,29 @@ fn unload(library: &Arc<Library>, drive: u32, actor: &str) -> Result<Value, Fail
     let free = |place: &Place| library.store.at(place).is_none();
     let home = entry.source.clone().filter(free);
     let to = home.or_else(|| library.record.storage().find(free)).unwrap_or(Place::Shelf);
-    moved(library, &from, &to, actor)
+    moved(library, &entry, &to, actor)
 }
 
 fn drive_place(library: &Library, drive: u32) -> Result<Place, Failure> {
     place(library, &Place::Drive { library: library.record.id.clone(), number: drive }.to_string())
 }
 
-fn place_or_barcode(library: &Library, text: &str) -> Result<Place, Failure> {
+/// The cartridge with this barcode, wherever it is, or the one in this element.
+fn place_or_barcode(library: &Library, text: &str) -> Result<CartridgeEntry, Failure> {
     if let Some(entry) = library.store.find(&text.to_ascii_uppercase()) {
-        return Ok(entry.place);
+        return Ok(entry);
     }
     match text.parse::<Place>() {
         Ok(Place::Shelf | Place::Offsite(_)) => Err(Failure::usage(format!(
             "many cartridges can be at {text}: name the one to move by its barcode"
         ))),
-        Ok(_) => place(library, text),
+        Ok(_) => {
+            let from = place(library, text)?;
+            library
+                .store
+                .at(&from)
+                .ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))
+        }
         Err(_) => Err(unknown(text)),
     }
 }

@@ -47,7 +47,10 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
         scrub: config.verify.scrub,
         share_percent: config.verify.share,
     };
-    library.set_undo_window(&format!("{}h", plan.keep.as_hours()));
+    library.set_undo_window(&match plan.keep.as_hours() {
+        hours if hours % 24 == 0 => format!("{} days", hours / 24),
+        hours => format!("{hours} hours"),
+    });
     let upkeep = Upkeep::start(&library, plan).context("cannot start threads")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

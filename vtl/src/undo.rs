@@ -24,7 +24,10 @@ pub(crate) fn history(
     barcode: &str,
     limit: Option<usize>,
 ) -> Result<Value, Failure> {
-    let entry = find(library, barcode)?;
+    let mut entry = find(library, barcode)?;
+    if let Some(facts) = in_drive(library, &entry, Cartridge::facts) {
+        entry.set_facts(&facts);
+    }
     let limit = limit.unwrap_or(HISTORY_LIMIT).clamp(1, HISTORY_LIMIT_MAX);
     let history = match in_drive(library, &entry, |cartridge| History::of(cartridge, limit)) {
         Some(history) => history.map_err(|error| medium(&entry, &error))?,
