@@ -246,3 +246,131 @@ fn next_to_verify(
     };
     due.into_iter().min_by_key(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use vtl_media::disk::MemoryDisk;
+    use vtl_media::store::CatalogueKind;
+    use vtl_media::{
+        EntryFilter, LibrarySpec, LoadOptions, Store, StoreOptions, WantedPoint, WriteOutcome,
+    };
+
+    use super::*;
+
+    const TAPE: &str = "VTL001L9";
+
+    fn library(capacity_bytes: u64) -> Arc<Library> {
+        let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
+        let disk = Arc::new(MemoryDisk::with_capacity(capacity_bytes));
+        let store = Arc::new(Store::open(disk, Path::new("/data"), options).unwrap());
+        store.initialize(LibrarySpec::default()).unwrap();
+        let load = LoadOptions { segment_bytes: 1 << 20, ..LoadOptions::default() };
+        Library::power_on(store, load).unwrap()
+    }
+
+    fn slot_to_drive(library: &Library, is_back: bool) {
+        let (slot, drive) = (Place::slot(1), Place::drive(0));
+        let (from, to) = if is_back { (drive, slot) } else { (slot, drive) };
+        library.move_cartridge(&from, &to, "test").unwrap();
+    }
+
+    /// Overwrites the tape in drive 0 with so many blocks of 256 KiB.
+    fn overwrite(library: &Library, blocks: u8) {
+        let unit = library.drive(0).unwrap();
+        unit.with_drive(|drive| {
+            let cartridge = drive.cartridge_mut().unwrap();
+            cartridge.rewind().unwrap();
+            for n in 0..blocks {
+                let outcome = cartridge.write(Box::new(vec![n; 256 << 10]), 256 << 10, 1).unwrap();
+                assert_eq!(outcome, WriteOutcome::Written, "a warning came first");
+            }
+            cartridge.sync().unwrap();
+        });
+    }
+
+    fn pruned_events(library: &Library) -> usize {
+        let filter = EntryFilter { event: Some("pruned".to_owned()), ..EntryFilter::default() };
+        library.store.ledger().list(&filter).unwrap().len()
+    }
+
+    #[test]
+    fn a_nearly_full_disk_costs_old_undo_data_before_anybody_is_warned() {
+        let library = library(96 << 20);
+        slot_to_drive(&library, false);
+        for round in 0..60 {
+            overwrite(&library, 8);
+            if round % 7 == 6 {
+                slot_to_drive(&library, true);
+                slot_to_drive(&library, false);
+            }
+            if is_space_short(&library) {
+                give_up_oldest(&library, || is_space_short(&library), "test");
+            }
+        }
+        assert!(pruned_events(&library) > 3);
+        // The newest generations but one are still there: what was given up was the oldest.
+        let points = library
+            .drive(0)
+            .unwrap()
+            .with_drive(|drive| drive.cartridge().unwrap().recovery_points(1000).unwrap());
+        let points = points.unwrap();
+        assert!((2..40).contains(&points.len()), "{}", points.len());
+        library.power_off();
+    }
+
+    #[test]
+    fn the_window_and_the_limit_are_kept() {
+        let library = library(1 << 30);
+        for _ in 0..4 {
+            slot_to_drive(&library, false);
+            overwrite(&library, 12);
+            slot_to_drive(&library, true);
+        }
+        let undo_bytes = || library.store.find(TAPE).unwrap().undo_bytes;
+        let before = undo_bytes();
+        assert!(before > 8 << 20, "{before}");
+        let plan = Plan {
+            keep: SignedDuration::from_hours(1),
+            keep_bytes_max: None,
+            scrub: None,
+            share_percent: 100,
+        };
+        prune_window(&library, plan);
+        assert_eq!((undo_bytes(), pruned_events(&library)), (before, 0), "nothing is old enough");
+        prune_window(&library, Plan { keep_bytes_max: Some(4 << 20), ..plan });
+        let limited = undo_bytes();
+        assert!(limited <= 4 << 20 && limited > 0, "{limited}");
+        prune_window(&library, Plan { keep: SignedDuration::ZERO, ..plan });
+        assert_eq!(undo_bytes(), 0);
+        let uuid = library.store.find(TAPE).unwrap().uuid;
+        let last = library.store.history(uuid, 10).unwrap().points.pop().unwrap();
+        assert!(last.is_current);
+        let again = WantedPoint::Sequence(last.sequence);
+        assert!(!library.store.rewind_in_place(uuid, again, "test").unwrap().is_changed);
+        library.power_off();
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_what_was_proved_long_ago_is_again() {
+        let library = library(1 << 30);
+        slot_to_drive(&library, false);
+        overwrite(&library, 2);
+        let month = SignedDuration::from_hours(30 * 24);
+        let now = Timestamp::now();
+        let later = |hours| now.checked_add(SignedDuration::from_hours(hours)).unwrap();
+        assert_eq!(next_to_verify(&library, month, later(24)), None, "it is in a drive");
+        slot_to_drive(&library, true);
+        assert_eq!(next_to_verify(&library, month, now), None, "it may be wanted again soon");
+        let due = next_to_verify(&library, month, later(1)).unwrap();
+        assert_eq!(due.barcode.as_str(), TAPE);
+        let is_given_up = AtomicBool::new(false);
+        let manner = Manner { share_percent: 100, is_given_up: &is_given_up, actor: ACTOR };
+        verification::verify_one(&library, &due, manner).unwrap();
+        assert_eq!(library.store.find(TAPE).unwrap().state, CartridgeState::Proved);
+        assert_eq!(next_to_verify(&library, month, later(29 * 24)), None);
+        assert!(next_to_verify(&library, month, later(31 * 24)).is_some());
+        library.power_off();
+    }
+}

@@ -94,9 +94,10 @@ impl View {
         self.own_rows().map(|row| row.data_end).fold(0, u64::saturating_add)
     }
 
-    /// Bytes of own segments in which nothing is live.
+    /// Bytes of own segments in which nothing is live, but for the last one, which stays in any case.
     pub(crate) fn undo_bytes(&self) -> u64 {
-        let live = self.segments_of(&self.extents);
+        let mut live = self.segments_of(&self.extents);
+        live.extend(self.rows.last().map(|row| row.number));
         let dead = self.own_rows().filter(|row| !live.contains(&row.number));
         dead.map(|row| row.data_end).fold(0, u64::saturating_add)
     }
