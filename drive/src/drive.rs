@@ -246,6 +246,14 @@ impl Drive {
         }
     }
 
+    /// The same, to be looked after between commands. What hosts see of it must stay as it is.
+    pub fn cartridge_mut(&mut self) -> Option<&mut Cartridge> {
+        match &mut self.bay {
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => Some(&mut loaded.cartridge),
+            Bay::Empty | Bay::Refused(_) => None,
+        }
+    }
+
     /// The loaded cartridge; the command table has made sure that there is one.
     pub(crate) fn loaded(&mut self) -> Result<&mut Loaded, Refusal> {
         match &mut self.bay {

@@ -12,8 +12,11 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
             return Sense::write_error()
                 .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));
         }
-        // A record has room for the longest transfer, and attributes are not written by any command.
-        MediumError::WrongLength { .. } | MediumError::Mam(_) => Sense::internal_target_failure(),
+        // A record has room for the longest transfer, and neither attributes are written nor recovery points gone back to by
+        // any command.
+        MediumError::WrongLength { .. } | MediumError::Mam(_) | MediumError::PointLost { .. } => {
+            Sense::internal_target_failure()
+        }
         MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {
             Sense::unrecovered_read_error()
         }

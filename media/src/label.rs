@@ -41,6 +41,34 @@ pub struct DurableMark {
     pub object_count: u64,
 }
 
+/// A moment of another cartridge: behind one of its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The other cartridge.
+    pub cartridge: Uuid,
+    /// The last of its segments that counts.
+    pub segment: u32,
+    /// How much of that segment counts, in units of 512 bytes.
+    pub sector: u32,
+    /// The last record that counts.
+    pub sequence: u64,
+    /// The blocks and filemarks that were live then, …
+    pub objects: u64,
+    /// … the filemarks among them, …
+    pub filemarks: u64,
+    /// … and the bytes of the blocks.
+    pub bytes: u64,
+}
+
+/// Where undo ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoHorizon {
+    /// The record of the oldest recovery point that is left.
+    pub sequence: u64,
+    /// Its time.
+    pub time: Timestamp,
+}
+
 /// Everything that a cartridge says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
@@ -85,11 +113,27 @@ pub struct Label {
     pub is_clean: bool,
     /// What was on it at the last clean unload.
     pub facts: CartridgeFacts,
+    /// The last recovery point at the last clean unload.
+    #[serde(default)]
+    pub last_moment: Option<Origin>,
     /// How far the journal was durable; less being found there is damage, not a torn tail.
     pub durable: DurableMark,
     /// The attributes.
     #[serde(default)]
     pub mam: Mam,
+    /// The moment of another cartridge that this one was made from; what was live then is read from there.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// Whether nothing may ever be written on it.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Segments that have been removed because nothing needed them any more: ranges of numbers, both ends included.
+    // Invariant: pruned.len() <= PRUNED_RANGES_MAX
+    #[serde(default)]
+    pub pruned: Vec<(u32, u32)>,
+    /// The oldest recovery point that can still be gone back to, where older ones have been given up.
+    #[serde(default)]
+    pub undo_horizon: Option<UndoHorizon>,
     /// Whether only one of the two copies could be read; then `is_clean` proves nothing, as this may be the older one.
     #[serde(skip)]
     pub is_single_copy: bool,
@@ -145,9 +189,14 @@ impl Label {
             last_element: spec.last_element.clone(),
             created: now,
             is_clean: true,
-            facts: CartridgeFacts::default(),
+            facts: spec.facts.clone(),
+            last_moment: None,
             durable: DurableMark::default(),
-            mam: Mam::default(),
+            mam: spec.mam.clone(),
+            origin: spec.origin,
+            read_only: spec.read_only,
+            pruned: Vec::new(),
+            undo_horizon: None,
             is_single_copy: false,
         }
     }

@@ -22,15 +22,17 @@ mod whole;
 
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
-    Cartridge, CartridgeFacts, CartridgeSpec, LoadError, LoadOptions, MediumError, ObjectNumber,
-    PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
+    Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
+    MediumError, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome, RecoveryPoint,
+    SpaceOutcome, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
 };
-pub use self::label::{CartridgeKind, Label, LabelError};
+pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::Mam;
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::store::{
-    CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, LibraryRecord,
-    LibrarySpec, MoveError, NewCartridge, Store, StoreError, StoreOptions,
+    CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, History, LibraryRecord,
+    LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember, SnapshotRecord, Store,
+    StoreError, StoreOptions, UndoError, Verification,
 };

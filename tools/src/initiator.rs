@@ -58,6 +58,8 @@ pub(crate) struct Done {
     pub(crate) status: u8,
     pub(crate) sense: Vec<u8>,
     pub(crate) data: Vec<u8>,
+    /// What was sent with it.
+    pub(crate) data_out: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -244,7 +246,7 @@ impl Initiator {
         let command = self.outstanding.remove(&tag).context("an answer to no command")?;
         let mut data = command.data_in;
         data.truncate(command.received);
-        Ok(Done { tag, status: pdu.byte(3), sense, data })
+        Ok(Done { tag, status: pdu.byte(3), sense, data, data_out: command.data_out })
     }
 
     /// One burst of Data-Out PDUs.

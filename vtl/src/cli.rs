@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::request::{InventoryFilter, NewTapes, Request};
+use crate::request::{InventoryFilter, NewTapes, Request, Rewind, SnapshotChoice};
 
 /// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
 #[derive(Debug, Parser)]
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Status,
     /// Which cartridges there are, and where.
     Inventory(InventoryFilter),
-    /// Make, show, eject, insert and delete cartridges.
+    /// Make, show, take back, copy, eject, insert and delete cartridges.
     #[command(subcommand)]
     Tape(TapeCommand),
     /// Move a cartridge: FROM is a place or a barcode, TO a place (slot:1, mail:1, drive:0, shelf).
@@ -72,6 +72,19 @@ pub(crate) enum Command {
     Load { barcode: String, drive: u32 },
     /// Put the cartridge in a drive back to where it came from.
     Unload { drive: u32 },
+    /// Read cartridges back from the disk, past all caches: what is good is proved, what is damaged is named.
+    Verify {
+        barcodes: Vec<String>,
+        /// Every data cartridge.
+        #[arg(long)]
+        all: bool,
+        /// The most that this may take of the disk's time, in percent.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+        share: Option<u32>,
+    },
+    /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Check or rebuild the catalogue, which is an index of ledger and labels.
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -94,6 +107,28 @@ pub(crate) enum TapeCommand {
     Show {
         #[arg(required = true)]
         barcodes: Vec<String>,
+    },
+    /// Show what has been on a cartridge: the recovery points that it can be taken back to.
+    History {
+        barcode: String,
+        /// How many recovery points, the newest ones.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Take cartridges back to what they were, without a copy: a read-only twin in a free element, or the cartridge itself.
+    Rewind(Rewind),
+    /// Make a writable cartridge that begins with what another one is, without a copy.
+    Clone {
+        barcode: String,
+        /// As it was at this moment (default: as it is).
+        #[arg(long, value_name = "TIME|POINT")]
+        to: Option<String>,
+        /// The new barcode (default: the first free one from CL0001 on).
+        #[arg(long = "as", value_name = "NEWBARCODE")]
+        as_barcode: Option<String>,
+        /// Where it goes.
+        #[arg(long, value_name = "PLACE")]
+        place: Option<String>,
     },
     /// Bring cartridges to import/export elements, and from there to the shelf.
     Eject {
@@ -119,6 +154,23 @@ pub(crate) enum TapeCommand {
         #[arg(long)]
         force: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Take a snapshot of the whole library, of a pool, or of some cartridges.
+    Create(SnapshotChoice),
+    /// List snapshots.
+    List,
+    /// Show a snapshot as a library of its own, with its own target, for reading.
+    Present {
+        name: String,
+        /// Do not show it any more; its sessions end.
+        #[arg(long)]
+        hide: bool,
+    },
+    /// Delete a snapshot. The cartridges stay.
+    Delete { name: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -158,6 +210,22 @@ impl Command {
             }
             Self::Tape(TapeCommand::Delete { barcodes, force }) => {
                 Request::TapeDelete { barcodes, force }
+            }
+            Self::Tape(TapeCommand::History { barcode, limit }) => {
+                Request::TapeHistory { barcode, limit }
+            }
+            Self::Tape(TapeCommand::Rewind(rewind)) => Request::TapeRewind(rewind),
+            Self::Tape(TapeCommand::Clone { barcode, to, as_barcode, place }) => {
+                Request::TapeClone { barcode, to, as_barcode, place }
+            }
+            Self::Snapshot(SnapshotCommand::Create(choice)) => Request::SnapshotCreate(choice),
+            Self::Snapshot(SnapshotCommand::List) => Request::SnapshotList {},
+            Self::Snapshot(SnapshotCommand::Present { name, hide }) => {
+                Request::SnapshotPresent { name, hide }
+            }
+            Self::Snapshot(SnapshotCommand::Delete { name }) => Request::SnapshotDelete { name },
+            Self::Verify { barcodes, all, share } => {
+                Request::Verify { barcodes, all, share_percent: share }
             }
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive } => Request::Load { barcode, drive },

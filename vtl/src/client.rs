@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http_body_util::{BodyExt, Full};
 use hyper::Method;
@@ -13,7 +14,8 @@ use vtl_media::{Store, StoreOptions};
 
 use crate::control::{REQUEST_PATH, SOCKET_NAME};
 use crate::library::Library;
-use crate::operations;
+use crate::operations::{self, Caller};
+use crate::progress::Watch;
 use crate::request::{Failure, Request};
 
 /// Carries a request out, wherever the library is.
@@ -30,7 +32,11 @@ pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> 
         .map_err(Failure::failed)?;
     let socket = directory.join(SOCKET_NAME);
     match runtime.block_on(UnixStream::connect(&socket)) {
-        Ok(stream) => runtime.block_on(over_socket(stream, &request)),
+        Ok(stream) => {
+            let watched = socket.clone();
+            let _watch = watch(&request, move || progress_over_socket(&watched));
+            runtime.block_on(over_socket(stream, &request))
+        }
         // Nobody listens: a daemon that was killed leaves its socket behind.
         Err(error)
             if matches!(
@@ -42,6 +48,22 @@ pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> 
         }
         Err(error) => Err(Failure::failed(format!("{}: {error}", socket.display()))),
     }
+}
+
+/// Shows how far a request is that takes long.
+fn watch(
+    request: &Request,
+    progress: impl Fn() -> Option<Value> + Send + 'static,
+) -> Option<Watch> {
+    matches!(request, Request::Verify { .. }).then(|| Watch::start(progress))
+}
+
+fn progress_over_socket(socket: &Path) -> Option<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let stream = UnixStream::connect(socket).await.ok()?;
+        over_socket(stream, &Request::VerifyProgress {}).await.ok()
+    })
 }
 
 async fn over_socket(stream: UnixStream, request: &Request) -> Result<Value, Failure> {
@@ -73,7 +95,11 @@ fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
     let store = Arc::new(store);
     let library = Arc::new(Library::offline(store.clone()).map_err(Failure::failed)?);
     let actor = format!("cli uid {}", rustix::process::geteuid().as_raw());
-    let answer = operations::answer(&library, request, &actor);
+    let caller = Caller { actor: &actor, is_gone: &AtomicBool::new(false) };
+    let watched = Arc::clone(&library);
+    let watch = watch(&request, move || Some(watched.verifications.progress()));
+    let answer = operations::answer(&library, request, &caller);
+    drop(watch);
     drop(library);
     if let Some(store) = Arc::into_inner(store) {
         store.close().map_err(Failure::failed)?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, SpanRelativeTo};
 use serde::Deserialize;
 
 /// The name of the file in the data directory.
@@ -25,6 +26,23 @@ const TEMPLATE: &str = r#"# The configuration of this tape library. Every value 
 # Bytes that a drive may hold before they are on disk (only for buffered writes: a filemark
 # is answered when everything before it is on disk).
 # write-buffer-mib = 32
+
+[undo]
+# How long what was overwritten or erased can be brought back (`vtl tape history`, `vtl tape
+# rewind`). It costs disk space: `vtl status` says how much.
+# keep = "14d"
+
+# The most that undo may take, such as "500GB"; beyond it the oldest goes first, however young
+# it is. No limit if there is none. A disk that is nearly full has the same effect.
+# keep-bytes = ""
+
+[verify]
+# Every cartridge is read back within a day after it was written, and then again when its
+# proof is older than this. "off" leaves it to you (`vtl verify`).
+# scrub = "30d"
+
+# The most that this may take of the disk's time, in percent.
+# share = 20
 "#;
 
 /// The whole file.
@@ -33,6 +51,40 @@ const TEMPLATE: &str = r#"# The configuration of this tape library. Every value 
 pub(crate) struct Config {
     pub(crate) iscsi: Iscsi,
     pub(crate) drives: Drives,
+    pub(crate) undo: Undo,
+    pub(crate) verify: Verify,
+}
+
+/// `[undo]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Undo {
+    #[serde(deserialize_with = "age")]
+    pub(crate) keep: SignedDuration,
+    #[serde(deserialize_with = "size")]
+    pub(crate) keep_bytes: Option<u64>,
+}
+
+/// `[verify]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Verify {
+    #[serde(deserialize_with = "age_or_off")]
+    pub(crate) scrub: Option<SignedDuration>,
+    #[serde(deserialize_with = "share")]
+    pub(crate) share: u32,
+}
+
+impl Default for Undo {
+    fn default() -> Self {
+        Self { keep: SignedDuration::from_hours(14 * 24), keep_bytes: None }
+    }
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        Self { scrub: Some(SignedDuration::from_hours(30 * 24)), share: 20 }
+    }
 }
 
 /// `[iscsi]`.
@@ -133,7 +185,53 @@ fn write_buffer_mib<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
     )))
 }
 
+/// A time such as "14d" or "12h".
+fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    parse_age(&String::deserialize(deserializer)?).ok_or_else(|| {
+        serde::de::Error::custom(
+            "this has to be a time such as \"14d\" or \"12h\", from 0s to 10000d",
+        )
+    })
+}
+
+fn age_or_off<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SignedDuration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "off" {
+        return Ok(None);
+    }
+    parse_age(&text).map(Some).ok_or_else(|| {
+        serde::de::Error::custom("this has to be \"off\", or a time such as \"30d\"")
+    })
+}
+
+fn parse_age(text: &str) -> Option<SignedDuration> {
+    let span: jiff::Span = text.parse().ok()?;
+    let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    (!age.is_negative() && age <= SignedDuration::from_hours(AGE_DAYS_MAX * 24)).then_some(age)
+}
+
+fn size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    crate::tapes::parse_size(&text).map(Some).ok_or_else(|| {
+        serde::de::Error::custom("this has to be a size such as \"500GB\" or \"20GiB\"")
+    })
+}
+
+fn share<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let value = u32::deserialize(deserializer)?;
+    if (1..=100).contains(&value) {
+        return Ok(value);
+    }
+    Err(serde::de::Error::custom("share has to be from 1 to 100"))
+}
+
 const WRITE_BUFFER_MIB: RangeInclusive<u32> = 8..=1024;
+const AGE_DAYS_MAX: i64 = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +245,10 @@ mod tests {
         let uncommented = TEMPLATE
             .replace("# listen", "listen")
             .replace("# allow", "allow")
-            .replace("# write-", "write-");
+            .replace("# write-", "write-")
+            .replace("# keep", "keep")
+            .replace("# scrub", "scrub")
+            .replace("# share", "share");
         assert_eq!(
             Config::parse(Path::new("x"), &uncommented).unwrap().drives.write_buffer_mib,
             32
@@ -169,6 +270,28 @@ mod tests {
         // The range was once checked after reading, when nobody knew the line any more.
         let message = parse("[drives]\n\nwrite-buffer-mib = 0");
         assert!(message.contains("line 3") && message.contains("from 8 to 1024"), "{message}");
+    }
+
+    #[test]
+    fn windows_sizes_and_shares() {
+        let parse = |text| Config::parse(Path::new("vtl.toml"), text);
+        let config =
+            parse("[undo]\nkeep = \"36h\"\nkeep-bytes = \"2GB\"\n[verify]\nscrub = \"off\"")
+                .unwrap();
+        assert_eq!(config.undo.keep, SignedDuration::from_hours(36));
+        assert_eq!((config.undo.keep_bytes, config.verify.scrub), (Some(2_000_000_000), None));
+        let default = Config::default();
+        assert_eq!((default.undo.keep.as_hours(), default.verify.share), (14 * 24, 20));
+        for bad in [
+            "[undo]\nkeep = \"-1d\"",
+            "[undo]\nkeep = \"soon\"",
+            "[undo]\nkeep-bytes = \"5\"",
+            "[verify]\nshare = 0",
+            "[verify]\nscrub = 3",
+        ] {
+            let message = parse(bad).unwrap_err().to_string();
+            assert!(message.contains("line 2"), "{message}");
+        }
     }
 
     #[test]

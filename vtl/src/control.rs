@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
 use crate::library::Library;
-use crate::operations;
+use crate::operations::{self, Caller};
 use crate::request::{Failure, FailureKind, Request};
 
 /// The name of the socket in the data directory.
@@ -89,11 +90,28 @@ async fn request(
             "only the owner of the library and root may use the control socket",
         ));
     };
-    let work = move || operations::answer(&library, request, &format!("cli uid {uid}"));
-    match tokio::task::spawn_blocking(work).await {
+    // Whoever ends the connection does not want the rest of what he asked for.
+    let is_gone = GoneOnDrop(Arc::default());
+    let flag = Arc::clone(&is_gone.0);
+    let work = move || {
+        let caller = Caller { actor: &format!("cli uid {uid}"), is_gone: &flag };
+        operations::answer(&library, request, &caller)
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    drop(is_gone);
+    match done {
         Ok(Ok(answer)) => Json(answer).into_response(),
         Ok(Err(failure)) => refuse(&failure),
         Err(error) => refuse(&Failure::failed(error)),
+    }
+}
+
+/// Says when the one who asked is not there any more: then axum drops what waits for the answer.
+struct GoneOnDrop(Arc<AtomicBool>);
+
+impl Drop for GoneOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -116,6 +134,15 @@ async fn openapi() -> Json<Value> {
         "tape-eject",
         "tape-insert",
         "tape-delete",
+        "tape-history",
+        "tape-rewind",
+        "tape-clone",
+        "snapshot-create",
+        "snapshot-list",
+        "snapshot-present",
+        "snapshot-delete",
+        "verify",
+        "verify-progress",
         "move",
         "load",
         "unload",

@@ -12,18 +12,26 @@ mod client;
 mod config;
 mod control;
 mod doctor;
+mod holdings;
 mod inventory;
 mod library;
 mod logging;
+mod moments;
 mod operations;
 mod output;
 mod portal;
+mod progress;
 mod request;
 mod robot;
 mod serve;
 mod session;
+mod snapshots;
+mod status;
 mod tapes;
+mod undo;
 mod unit;
+mod upkeep;
+mod verification;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -54,7 +62,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let command = match cli.command.request() {
         Ok(request) => {
             let answer = client::ask(&directory, request)?;
-            return output::print(&answer, format).map_err(Failure::failed);
+            output::print(&answer, format).map_err(Failure::failed)?;
+            return verification::verdict(&answer);
         }
         Err(command) => *command,
     };

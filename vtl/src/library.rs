@@ -9,18 +9,29 @@ use tracing::{error, info, warn};
 use vtl_changer::{Changer, MoveFailure};
 use vtl_drive::{Drive, NotLoaded};
 use vtl_media::{
-    Cartridge, CartridgeEntry, CartridgeKind, LibraryRecord, LoadOptions, MoveError, Place, Store,
+    CartridgeEntry, CartridgeKind, LibraryRecord, LoadOptions, MoveError, Place, SnapshotRecord,
+    Store,
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
+use crate::holdings::{Holdings, Shown};
 use crate::robot::LibraryRobot;
 use crate::unit::{Device, Unit};
+use crate::verification::Verifications;
 
 /// The library, shared by all connections and by the control socket.
 #[derive(Debug)]
 pub struct Library {
     pub(crate) store: Arc<Store>,
     pub(crate) record: LibraryRecord,
+    holdings: Holdings,
+    /// Libraries that show snapshots of this one, by the name of the snapshot.
+    shown: Mutex<BTreeMap<String, Arc<Library>>>,
+    /// Told the name of a target that is about to go away, so that its sessions end.
+    on_hide: Mutex<Option<OnHide>>,
+    undo_window: Mutex<String>,
+    /// What is being read back.
+    pub(crate) verifications: Verifications,
     /// How cartridges are loaded into drives, except for whether they lay there.
     load_options: LoadOptions,
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
@@ -32,6 +43,15 @@ pub struct Library {
     next_nexus: AtomicU64,
 }
 
+/// Ends the sessions of a target.
+struct OnHide(Box<dyn Fn(&str) + Send + Sync>);
+
+impl std::fmt::Debug for OnHide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnHide")
+    }
+}
+
 /// Initiator and its port: what stays the same from one session to the next.
 type NexusKey = (String, String);
 
@@ -41,31 +61,121 @@ const MAX_NEXUSES: usize = 4096;
 impl Library {
     /// The library without its devices, for work on the data directory itself.
     pub(crate) fn offline(store: Arc<Store>) -> anyhow::Result<Self> {
-        Self::without_devices(store, LoadOptions::default())
+        Self::of_store(store, LoadOptions::default())
     }
 
-    fn without_devices(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Self> {
+    fn of_store(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Self> {
         let record = store
             .libraries()
             .into_iter()
             .next()
             .ok_or_else(|| anyhow!("there is no library in this directory"))?;
-        Ok(Self {
+        let holdings = Holdings::Store(Arc::clone(&store));
+        Ok(Self::without_devices(store, record, holdings, load_options))
+    }
+
+    fn without_devices(
+        store: Arc<Store>,
+        record: LibraryRecord,
+        holdings: Holdings,
+        load_options: LoadOptions,
+    ) -> Self {
+        Self {
             store,
             record,
+            holdings,
+            shown: Mutex::default(),
+            on_hide: Mutex::default(),
+            undo_window: Mutex::default(),
+            verifications: Verifications::default(),
             load_options,
             drives: Mutex::default(),
             changer: Mutex::default(),
             arm: Mutex::default(),
             nexuses: Mutex::default(),
             next_nexus: AtomicU64::new(1),
-        })
+        }
     }
 
     /// The library with its devices switched on, and the cartridges that lay in drives loaded again. `load_options` say how
     /// cartridges are loaded, then and later; `is_resumed` is set here.
     pub fn power_on(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Arc<Self>> {
-        let library = Arc::new(Self::without_devices(store, load_options)?);
+        let library = Arc::new(Self::of_store(store, load_options)?);
+        library.switch_on()?;
+        for snapshot in library.store.snapshots().iter().filter(|snapshot| snapshot.is_presented) {
+            // A snapshot that cannot be shown must not keep the library itself from being there.
+            if let Err(failure) = library.show(snapshot) {
+                error!(snapshot = snapshot.name, failure = %format!("{failure:#}"), "the snapshot cannot be shown");
+            }
+        }
+        Ok(library)
+    }
+
+    /// Shows a snapshot as a library of its own, with its own target.
+    pub(crate) fn show(&self, snapshot: &SnapshotRecord) -> anyhow::Result<()> {
+        let mut shown = lock(&self.shown);
+        if shown.contains_key(&snapshot.name) {
+            return Ok(());
+        }
+        let holdings = Holdings::Snapshot(Shown::new(Arc::clone(&self.store), snapshot));
+        let library = Arc::new(Self::without_devices(
+            Arc::clone(&self.store),
+            snapshot.library.clone(),
+            holdings,
+            self.load_options.clone(),
+        ));
+        library.switch_on()?;
+        info!(snapshot = snapshot.name, target = snapshot.library.iqn, "shown");
+        shown.insert(snapshot.name.clone(), library);
+        Ok(())
+    }
+
+    /// Ends the library that shows a snapshot, and the sessions with it.
+    pub(crate) fn hide(&self, snapshot: &str) {
+        let Some(library) = lock(&self.shown).remove(snapshot) else { return };
+        if let Some(OnHide(tell)) = &*lock(&self.on_hide) {
+            tell(&library.record.iqn);
+        }
+        library.power_off();
+    }
+
+    /// Whoever has sessions is told of targets that go away.
+    pub(crate) fn on_hide(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        *lock(&self.on_hide) = Some(OnHide(Box::new(tell)));
+    }
+
+    /// This library, and those that show its snapshots.
+    pub(crate) fn targets(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        std::iter::once(Arc::clone(self)).chain(lock(&self.shown).values().cloned()).collect()
+    }
+
+    /// The library with this target's name.
+    pub(crate) fn target(self: &Arc<Self>, iqn: &str) -> Option<Arc<Self>> {
+        self.targets().into_iter().find(|library| library.record.iqn == iqn)
+    }
+
+    /// Whether its devices are switched on.
+    pub(crate) fn is_running(&self) -> bool {
+        lock(&self.changer).is_some()
+    }
+
+    /// How long what was overwritten can be brought back, as the configuration says it.
+    pub(crate) fn undo_window(&self) -> String {
+        lock(&self.undo_window).clone()
+    }
+
+    /// Notes what the configuration says of [`Library::undo_window`].
+    pub(crate) fn set_undo_window(&self, window: &str) {
+        window.clone_into(&mut lock(&self.undo_window));
+    }
+
+    /// Which cartridges there are, and where.
+    pub(crate) fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    fn switch_on(self: &Arc<Self>) -> anyhow::Result<()> {
+        let library = self;
         let drive_count = u16::try_from(library.record.drives.len()).context("too many drives")?;
         let luns: Arc<[Lun]> = (0..=drive_count).map(Lun).collect();
         let mut drives = Vec::new();
@@ -74,7 +184,7 @@ impl Library {
                 format!("drive {number} is a {}, which this version does not know", record.profile)
             })?;
             let mut drive = Drive::new(profile, &record.serial, naa(&record.serial), luns.clone());
-            if let Some(cartridge) = library.store.at(&library.drive_place(number)) {
+            if let Some(cartridge) = library.holdings.at(&library.drive_place(number)) {
                 library.load(&mut drive, number, &cartridge, true);
             }
             drives.push(Unit::start(Lun(number + 1), Device::Drive(Box::new(drive)))?);
@@ -82,7 +192,7 @@ impl Library {
         *lock(&library.drives) = drives;
         let changer = library.build_changer(drive_count, luns)?;
         *lock(&library.changer) = Some(Unit::start(Lun(0), Device::Changer(Box::new(changer)))?);
-        Ok(library)
+        Ok(())
     }
 
     /// The store behind it.
@@ -141,7 +251,7 @@ impl Library {
         to: &Place,
         actor: &str,
     ) -> Result<(), MoveFailure> {
-        let entry = self.store.at(from).ok_or(MoveFailure::SourceEmpty)?;
+        let entry = self.holdings.at(from).ok_or(MoveFailure::SourceEmpty)?;
         self.relocate(&entry, to, actor)
     }
 
@@ -154,14 +264,14 @@ impl Library {
     ) -> Result<(), MoveFailure> {
         let _arm = lock(&self.arm);
         let from = &entry.place;
-        if self.store.find(entry.barcode.as_str()).is_none_or(|now| now.place != *from) {
+        if self.holdings.find(entry.barcode.as_str()).is_none_or(|now| now.place != *from) {
             return Err(MoveFailure::SourceEmpty);
         }
-        if to.is_element() && self.store.at(to).is_some() {
+        if to.is_element() && self.holdings.at(to).is_some() {
             return Err(MoveFailure::DestinationFull);
         }
         self.take_out(from, entry)?;
-        let moved = self.store.move_cartridge_by_id(entry.uuid, to, actor);
+        let moved = self.holdings.relocate(entry, to, actor);
         let end = if moved.is_ok() { to } else { from };
         self.put_in(end, entry);
         moved.map_err(|error| self.explain(entry, &error))
@@ -176,9 +286,9 @@ impl Library {
         actor: &str,
     ) -> Result<(), MoveFailure> {
         let _arm = lock(&self.arm);
-        let first = self.store.at(from).ok_or(MoveFailure::SourceEmpty)?;
-        let second = self.store.at(to).ok_or(MoveFailure::SourceEmpty)?;
-        if second_to != from && self.store.at(second_to).is_some() {
+        let first = self.holdings.at(from).ok_or(MoveFailure::SourceEmpty)?;
+        let second = self.holdings.at(to).ok_or(MoveFailure::SourceEmpty)?;
+        if second_to != from && self.holdings.at(second_to).is_some() {
             return Err(MoveFailure::DestinationFull);
         }
         self.take_out(from, &first)?;
@@ -186,7 +296,7 @@ impl Library {
             self.put_in(from, &first);
             return Err(failure);
         }
-        let moved = self.store.exchange(from, to, second_to, actor);
+        let moved = self.holdings.exchange(from, to, second_to, actor);
         let (first_end, second_end) = if moved.is_ok() { (to, second_to) } else { (from, to) };
         self.put_in(first_end, &first);
         self.put_in(second_end, &second);
@@ -195,10 +305,15 @@ impl Library {
 
     /// Everything to disk and all labels closed: the end of the program.
     pub fn power_off(&self) {
+        self.verifications.stop();
+        let shown = std::mem::take(&mut *lock(&self.shown));
+        for library in shown.values() {
+            library.power_off();
+        }
         for (number, unit) in (0_u32..).zip(lock(&self.drives).iter()) {
             let place = Place::Drive { library: self.record.id.clone(), number };
             let removed = unit.with_drive(Drive::remove);
-            match (removed, self.store.at(&place)) {
+            match (removed, self.holdings.at(&place)) {
                 (Some(Ok(Some(facts))), Some(entry)) => self.note_facts(&entry, &facts),
                 (Some(Err(failure)), Some(entry)) => {
                     error!(barcode = %entry.barcode, %failure, "the cartridge could not be closed cleanly");
@@ -284,7 +399,7 @@ impl Library {
             return drive.refuse(NotLoaded::WrongGeneration);
         }
         let options = LoadOptions { is_resumed, ..self.load_options.clone() };
-        match Cartridge::load(self.store.disk(), &self.store.directory_of(entry.uuid), options) {
+        match self.holdings.load(entry, options) {
             Ok(cartridge) => {
                 info!(barcode = %entry.barcode, drive = number, "loaded");
                 drive.insert(cartridge);
@@ -298,7 +413,7 @@ impl Library {
     }
 
     fn note_facts(&self, entry: &CartridgeEntry, facts: &vtl_media::CartridgeFacts) {
-        if let Err(failure) = self.store.update_facts(entry.uuid, facts) {
+        if let Err(failure) = self.holdings.update_facts(entry, facts) {
             warn!(barcode = %entry.barcode, %failure, "the catalogue was not told; it will be at the next start");
         }
     }

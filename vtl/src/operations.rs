@@ -1,6 +1,7 @@
 //! What a request does. The daemon and the CLI that works on a directory itself share every line of this.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,18 +11,32 @@ use vtl_media::{CartridgeEntry, EntryFilter, Place, Store};
 use crate::inventory;
 use crate::library::Library;
 use crate::request::{Failure, FailureKind, Request};
+use crate::snapshots;
+use crate::status::status;
 use crate::tapes;
+use crate::undo;
 use crate::unit::Device;
+use crate::verification::{self, Manner};
 
 /// Entries of the ledger that are listed unless more are asked for.
 const AUDIT_LIMIT: usize = 1000;
+
+/// Who asks.
+#[derive(Debug)]
+pub(crate) struct Caller<'a> {
+    /// As the ledger names him.
+    pub(crate) actor: &'a str,
+    /// Set when he does not wait for the answer any more.
+    pub(crate) is_gone: &'a AtomicBool,
+}
 
 /// Carries a request out. The answer is what `--format json` prints.
 pub(crate) fn answer(
     library: &Arc<Library>,
     request: Request,
-    actor: &str,
+    caller: &Caller<'_>,
 ) -> Result<Value, Failure> {
+    let actor = caller.actor;
     match request {
         Request::Status {} => Ok(status(library)),
         Request::Inventory(filter) => {
@@ -43,14 +58,29 @@ pub(crate) fn answer(
             tapes::insert(library, &barcodes, to.as_deref(), actor)
         }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
+        Request::TapeHistory { barcode, limit } => undo::history(library, &barcode, limit),
+        Request::TapeRewind(rewind) => undo::rewind(library, &rewind, actor),
+        Request::TapeClone { barcode, to, as_barcode, place } => {
+            let how = (to.as_deref(), as_barcode.as_deref(), place.as_deref());
+            undo::clone(library, &barcode, how, actor)
+        }
+        Request::SnapshotCreate(choice) => snapshots::create(library, &choice, actor),
+        Request::SnapshotList {} => Ok(snapshots::list(library)),
+        Request::SnapshotPresent { name, hide } => snapshots::present(library, &name, hide, actor),
+        Request::SnapshotDelete { name } => snapshots::delete(library, &name, actor),
+        Request::Verify { barcodes, all, share_percent } => {
+            let share_percent = share_percent.unwrap_or(100);
+            let manner = Manner { share_percent, is_given_up: caller.is_gone, actor };
+            verification::verify(library, &barcodes, all, manner)
+        }
+        Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Move { from, to } => {
-            let from = place_or_barcode(library, &from)?;
-            let to = place(library, &to)?;
-            moved(library, &from, &to, actor)
+            let entry = place_or_barcode(library, &from)?;
+            moved(library, &entry, &place(library, &to)?, actor)
         }
         Request::Load { barcode, drive } => {
             let entry = find(library, &barcode)?;
-            moved(library, &entry.place, &drive_place(library, drive)?, actor)
+            moved(library, &entry, &drive_place(library, drive)?, actor)
         }
         Request::Unload { drive } => unload(library, drive, actor),
         Request::CatalogCheck {} => catalog_check(&library.store),
@@ -115,19 +145,14 @@ pub(crate) fn place(library: &Library, text: &str) -> Result<Place, Failure> {
     )))
 }
 
-/// Moves a cartridge, and tells hosts what they have not done themselves.
-pub(crate) fn moved(
+fn moved(
     library: &Arc<Library>,
-    from: &Place,
+    entry: &CartridgeEntry,
     to: &Place,
     actor: &str,
 ) -> Result<Value, Failure> {
-    let entry = library
-        .store
-        .at(from)
-        .ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))?;
-    relocate(library, &entry, to, actor)?;
-    Ok(json!({ "barcode": entry.barcode, "from": from, "to": to }))
+    relocate(library, entry, to, actor)?;
+    Ok(json!({ "barcode": entry.barcode, "from": entry.place, "to": to }))
 }
 
 /// Moves a cartridge that may be on the shelf, and tells hosts what they have not done themselves.
@@ -142,20 +167,23 @@ pub(crate) fn relocate(
         return Ok(());
     }
     library.relocate(entry, to, actor).map_err(|failure| explain(entry, to, failure))?;
-    if let Some(unit) = library.unit(vtl_scsi::Lun(0)) {
-        let touches_door =
-            [from, to].iter().any(|place| matches!(place, Place::ImportExport { .. }));
-        unit.with(|device| {
-            if let Device::Changer(changer) = device {
-                if touches_door {
-                    changer.import_export_accessed();
-                } else {
-                    changer.inventory_changed();
-                }
-            }
-        });
-    }
+    tell_changer(library, &[from, to]);
     Ok(())
+}
+
+/// Tells hosts that something changed in these places that they have not done themselves.
+pub(crate) fn tell_changer(library: &Library, places: &[&Place]) {
+    let Some(unit) = library.unit(vtl_scsi::Lun(0)) else { return };
+    let touches_door = places.iter().any(|place| matches!(place, Place::ImportExport { .. }));
+    unit.with(|device| {
+        if let Device::Changer(changer) = device {
+            if touches_door {
+                changer.import_export_accessed();
+            } else {
+                changer.inventory_changed();
+            }
+        }
+    });
 }
 
 fn explain(entry: &CartridgeEntry, to: &Place, failure: MoveFailure) -> Failure {
@@ -192,22 +220,29 @@ fn unload(library: &Arc<Library>, drive: u32, actor: &str) -> Result<Value, Fail
     let free = |place: &Place| library.store.at(place).is_none();
     let home = entry.source.clone().filter(free);
     let to = home.or_else(|| library.record.storage().find(free)).unwrap_or(Place::Shelf);
-    moved(library, &from, &to, actor)
+    moved(library, &entry, &to, actor)
 }
 
 fn drive_place(library: &Library, drive: u32) -> Result<Place, Failure> {
     place(library, &Place::Drive { library: library.record.id.clone(), number: drive }.to_string())
 }
 
-fn place_or_barcode(library: &Library, text: &str) -> Result<Place, Failure> {
+/// The cartridge with this barcode, wherever it is, or the one in this element.
+fn place_or_barcode(library: &Library, text: &str) -> Result<CartridgeEntry, Failure> {
     if let Some(entry) = library.store.find(&text.to_ascii_uppercase()) {
-        return Ok(entry.place);
+        return Ok(entry);
     }
     match text.parse::<Place>() {
         Ok(Place::Shelf | Place::Offsite(_)) => Err(Failure::usage(format!(
             "many cartridges can be at {text}: name the one to move by its barcode"
         ))),
-        Ok(_) => place(library, text),
+        Ok(_) => {
+            let from = place(library, text)?;
+            library
+                .store
+                .at(&from)
+                .ok_or_else(|| Failure::not_found(format!("there is no cartridge in {from}")))
+        }
         Err(_) => Err(unknown(text)),
     }
 }
@@ -216,39 +251,6 @@ fn unknown(barcode: &str) -> Failure {
     Failure::not_found(format!(
         "there is no cartridge {barcode}; `vtl inventory` lists those that there are"
     ))
-}
-
-fn status(library: &Library) -> Value {
-    let drives: Vec<_> = (0_u32..)
-        .zip(&library.record.drives)
-        .map(|(number, record)| {
-            let place = Place::Drive { library: library.record.id.clone(), number };
-            let cartridge = library.store.at(&place).map(|entry| entry.barcode);
-            let snapshot = library.drive(number).and_then(|unit| unit.drive_snapshot());
-            json!({
-                "drive": number,
-                "lun": number + 1,
-                "profile": record.profile,
-                "serial": record.serial,
-                "barcode": cartridge,
-                "medium": snapshot.map(|snapshot| format!("{:?}", snapshot.medium).to_lowercase()),
-                "removal_prevented": snapshot.map(|snapshot| snapshot.is_removal_prevented),
-            })
-        })
-        .collect();
-    let cartridges = library.store.cartridges();
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "running": library.unit(vtl_scsi::Lun(0)).is_some(),
-        "library": library.record.id,
-        "target": library.record.iqn,
-        "changer": library.record.changer,
-        "storage_elements": library.record.storage_elements,
-        "import_export_elements": library.record.import_export_elements,
-        "cartridges": cartridges.len(),
-        "cartridges_in_elements": cartridges.iter().filter(|entry| entry.place.is_element()).count(),
-        "drives": drives,
-    })
 }
 
 fn catalog_check(store: &Store) -> Result<Value, Failure> {

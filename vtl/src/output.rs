@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, Table};
+use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::Value;
 
 use crate::cli::Format;
@@ -34,27 +34,32 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
         return Ok(());
     };
     let is_inventory = COLUMNS.iter().all(|column| first.contains_key(*column));
-    let columns: Vec<String> = if is_inventory {
+    let mut columns: Vec<String> = if is_inventory {
         COLUMNS.map(String::from).to_vec()
     } else {
         first.keys().cloned().collect()
     };
+    if !is_inventory {
+        // A column that says nothing only makes the others hard to read.
+        columns.retain(|column| rows.iter().any(|row| !is_nothing(row.get(column))));
+    }
     let mut table = Table::new();
     table
         .load_style(NOTHING)
         .set_header(columns.iter().map(|column| column.to_uppercase().replace('_', " ")));
     for row in rows {
         table.add_row(
-            columns.iter().map(|column| Cell::new(row.get(column).map(text).unwrap_or_default())),
+            columns.iter().map(|column| cell(column, row.get(column).unwrap_or(&Value::Null))),
         );
     }
     writeln!(out, "{table}")
 }
 
 fn fields_for_people(out: &mut impl Write, value: &Value, indent: usize) -> io::Result<()> {
-    for (key, value) in value.as_object().into_iter().flatten() {
-        let key = key.replace('_', " ");
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let key = name.replace('_', " ");
         match value {
+            Value::Array(rows) if rows.is_empty() => {}
             Value::Array(rows) if rows.iter().all(Value::is_object) => {
                 writeln!(out, "{:indent$}{key}:", "")?;
                 rows_for_people(out, rows)?;
@@ -63,10 +68,68 @@ fn fields_for_people(out: &mut impl Write, value: &Value, indent: usize) -> io::
                 writeln!(out, "{:indent$}{key}:", "")?;
                 fields_for_people(out, value, indent + 2)?;
             }
-            other => writeln!(out, "{:indent$}{key}: {}", "", text(other))?,
+            other => writeln!(out, "{:indent$}{key}: {}", "", for_people(name, other))?,
         }
     }
     Ok(())
+}
+
+fn is_nothing(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => true,
+        Some(Value::Array(values)) => values.is_empty(),
+        Some(_) => false,
+    }
+}
+
+/// Numbers stand at the right, everything else at the left.
+fn cell(key: &str, value: &Value) -> Cell {
+    let alignment = if value.is_number() { CellAlignment::Right } else { CellAlignment::Left };
+    Cell::new(for_people(key, value)).set_alignment(alignment)
+}
+
+/// A value as people like to read it: sizes with a unit, times to the second, marks for what is so.
+fn for_people(key: &str, value: &Value) -> String {
+    match value {
+        Value::Number(number) if key.ends_with("bytes") => {
+            number.as_u64().map_or_else(|| number.to_string(), size)
+        }
+        Value::Number(number) if key == "bytes_per_second" => {
+            number.as_u64().map_or_else(|| number.to_string(), |rate| format!("{}/s", size(rate)))
+        }
+        Value::String(text) => text
+            .parse::<jiff::Timestamp>()
+            .map_or_else(|_| text.clone(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(values) if values.iter().all(Value::is_object) => {
+            let rows = values.iter().filter_map(Value::as_object).map(|row| {
+                let fields = row.values().filter(|value| !value.is_null()).map(text);
+                fields.collect::<Vec<_>>().join(" ")
+            });
+            rows.collect::<Vec<_>>().join("; ")
+        }
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(" "),
+        other => text(other),
+    }
+}
+
+/// Bytes with three digits and a unit, as disks and tapes are sold: 1 kB is 1000 B.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] =
+        [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    for (unit, factor) in UNITS {
+        if bytes >= factor {
+            let hundredths = bytes / (factor / 100);
+            let (whole, rest) = (hundredths / 100, hundredths % 100);
+            return match whole {
+                0..=9 => format!("{whole}.{rest:02} {unit}"),
+                10..=99 => format!("{whole}.{} {unit}", rest / 10),
+                _ => format!("{whole} {unit}"),
+            };
+        }
+    }
+    format!("{bytes} B")
 }
 
 fn csv(out: &mut impl Write, value: &Value) -> io::Result<()> {
@@ -107,6 +170,26 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_as_people_like_them() {
+        for (key, value, expected) in [
+            ("written_bytes", serde_json::json!(18_000_000_000_000_u64), "18.0 TB"),
+            ("written_bytes", serde_json::json!(1_234_567), "1.23 MB"),
+            ("written_bytes", serde_json::json!(999), "999 B"),
+            ("bytes_per_second", serde_json::json!(123_456_789), "123 MB/s"),
+            ("objects", serde_json::json!(1_234_567), "1234567"),
+            ("time", serde_json::json!("2026-07-01T12:00:00.123456Z"), "2026-07-01 12:00:00Z"),
+            ("is_current", serde_json::json!(true), "yes"),
+            (
+                "damage",
+                serde_json::json!([{"first_object": 5, "last_object": 5, "file": "a/b"}]),
+                "5 5 a/b",
+            ),
+        ] {
+            assert_eq!(for_people(key, &value), expected);
+        }
+    }
 
     #[test]
     fn csv_quotes_what_needs_it() {

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use vtl_iscsi::{
     CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
 };
-use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName};
+use vtl_scsi::{BufferPool, ItNexus, NexusName};
 
 use crate::library::Library;
 use crate::session::{self, Message};
@@ -30,8 +30,8 @@ const REINSTATEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// All that connections share.
 #[derive(Debug)]
 pub(crate) struct Portal {
-    pub(crate) library: Arc<Library>,
-    config: Arc<TargetConfig>,
+    /// The library; it knows those that show its snapshots.
+    library: Arc<Library>,
     pool: BufferPool,
     started: Instant,
     sessions: Mutex<HashMap<SessionKey, OpenEntry>>,
@@ -46,7 +46,16 @@ pub(crate) struct Portal {
 pub(crate) struct SessionKey {
     pub(crate) initiator: String,
     isid: [u8; 6],
-    target: Option<String>,
+    pub(crate) target: Option<String>,
+}
+
+/// A session that has logged in.
+pub(crate) struct OpenSession {
+    pub(crate) key: SessionKey,
+    pub(crate) tsih: u16,
+    pub(crate) nexus: ItNexus,
+    /// What it sees.
+    pub(crate) library: Arc<Library>,
 }
 
 /// Held by a connection until it has logged in.
@@ -64,13 +73,8 @@ struct OpenEntry {
 
 impl Portal {
     pub(crate) fn new(library: Arc<Library>, pool: BufferPool) -> Arc<Self> {
-        let target = TargetDescription {
-            alias: Some(format!("vtl {}", library.record.id)),
-            ..TargetDescription::new(library.record.iqn.clone())
-        };
-        Arc::new(Self {
+        let portal = Arc::new(Self {
             library,
-            config: Arc::new(TargetConfig::new(vec![target])),
             pool,
             started: Instant::now(),
             sessions: Mutex::default(),
@@ -78,7 +82,23 @@ impl Portal {
             next_ticket: AtomicU64::new(1),
             pending: Arc::new(Semaphore::new(MAX_PENDING_LOGINS)),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
-        })
+        });
+        let weak = Arc::downgrade(&portal);
+        portal.library.on_hide(move |iqn| {
+            if let Some(portal) = weak.upgrade() {
+                portal.tell_others(Some(iqn), None, || Message::Close(CloseReason::TargetReset));
+            }
+        });
+        portal
+    }
+
+    /// The targets that there are at this moment.
+    fn config(&self) -> Arc<TargetConfig> {
+        let targets = self.library.targets().into_iter().map(|library| TargetDescription {
+            alias: Some(format!("vtl {}", library.record.id)),
+            ..TargetDescription::new(library.record.iqn.clone())
+        });
+        Arc::new(TargetConfig::new(targets.collect()))
     }
 
     /// Takes connections until the program ends.
@@ -100,7 +120,7 @@ impl Portal {
 
     /// Asks all initiators to log out, and waits until they have or the time is up.
     pub(crate) async fn close(&self, within: Duration) {
-        self.tell_others(None, || Message::RequestLogout(within));
+        self.tell_others(None, None, || Message::RequestLogout(within));
         let waiting: Vec<_> = self.lock().values().map(|entry| entry.ended.clone()).collect();
         let all = async {
             for mut ended in waiting {
@@ -117,7 +137,7 @@ impl Portal {
         &self,
         login: &LoginReady,
         sender: &mpsc::UnboundedSender<Message>,
-    ) -> Result<(SessionKey, u16, ItNexus), LoginStatus> {
+    ) -> Result<OpenSession, LoginStatus> {
         let key = SessionKey {
             initiator: login.initiator.clone(),
             isid: login.isid.0,
@@ -135,6 +155,11 @@ impl Portal {
                 LoginStatus::SESSION_DOES_NOT_EXIST
             });
         }
+        let library = match &login.target {
+            // It may have gone away since the connection was made.
+            Some(target) => self.library.target(target).ok_or(LoginStatus::NOT_FOUND)?,
+            None => Arc::clone(&self.library),
+        };
         self.end_predecessor(&key).await;
         let tsih = {
             let mut sessions = self.lock();
@@ -147,17 +172,18 @@ impl Portal {
             sessions.insert(key.clone(), entry);
             tsih
         };
-        let nexus = self.library.nexus(&name);
+        let nexus = library.nexus(&name);
         if login.target.is_some() {
-            self.in_all_units(move |unit| unit.nexus_begins(nexus, &name)).await;
+            in_all_units(&library, move |unit| unit.nexus_begins(nexus, &name)).await;
         }
-        Ok((key, tsih, nexus))
+        Ok(OpenSession { key, tsih, nexus, library })
     }
 
     /// A session is over: its tasks end, and what it held in the devices.
-    pub(crate) async fn close_session(&self, key: SessionKey, tsih: u16, nexus: ItNexus) {
+    pub(crate) async fn close_session(&self, session: OpenSession) {
+        let OpenSession { key, tsih, nexus, library } = session;
         if key.target.is_some() {
-            self.in_all_units(move |unit| unit.nexus_ends(nexus)).await;
+            in_all_units(&library, move |unit| unit.nexus_ends(nexus)).await;
         }
         let mut sessions = self.lock();
         if sessions.get(&key).is_some_and(|entry| entry.tsih == tsih) {
@@ -165,17 +191,22 @@ impl Portal {
         }
     }
 
-    /// Sends something to all sessions but one.
-    pub(crate) fn tell_others(&self, but: Option<u16>, message: impl Fn() -> Message) {
-        for entry in self.lock().values().filter(|entry| Some(entry.tsih) != but) {
+    /// Sends something to all sessions of a target, or of all targets, but one session.
+    pub(crate) fn tell_others(
+        &self,
+        target: Option<&str>,
+        but: Option<u16>,
+        message: impl Fn() -> Message,
+    ) {
+        for (key, entry) in self.lock().iter() {
+            let is_meant = target.is_none() || key.target.as_deref() == target;
+            if !is_meant || Some(entry.tsih) == but {
+                continue;
+            }
             if entry.sender.send(message()).is_err() {
                 debug!(tsih = entry.tsih, "the session is ending already");
             }
         }
-    }
-
-    pub(crate) fn luns(&self) -> Vec<Lun> {
-        self.library.units().iter().map(|unit| unit.lun).collect()
     }
 
     pub(crate) fn next_ticket(&self) -> Ticket {
@@ -197,14 +228,11 @@ impl Portal {
         }
         let now = self.now();
         let (mut connection, permit) = match self.pending.clone().try_acquire_owned() {
-            Ok(permit) => (Connection::new(self.config.clone(), self.pool.clone(), now), permit),
+            Ok(permit) => (Connection::new(self.config(), self.pool.clone(), now), permit),
             Err(_) => match self.refusals.clone().try_acquire_owned() {
                 Ok(permit) => {
                     let status = LoginStatus::OUT_OF_RESOURCES;
-                    (
-                        Connection::refusing(self.config.clone(), self.pool.clone(), status, now),
-                        permit,
-                    )
+                    (Connection::refusing(self.config(), self.pool.clone(), status, now), permit)
                 }
                 Err(_) => return,
             },
@@ -236,14 +264,6 @@ impl Portal {
         }
     }
 
-    async fn in_all_units(&self, work: impl Fn(&crate::unit::Unit) + Send + 'static) {
-        let units = self.library.units();
-        let all = tokio::task::spawn_blocking(move || units.iter().for_each(|unit| work(unit)));
-        if all.await.is_err() {
-            warn!("a device did not take note of a session");
-        }
-    }
-
     fn free_tsih(&self, sessions: &HashMap<SessionKey, OpenEntry>) -> u16 {
         loop {
             let next = self.next_tsih.fetch_add(1, Ordering::Relaxed);
@@ -257,5 +277,13 @@ impl Portal {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, OpenEntry>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn in_all_units(library: &Library, work: impl Fn(&crate::unit::Unit) + Send + 'static) {
+    let units = library.units();
+    let all = tokio::task::spawn_blocking(move || units.iter().for_each(|unit| work(unit)));
+    if all.await.is_err() {
+        warn!("a device did not take note of a session");
     }
 }

@@ -20,6 +20,29 @@ pub(crate) enum Request {
     TapeInsert { barcodes: Vec<String>, to: Option<String> },
     /// Away for good. Cartridges with data on them only with `force`.
     TapeDelete { barcodes: Vec<String>, force: bool },
+    /// What has been on a cartridge: recovery points and generations.
+    TapeHistory { barcode: String, limit: Option<usize> },
+    /// Cartridges as they were: twins, or the cartridges themselves.
+    TapeRewind(Rewind),
+    /// A writable cartridge that begins with what another one is, without a copy.
+    TapeClone {
+        barcode: String,
+        to: Option<String>,
+        as_barcode: Option<String>,
+        place: Option<String>,
+    },
+    /// A snapshot of cartridges.
+    SnapshotCreate(SnapshotChoice),
+    /// All snapshots.
+    SnapshotList {},
+    /// A snapshot as a library of its own, or not any more.
+    SnapshotPresent { name: String, hide: bool },
+    /// A snapshot away; the cartridges stay.
+    SnapshotDelete { name: String },
+    /// Cartridges read back from the disk.
+    Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
+    /// How far that is.
+    VerifyProgress {},
     /// A cartridge from a place, or named by its barcode, to a place.
     Move { from: String, to: String },
     /// A cartridge into a drive.
@@ -89,6 +112,39 @@ pub(crate) struct NewTapes {
     /// Where they go (default: free storage elements in order, then the shelf).
     #[arg(long, value_name = "PLACE")]
     pub(crate) to: Option<String>,
+}
+
+/// Cartridges to be taken back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rewind {
+    /// The cartridges.
+    pub(crate) barcodes: Vec<String>,
+    /// Every data cartridge, in place: what an attack or a mistake has done to all of them.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// To which moment: a recovery point such as p120, a time, or how long ago, such as 2h or 'yesterday 18:00'.
+    #[arg(long, value_name = "TIME|POINT")]
+    pub(crate) to: String,
+    /// The barcode of the read-only twin that is made (default: the first free one from RW0001 on).
+    #[arg(long = "as", value_name = "NEWBARCODE")]
+    pub(crate) as_barcode: Option<String>,
+    /// The cartridge itself, and no twin of it. That can be taken back as well.
+    #[arg(long)]
+    pub(crate) in_place: bool,
+}
+
+/// What goes into a snapshot.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SnapshotChoice {
+    /// The snapshot's name.
+    pub(crate) name: String,
+    /// The cartridges (default: the whole library).
+    pub(crate) barcodes: Vec<String>,
+    /// Only the cartridges of this pool.
+    #[arg(long, conflicts_with = "barcodes")]
+    pub(crate) pool: Option<String>,
 }
 
 /// Why a request was not carried out.

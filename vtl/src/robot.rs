@@ -21,7 +21,7 @@ impl LibraryRobot {
 impl Robot for LibraryRobot {
     fn occupant(&self, element: Element) -> Option<Occupant> {
         let library = self.0.upgrade()?;
-        let entry = library.store.at(&place(&library, element)?)?;
+        let entry = library.holdings().at(&place(&library, element)?)?;
         Some(Occupant {
             volume_tag: entry.barcode.as_str().to_owned(),
             is_cleaning: entry.kind == CartridgeKind::Cleaning,

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::control;
 use crate::library::Library;
 use crate::portal::Portal;
+use crate::upkeep::{Plan, Upkeep};
 
 /// Memory that is kept for the data of commands.
 const POOL_BYTES: usize = 64 << 20;
@@ -40,6 +41,17 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
         usize::try_from(config.drives.write_buffer_mib).context("write-buffer-mib")? << 20;
     let load_options = LoadOptions { write_buffer_bytes, ..LoadOptions::default() };
     let library = Library::power_on(store.clone(), load_options)?;
+    let plan = Plan {
+        keep: config.undo.keep,
+        keep_bytes_max: config.undo.keep_bytes,
+        scrub: config.verify.scrub,
+        share_percent: config.verify.share,
+    };
+    library.set_undo_window(&match plan.keep.as_hours() {
+        hours if hours % 24 == 0 => format!("{} days", hours / 24),
+        hours => format!("{hours} hours"),
+    });
+    let upkeep = Upkeep::start(&library, plan).context("cannot start threads")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("portal")
@@ -47,6 +59,7 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
         .context("cannot start threads")?;
     let served = runtime.block_on(run(directory, &config, library.clone()));
     // Whatever ended it: everything goes to disk.
+    upkeep.stop();
     library.power_off();
     control::remove(directory);
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -14,9 +14,9 @@ use vtl_iscsi::{
     CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
     TaskManagementResponse, Transmit,
 };
-use vtl_scsi::{Completion, ItNexus, Lun, Task, spc};
+use vtl_scsi::{Completion, Lun, Task, spc};
 
-use crate::portal::{PendingLogin, Portal, SessionKey};
+use crate::portal::{OpenSession, PendingLogin, Portal};
 use crate::unit::{Reply, Ticket, Unit};
 
 /// Slices of memory in one write.
@@ -83,12 +83,6 @@ struct Session {
     open: Option<OpenSession>,
     /// Counts against the limit of connections that are not logged in.
     pending: Option<PendingLogin>,
-}
-
-struct OpenSession {
-    key: SessionKey,
-    tsih: u16,
-    nexus: ItNexus,
 }
 
 /// Tells the connection what became of a task, even if nobody ever carries it out.
@@ -265,9 +259,10 @@ impl Session {
 
     async fn log_in(&mut self, login: LoginReady) {
         match self.portal.open_session(&login, &self.sender).await {
-            Ok((key, tsih, nexus)) => {
-                info!(initiator = key.initiator, isid = %login.isid, tsih, target = login.target, "session opened");
-                self.open = Some(OpenSession { key, tsih, nexus });
+            Ok(open) => {
+                let (tsih, nexus) = (open.tsih, open.nexus);
+                info!(initiator = open.key.initiator, isid = %login.isid, tsih, target = login.target, "session opened");
+                self.open = Some(open);
                 self.pending = None;
                 self.connection.accept_login(tsih, nexus);
             }
@@ -279,8 +274,11 @@ impl Session {
     }
 
     fn start(&mut self, key: TaskKey, lun: [u8; 8], task: Task) {
-        let Some(unit) = Lun::decode(lun).and_then(|lun| self.portal.library.unit(lun)) else {
-            let luns = self.portal.luns();
+        let library = self.open.as_ref().map(|open| &open.library);
+        let unit = library.and_then(|library| library.unit(Lun::decode(lun)?));
+        let Some(unit) = unit else {
+            let units = library.map(|library| library.units()).unwrap_or_default();
+            let luns: Vec<Lun> = units.iter().map(|unit| unit.lun).collect();
             self.connection.complete(key, spc::execute_absent(&task, &luns));
             return;
         };
@@ -312,10 +310,11 @@ impl Session {
             TaskManagement::LogicalUnitReset { lun } => (Some(lun), true),
             TaskManagement::TargetWarmReset | TaskManagement::TargetColdReset => (None, true),
         };
+        let Some(open) = &self.open else { return };
         let units = match lun {
-            None => self.portal.library.units(),
+            None => open.library.units(),
             Some(lun) => {
-                Lun::decode(lun).and_then(|lun| self.portal.library.unit(lun)).into_iter().collect()
+                Lun::decode(lun).and_then(|lun| open.library.unit(lun)).into_iter().collect()
             }
         };
         if units.is_empty() {
@@ -323,14 +322,14 @@ impl Session {
                 .complete_task_management(key, TaskManagementResponse::LUN_DOES_NOT_EXIST);
             return;
         }
-        self.portal
-            .tell_others(self.open.as_ref().map(|open| open.tsih), || Message::AbortWaiting(lun));
+        let target = open.key.target.as_deref();
+        self.portal.tell_others(target, Some(open.tsih), || Message::AbortWaiting(lun));
         if function == TaskManagement::TargetColdReset {
-            let own = self.open.as_ref().map(|open| open.tsih);
-            self.portal.tell_others(own, || Message::Close(CloseReason::TargetReset));
+            let close = || Message::Close(CloseReason::TargetReset);
+            self.portal.tell_others(target, Some(open.tsih), close);
         }
         let sender = self.sender.clone();
-        let nexus = self.open.as_ref().map(|open| open.nexus);
+        let nexus = Some(open.nexus);
         tokio::task::spawn_blocking(move || {
             for unit in units {
                 if is_reset {
@@ -350,7 +349,7 @@ impl Session {
     async fn end(&mut self) {
         self.tickets.clear();
         if let Some(open) = self.open.take() {
-            self.portal.close_session(open.key, open.tsih, open.nexus).await;
+            self.portal.close_session(open).await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use vtl_drive::Generation;
-use vtl_media::{Barcode, CartridgeEntry, CreateError, NewCartridge, Place};
+use vtl_media::{Barcode, CartridgeEntry, CreateError, DeleteError, NewCartridge, Place};
 
 use crate::library::Library;
 use crate::operations::{current, find, is_in_drive, place, relocate};
@@ -156,13 +156,16 @@ pub(crate) fn delete(
     }
     let mut rows = Vec::new();
     for entry in entries {
-        library.store.delete_cartridge(entry.uuid, actor).map_err(Failure::failed)?;
+        library.store.delete_cartridge(entry.uuid, actor).map_err(|error| match error {
+            DeleteError::Needed { .. } => Failure::refused(error.to_string()),
+            error => Failure::failed(error),
+        })?;
         rows.push(json!({ "barcode": entry.barcode, "deleted": true }));
     }
     Ok(Value::Array(rows))
 }
 
-fn not_created(error: &CreateError) -> Failure {
+pub(crate) fn not_created(error: &CreateError) -> Failure {
     match error {
         CreateError::Occupied(_) => {
             Failure::refused(format!("{error}; `vtl inventory` shows by which cartridge"))
@@ -260,7 +263,7 @@ fn numbered(
 }
 
 /// A size with its unit, at least 1 MiB.
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     const UNITS: [(&str, u64); 6] = [
         ("MiB", 1 << 20),
         ("GiB", 1 << 30),

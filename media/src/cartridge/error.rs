@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::ObjectNumber;
 use crate::journal::ScanError;
@@ -38,6 +39,12 @@ pub enum MediumError {
     /// An earlier write failed, and that has been told; the cartridge can only be read until it has been loaded again.
     #[error("the cartridge cannot be written since an earlier write failed")]
     Fenced,
+    /// The record of a recovery point cannot be read any more.
+    #[error("the record of recovery point p{sequence} is damaged")]
+    PointLost {
+        /// The number of the record.
+        sequence: u64,
+    },
     /// The cartridge was loaded for reading only.
     #[error("the cartridge was loaded for reading only")]
     ReadOnly,
@@ -83,6 +90,17 @@ pub enum LoadError {
     /// A call to the disk failed.
     #[error("the cartridge cannot be read")]
     Io(#[from] io::Error),
+    /// It was made from a moment of another cartridge, and that one cannot be read.
+    #[error("the cartridge {origin}, of which this one is a twin, cannot be read")]
+    Origin {
+        /// The other cartridge.
+        origin: Uuid,
+        /// Why.
+        source: LabelError,
+    },
+    /// Cartridges were made from cartridges that were made from cartridges, and so on, too often.
+    #[error("the cartridge rests on a chain of more than {0} others")]
+    TooManyLayers(usize),
 }
 
 /// Why a cartridge cannot be made.

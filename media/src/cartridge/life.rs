@@ -4,16 +4,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::capacity::Capacity;
+use super::origin::layers_of;
 use super::{
     Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
     Writer,
 };
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, AppenderOptions, Point, Queue, Reader, Recovered, SpaceOptions, Timing, recover,
-    set_aside, start, time_from_us,
+    Appender, AppenderOptions, Point, Promise, Queue, ReadAhead, Reader, Recovered, SpaceOptions,
+    Timing, View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -49,8 +51,9 @@ impl Cartridge {
         if label.kind == CartridgeKind::Cleaning || (label.is_clean && !label.is_single_copy) {
             return Ok(label.facts);
         }
-        let recovered =
-            recover(disk, &directory.join(JOURNAL), label.uuid, label.durable.sequence)?;
+        let layers = layers_of(disk.as_ref(), directory, &label, None)?;
+        let promised = promised(disk.as_ref(), directory, &label)?;
+        let recovered = recover(disk, &layers, promised)?;
         Ok(facts_of(&recovered, &label))
     }
 
@@ -62,69 +65,56 @@ impl Cartridge {
         options: LoadOptions,
     ) -> Result<Self, LoadError> {
         let mut label = Label::read(disk.as_ref(), directory)?;
-        let journal = directory.join(JOURNAL);
-        let mut recovered = recover(&disk, &journal, label.uuid, label.durable.sequence)?;
+        let layers = layers_of(disk.as_ref(), directory, &label, options.at.as_ref())?;
+        let promised = match &options.at {
+            Some(moment) => moment.sequence,
+            None => promised(disk.as_ref(), directory, &label)?,
+        };
+        let mut recovered = recover(&disk, &layers, promised)?;
         let facts = facts_of(&recovered, &label);
+        let is_journal_short = recovered.is_end_missing;
+        recovered.is_end_missing &= !is_all_there(&facts, &label);
         if recovered.is_end_missing {
-            tracing::error!(cartridge = %label.uuid, found = recovered.sequence, promised = label.durable.sequence,
+            tracing::error!(cartridge = %label.uuid, found = recovered.sequence, promised,
                 "records that were durable are missing at the end of the journal");
         }
         let end = recovered.view.end();
-        let is_writable = !options.read_only && label.kind == CartridgeKind::Data;
+        let is_writable = !options.read_only
+            && !label.read_only
+            && options.at.is_none()
+            && label.kind == CartridgeKind::Data;
         let view = Arc::new(Mutex::new(std::mem::take(&mut recovered.view)));
-        let (generation, generation_start) = {
+        let (generation, generation_start, is_reverted) = {
             let view = view.lock().unwrap_or_else(PoisonError::into_inner);
-            (view.generation(), view.generation_start())
+            (view.generation(), view.generation_start(), view.is_reverted())
         };
-        let mut writer = None;
-        if is_writable {
-            let now = (options.clock)();
-            set_aside(disk.as_ref(), &journal, label.uuid, &recovered.torn, now)?;
-            let owner_epoch = label.owner_epoch.max(recovered.owner_epoch).saturating_add(1);
-            let sequence = recovered.sequence.max(label.durable.sequence);
-            let appender_options = AppenderOptions {
-                disk: Arc::clone(&disk),
-                directory: journal.clone(),
-                cartridge: label.uuid,
-                owner_epoch,
-                segment_bytes: options.segment_bytes,
-            };
-            let next_segment = recovered.last_file.saturating_add(1);
-            let mut appender = Appender::new(
-                appender_options,
-                Arc::clone(&view),
-                (sequence, recovered.chain),
-                next_segment,
-            );
-            // A seal would count as the end that was promised; what is missing has to stay missing.
-            if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
-                appender.close_recovered(tail, recovered.last_written_us)?;
-            }
-            label.owner_epoch = owner_epoch;
-            label.is_clean = false;
-            let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));
-            label.facts = CartridgeFacts { load_count, ..facts };
-            if !recovered.is_end_missing {
-                label.durable =
-                    DurableMark { sequence: appender.last_sequence(), object_count: end.objects };
-            }
-            label.write(disk.as_ref(), directory)?;
-            writer = Some(start_writer(appender, &disk, &journal, &options)?);
-        }
+        let writer = if is_writable {
+            let taken = (&disk, directory, &options);
+            Some(take_over(taken, &mut label, &recovered, &facts, &view)?)
+        } else {
+            None
+        };
         Ok(Self {
-            reader: Reader::new(Arc::clone(&disk), journal, label.uuid, Arc::clone(&view)),
+            reader: Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view)),
             disk,
             directory: directory.to_owned(),
             capacity: Capacity::new(label.capacity_bytes),
             label,
             options,
+            layers,
             view,
+            ahead: ReadAhead::new(),
             current: None,
+            sequential_count: 0,
             writer,
             position: Point::default(),
             end,
             generation,
             generation_start,
+            is_reverted,
+            recovered_sequence: recovered.sequence,
+            missing_segments: recovered.missing,
+            is_journal_short,
             is_end_missing: recovered.is_end_missing,
             initiator_name: String::new(),
             last_written_us: recovered.last_written_us,
@@ -144,6 +134,10 @@ impl Cartridge {
         let mut appender = appender
             .ok_or_else(|| std::io::Error::other("the cartridge's thread ended in disorder"))?;
         appender.seal()?;
+        self.recovered_sequence = appender.durable_sequence();
+        // Only a short cut for snapshots; where it cannot be read, the journal is asked.
+        let last = self.last_point().ok().flatten();
+        self.label.last_moment = last.and_then(|point| self.origin_at(&point).ok());
         self.label.is_clean = !self.is_end_missing;
         self.label.generation = self.generation;
         self.label.facts = self.facts();
@@ -167,6 +161,66 @@ impl Drop for Writer {
     }
 }
 
+/// The highest record that anything outside of the journal itself says was durable.
+fn promised(disk: &dyn Disk, directory: &Path, label: &Label) -> Result<u64, LoadError> {
+    let kept = Promise::read(disk, &directory.join(JOURNAL), label.uuid)?;
+    let origin = label.origin.map_or(0, |origin| origin.sequence);
+    Ok(label.durable.sequence.max(kept).max(origin))
+}
+
+/// Puts in order what an unclean end has left, names a new owner in the label, and gets ready to write.
+fn take_over(
+    (disk, directory, options): (&Arc<dyn Disk>, &Path, &LoadOptions),
+    label: &mut Label,
+    recovered: &Recovered,
+    facts: &CartridgeFacts,
+    view: &Arc<Mutex<View>>,
+) -> Result<Writer, LoadError> {
+    let journal = directory.join(JOURNAL);
+    set_aside(disk.as_ref(), &journal, label.uuid, &recovered.torn, (options.clock)())?;
+    let owner_epoch = label.owner_epoch.max(recovered.owner_epoch).saturating_add(1);
+    let sequence = recovered.sequence.max(label.durable.sequence);
+    let appender_options = AppenderOptions {
+        disk: Arc::clone(disk),
+        directory: journal.clone(),
+        cartridge: label.uuid,
+        owner_epoch,
+        segment_bytes: options.segment_bytes,
+    };
+    let next_segment = recovered.last_file.saturating_add(1);
+    let mut appender = Appender::new(
+        appender_options,
+        Arc::clone(view),
+        (sequence, recovered.chain),
+        next_segment,
+    );
+    // A seal would count as the end that was promised; what is missing has to stay missing.
+    if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
+        appender.close_recovered(tail, recovered.last_written_us)?;
+    }
+    label.owner_epoch = owner_epoch;
+    label.is_clean = false;
+    let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));
+    label.facts = CartridgeFacts { load_count, ..facts.clone() };
+    if !recovered.is_end_missing {
+        let object_count = facts.block_count.saturating_add(facts.filemark_count);
+        label.durable = DurableMark { sequence: appender.last_sequence(), object_count };
+    }
+    label.write(disk.as_ref(), directory)?;
+    Ok(start_writer(appender, disk, &journal, label.uuid, options)?)
+}
+
+/// Whether the label of a clean unload says that nothing but the end of the journal itself, its last seal, is missing.
+fn is_all_there(facts: &CartridgeFacts, label: &Label) -> bool {
+    let known = &label.facts;
+    label.is_clean
+        && !label.is_single_copy
+        && facts.generation == known.generation
+        && facts.written_bytes == known.written_bytes
+        && facts.block_count == known.block_count
+        && facts.filemark_count == known.filemark_count
+}
+
 fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
     let end = recovered.view.end();
     CartridgeFacts {
@@ -177,6 +231,7 @@ fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
         last_written: recovered.last_written_us.and_then(time_from_us).or(label.facts.last_written),
         load_count: label.facts.load_count,
         journal_bytes: recovered.view.journal_bytes(),
+        undo_bytes: recovered.view.undo_bytes(),
     }
 }
 
@@ -184,6 +239,7 @@ fn start_writer(
     appender: Appender,
     disk: &Arc<dyn Disk>,
     journal: &Path,
+    cartridge: Uuid,
     options: &LoadOptions,
 ) -> std::io::Result<Writer> {
     let timing = Timing {
@@ -193,14 +249,23 @@ fn start_writer(
     };
     let queue = Arc::new(Queue::new(options.write_buffer_bytes, timing));
     let total_bytes = disk.total_bytes(journal)?;
-    let reserve_bytes =
-        options.reserve_bytes.unwrap_or_else(|| (total_bytes / 100).min(RESERVE_BYTES_MAX));
+    let reserve_bytes = options.reserve_bytes.unwrap_or_else(|| reserve_bytes(total_bytes));
     let step_bytes =
         STEP_BYTES_MAX.min(options.segment_bytes / 4).min(total_bytes / 16).max(STEP_BYTES_MIN);
     let (disk, directory) = (Arc::clone(disk), journal.to_owned());
     let space = SpaceOptions { disk, directory, reserve_bytes, step_bytes };
-    let worker = Some(start(appender, Arc::clone(&queue), space)?);
+    let promise = Promise::open(space.disk.as_ref(), journal, cartridge)?;
+    let worker = Some(start(appender, promise, Arc::clone(&queue), space)?);
     Ok(Writer { queue, worker, is_failure_told: false })
+}
+
+/// With less than this free on a file system of that size, a full disk is told of as early warning.
+pub fn low_space_bytes(total_bytes: u64) -> u64 {
+    reserve_bytes(total_bytes).max(STEP_BYTES_MAX.min(total_bytes / 16))
+}
+
+fn reserve_bytes(total_bytes: u64) -> u64 {
+    (total_bytes / 100).min(RESERVE_BYTES_MAX)
 }
 
 /// The name of the journal's directory.

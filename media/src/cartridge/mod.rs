@@ -8,26 +8,38 @@ mod error;
 mod life;
 mod motion;
 mod options;
+mod origin;
 mod outcome;
+mod prune;
 mod read;
+mod revert;
 mod spec;
+mod stream;
+mod timeline;
+mod verify;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 
 use self::capacity::Capacity;
 pub use self::error::{CreateError, LoadError, MediumError};
+pub use self::life::low_space_bytes;
 pub use self::options::{Clock, LoadOptions};
 pub use self::outcome::{
     ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
 };
+pub use self::prune::Pruned;
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
+pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
+pub use self::verify::{Checkpoint, Verified, Verifier};
 use crate::disk::Disk;
-use crate::journal::{Appender, Header, Point, Queue, Reader, View, time_from_us};
+use crate::journal::{
+    Appender, Header, Layers, Point, Queue, ReadAhead, Reader, View, time_from_us,
+};
 use crate::label::Label;
 use crate::mam::{Attribute, Mam};
 
@@ -39,9 +51,13 @@ pub struct Cartridge {
     label: Label,
     options: LoadOptions,
     capacity: Capacity,
+    layers: Arc<Layers>,
     view: Arc<Mutex<View>>,
     reader: Reader,
+    ahead: ReadAhead,
     current: Option<Current>,
+    /// How many records have been found each right behind the one before.
+    sequential_count: u32,
     writer: Option<Writer>,
     /// The moment before the next object.
     position: Point,
@@ -50,6 +66,14 @@ pub struct Cartridge {
     generation: u32,
     /// The object at which the generation began.
     generation_start: u64,
+    /// Whether it began by going back.
+    is_reverted: bool,
+    /// The last record that was believed when the cartridge was loaded.
+    recovered_sequence: u64,
+    /// Segments that were missing then, and not removed on purpose.
+    missing_segments: Vec<u32>,
+    /// Whether more records had been durable once than were found then.
+    is_journal_short: bool,
     /// Whether objects are missing at the end that had been promised.
     is_end_missing: bool,
     initiator_name: String,
@@ -84,6 +108,10 @@ impl Cartridge {
 
     /// What is on it, accepted objects included.
     pub fn facts(&self) -> CartridgeFacts {
+        let (journal_bytes, undo_bytes) = {
+            let view = self.view();
+            (view.journal_bytes(), view.undo_bytes())
+        };
         CartridgeFacts {
             generation: self.generation,
             written_bytes: self.end.bytes,
@@ -91,7 +119,8 @@ impl Cartridge {
             filemark_count: self.end.filemarks,
             last_written: self.last_written_us.and_then(time_from_us),
             load_count: self.label.facts.load_count,
-            journal_bytes: self.view.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes(),
+            journal_bytes,
+            undo_bytes,
         }
     }
 
@@ -164,6 +193,10 @@ impl Cartridge {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now_us(&self) -> i64 {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::label::Origin;
+
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -21,6 +23,8 @@ pub struct LoadOptions {
     pub reserve_bytes: Option<u64>,
     /// Whether nothing may be changed, not even the label.
     pub read_only: bool,
+    /// The moment to be read, in place of the newest one. Then nothing can be changed either.
+    pub at: Option<Origin>,
     /// Whether it lay in the drive all the while and only the program was started again, which is not counted as a load.
     pub is_resumed: bool,
     /// How long records wait for others to be written with them.
@@ -40,6 +44,7 @@ impl Default for LoadOptions {
             segment_bytes: 256 * 1024 * 1024,
             reserve_bytes: None,
             read_only: false,
+            at: None,
             is_resumed: false,
             idle_flush: Duration::from_millis(20),
             background_sync: Duration::from_millis(250),
@@ -56,6 +61,7 @@ impl fmt::Debug for LoadOptions {
             .field("segment_bytes", &self.segment_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
             .field("read_only", &self.read_only)
+            .field("at", &self.at)
             .field("is_resumed", &self.is_resumed)
             .finish_non_exhaustive()
     }

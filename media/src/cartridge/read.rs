@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Cartridge, Current, MediumError, ObjectNumber, ReadOutcome};
-use crate::journal::{Found, Header, Key, Kind};
+use crate::journal::{Found, Header, Key, Kind, Record};
 
 impl Cartridge {
     /// Reads the next object. After [`MediumError::Damaged`] the position is behind the damaged object, and reading can go on.
@@ -11,32 +11,55 @@ impl Cartridge {
         self.sync()?;
         let object = self.position.objects;
         if !self.is_current(object) {
-            match self.reader.find(Key::Object(object))? {
-                Found::Record(header, end) => {
-                    let data = if header.kind == Kind::DATA {
-                        self.reader.data(&header)?
-                    } else {
-                        Some(Bytes::new())
-                    };
-                    self.current = Some(Current { header, end, data });
-                }
-                Found::Lost(next) => {
-                    self.pass_lost(next.as_ref());
-                    return Err(MediumError::Damaged { object: ObjectNumber(object) });
-                }
-                Found::Nothing => {
-                    self.check_end()?;
-                    return Ok(ReadOutcome::EndOfData);
+            if let Some(Record { header, end, data }) = self.ahead.take(object) {
+                self.current = Some(Current { header, end, data: Some(data) });
+            } else {
+                match self.reader.find(Key::Object(object))? {
+                    Found::Record(header, end) => self.read_record(header, end)?,
+                    Found::Lost(next) => {
+                        self.pass_lost(next.as_ref());
+                        return Err(MediumError::Damaged { object: ObjectNumber(object) });
+                    }
+                    Found::Nothing => {
+                        self.check_end()?;
+                        return Ok(ReadOutcome::EndOfData);
+                    }
                 }
             }
         }
         self.take_object(object)
     }
 
+    /// Reads the record that was found. When it is not the first one in a row, what follows is read ahead.
+    fn read_record(&mut self, header: Header, end: u64) -> Result<(), MediumError> {
+        let data =
+            if header.kind == Kind::DATA { self.reader.data(&header)? } else { Some(Bytes::new()) };
+        let follows =
+            self.current.as_ref().is_some_and(|current| current.end == header.start.objects);
+        self.sequential_count = match &data {
+            Some(_) if follows => self.sequential_count.saturating_add(1),
+            Some(_) | None => 0,
+        };
+        self.current = Some(Current { header, end, data });
+        if self.sequential_count >= SEQUENTIAL_MIN && end < self.end.objects {
+            let reader = &self.reader;
+            self.ahead.start(end, || reader.another());
+        }
+        Ok(())
+    }
+
+    /// Forgets what was read and what was read ahead: objects have been given up.
+    pub(super) fn forget_read(&mut self) {
+        self.current = None;
+        self.reader.forget();
+        self.ahead.cancel();
+    }
+
     /// Whether reading would have to wait for the disk.
     pub fn read_would_block(&self) -> bool {
         let object = self.position.objects;
-        self.has_unsynced() || (object < self.end.objects && !self.is_current(object))
+        self.has_unsynced()
+            || (object < self.end.objects && !self.is_current(object) && !self.ahead.holds(object))
     }
 
     /// Whether the record that was read last holds an object.
@@ -79,3 +102,6 @@ impl Cartridge {
         }
     }
 }
+
+/// So many records in a row, behind the first one, are a reason to expect that the next ones will be read too.
+const SEQUENTIAL_MIN: u32 = 1;

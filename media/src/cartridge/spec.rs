@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
-use crate::label::CartridgeKind;
+use crate::label::{CartridgeKind, Origin};
+use crate::mam::Mam;
 
 /// What a new cartridge is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,14 @@ pub struct CartridgeSpec {
     pub group: Option<String>,
     /// Where it is at first, in words that mean something to the catalogue.
     pub last_element: Option<String>,
+    /// The moment of another cartridge that it begins with, without a copy.
+    pub origin: Option<Origin>,
+    /// Whether nothing may ever be written on it.
+    pub read_only: bool,
+    /// What is on it from the beginning.
+    pub facts: CartridgeFacts,
+    /// The attributes that it begins with.
+    pub mam: Mam,
 }
 
 impl CartridgeSpec {
@@ -43,6 +52,10 @@ impl CartridgeSpec {
             pool: None,
             group: None,
             last_element: None,
+            origin: None,
+            read_only: false,
+            facts: CartridgeFacts::default(),
+            mam: Mam::default(),
         }
     }
 }
@@ -65,4 +78,13 @@ pub struct CartridgeFacts {
     pub load_count: u64,
     /// Bytes that the journal takes on the disk, all generations together.
     pub journal_bytes: u64,
+    /// Bytes of these that hold nothing live: what going back costs.
+    pub undo_bytes: u64,
+}
+
+impl CartridgeFacts {
+    /// Whether there is nothing on it.
+    pub fn is_blank(&self) -> bool {
+        self.block_count == 0 && self.filemark_count == 0
+    }
 }

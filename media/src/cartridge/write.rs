@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::{Cartridge, MediumError, ObjectNumber, WriteOutcome};
 use crate::journal::{
-    Amount, Content, Item, Kind, PAGE_BYTES, Point, RECORD_DATA_BYTES_MAX, payload_offset,
+    Amount, Content, Item, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, payload_offset,
     record_bytes,
 };
 use crate::payload::Payload;
@@ -158,7 +158,7 @@ impl Cartridge {
         self.writer.as_ref().is_some_and(|writer| writer.queue.state().is_space_low)
     }
 
-    fn check_writable(&mut self) -> Result<(), MediumError> {
+    pub(super) fn check_writable(&mut self) -> Result<(), MediumError> {
         let Some(writer) = &self.writer else { return Err(MediumError::ReadOnly) };
         if writer.queue.state().failure.is_none() {
             return Ok(());
@@ -176,8 +176,7 @@ impl Cartridge {
         drop(state);
         self.end = self.view.lock().unwrap_or_else(PoisonError::into_inner).end();
         self.is_end_missing = true;
-        self.current = None;
-        self.reader.forget();
+        self.forget_read();
         match source {
             Some(source) => MediumError::WriteFailed {
                 objects_not_written: lost.objects,
@@ -205,7 +204,7 @@ impl Cartridge {
     }
 
     /// Preallocated space, after an attempt to have that much.
-    fn available(&mut self, needed: u64) -> Result<u64, MediumError> {
+    pub(super) fn available(&mut self, needed: u64) -> Result<u64, MediumError> {
         let Some(writer) = &self.writer else { return Err(MediumError::ReadOnly) };
         let available = writer.queue.available(needed);
         self.check_writable()?;
@@ -225,20 +224,29 @@ impl Cartridge {
         if self.is_appending() {
             return Ok(());
         }
-        let mut payload = vec![reason as u8, 0, 0, 0, 0, 0, 0, 0];
-        for number in [self.end.objects, self.end.filemarks, self.end.bytes, 0, 0] {
-            payload.extend_from_slice(&number.to_le_bytes());
-        }
+        let payload = self.generation_payload(reason, (0, Place::default()));
         self.generation = self.generation.saturating_add(1);
         self.generation_start = self.position.objects;
+        self.is_reverted = false;
         self.is_end_missing = false;
         self.end = self.position;
-        self.current = None;
-        self.reader.forget();
+        self.forget_read();
         self.push(Kind::GENERATION, Content::Own(payload), 0, 0, GENERATION_CLAIM_BYTES)
     }
 
-    fn push(
+    /// Why a generation begins, what was there until then, and what it goes back to.
+    pub(super) fn generation_payload(&self, reason: Reason, base: (u64, Place)) -> Vec<u8> {
+        let mut payload = vec![reason as u8, 0, 0, 0, 0, 0, 0, 0];
+        let (sequence, place) = base;
+        for number in [self.end.objects, self.end.filemarks, self.end.bytes, sequence] {
+            payload.extend_from_slice(&number.to_le_bytes());
+        }
+        payload.extend_from_slice(&place.segment.to_le_bytes());
+        payload.extend_from_slice(&place.sector().to_le_bytes());
+        payload
+    }
+
+    pub(super) fn push(
         &mut self,
         kind: Kind,
         content: Content,
@@ -267,6 +275,7 @@ impl Cartridge {
             kind,
             generation: self.generation,
             generation_start: self.generation_start,
+            is_reverted: self.is_reverted,
             // A sync point stands at the end of the data, wherever the position is.
             start: if kind == Kind::SYNC_POINT { self.end } else { self.position },
             block_length,
@@ -312,9 +321,10 @@ impl Cartridge {
 
 /// Why a generation began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
+pub(super) enum Reason {
     Overwrite = 1,
     Erase = 2,
+    Revert = 3,
 }
 
 fn data_record_bytes(data_bytes: u64) -> u64 {
@@ -323,9 +333,9 @@ fn data_record_bytes(data_bytes: u64) -> u64 {
 }
 
 const INITIATOR_NAME_BYTES_MAX: usize = 223;
-const GENERATION_CLAIM_BYTES: u64 = 512;
+pub(super) const GENERATION_CLAIM_BYTES: u64 = 512;
 const FILEMARKS_CLAIM_BYTES: u64 = 512;
 /// What a sync point may take: its record, up to the end of the page behind it.
-const SYNC_BYTES: u64 = 2 * PAGE_BYTES;
+pub(super) const SYNC_BYTES: u64 = 2 * PAGE_BYTES;
 /// What blocks leave free of the space that is set aside, so that filemarks and sync points can close the tape.
 const FINAL_BYTES: u64 = 64 * 1024;

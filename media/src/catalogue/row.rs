@@ -2,10 +2,10 @@
 //!
 //! | tree | key | value |
 //! |---|---|---|
-//! | `cartridges` | identity, 16 bytes | version byte 1, then the cartridge's entry in postcard |
+//! | `cartridges` | identity, 16 bytes | version byte 2, then the cartridge's entry in postcard |
 //! | `barcodes` | barcode | identity, 16 bytes |
 //! | `elements` | kind (1 storage, 2 import/export, 3 drive), number (4 bytes, big-endian), library | identity, 16 bytes |
-//! | `meta` | `state` | version byte 1, then [`Meta`] in postcard |
+//! | `meta` | `state` | version byte 2, then [`Meta`] in postcard |
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -92,10 +92,13 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CatalogueError> 
             Ok((value, [])) => Ok(value),
             _ => Err(CatalogueError::Damaged("a row cannot be decoded")),
         },
+        Some((&version, _)) if version < VERSION => {
+            Err(CatalogueError::Damaged("an older vtl has made it"))
+        }
         Some((&version, _)) => Err(CatalogueError::NewerFormat(version.into())),
         None => Err(CatalogueError::Damaged("a row is empty")),
     }
 }
 
 /// To be raised with every change to [`CartridgeEntry`], its parts or [`Meta`]: postcard stores no names.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;

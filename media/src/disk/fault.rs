@@ -1,112 +1,60 @@
 //! A disk that fails on request.
 
-use std::collections::BTreeMap;
+mod plan;
+mod site;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Disk, DiskFile, OpenMode};
+pub use self::plan::{Call, Fault, Reaction, Watch};
+pub use self::site::Site;
 
-/// The calls of the seam.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Call {
-    /// [`Disk::open`] and [`Disk::open_direct`].
-    Open,
-    /// [`Disk::create_dir`].
-    CreateDir,
-    /// [`Disk::list`].
-    List,
-    /// [`Disk::exists`].
-    Exists,
-    /// [`Disk::rename`]; its path is the old name.
-    Rename,
-    /// [`Disk::remove`].
-    Remove,
-    /// [`Disk::remove_dir`].
-    RemoveDir,
-    /// [`Disk::sync_dir`].
-    SyncDir,
-    /// [`Disk::free_bytes`] and [`Disk::total_bytes`].
-    Space,
-    /// [`DiskFile::length_bytes`].
-    Length,
-    /// [`DiskFile::read_at`].
-    Read,
-    /// [`DiskFile::write_at`].
-    Write,
-    /// [`DiskFile::allocate`].
-    Allocate,
-    /// [`DiskFile::set_length`].
-    SetLength,
-    /// [`DiskFile::sync_data`].
-    SyncData,
-    /// [`DiskFile::try_lock`].
-    TryLock,
-}
-
-/// What happens to a call that a [`Fault`] meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reaction {
-    /// It fails with this error number and does nothing.
-    Errno(i32),
-    /// A read or write does at most this many bytes; other calls are not affected.
-    Short(usize),
-    /// A write pretends to have been done; other calls are not affected.
-    Lose,
-    /// It waits until [`FaultDisk::release`], then goes on.
-    Hang,
-}
-
-/// Which calls are met, and what happens to them.
-#[derive(Debug, Clone)]
-pub struct Fault {
-    /// The kind of call; `None` meets all kinds.
-    pub call: Option<Call>,
-    /// A part of the path that must be there; empty meets all paths.
-    pub path_part: String,
-    /// How many calls that would be met are let through first.
-    pub skip_count: u64,
-    /// How many are met after that; `u64::MAX` is for ever.
-    pub hit_count: u64,
-    /// What happens to them.
-    pub reaction: Reaction,
-}
-
-impl Fault {
-    /// Meets the next such call only.
-    pub fn once(call: Call, path_part: &str, reaction: Reaction) -> Self {
-        Self {
-            call: Some(call),
-            path_part: path_part.to_owned(),
-            skip_count: 0,
-            hit_count: 1,
-            reaction,
-        }
-    }
-
-    /// Meets all such calls from now on.
-    pub fn forever(call: Call, path_part: &str, reaction: Reaction) -> Self {
-        Self { hit_count: u64::MAX, ..Self::once(call, path_part, reaction) }
-    }
-
-    /// The same, but only after `skip_count` calls have passed.
-    #[must_use]
-    pub fn after(self, skip_count: u64) -> Self {
-        Self { skip_count, ..self }
-    }
-}
+use self::plan::{Manner, Plan};
+use super::{Disk, DiskFile, MemoryDisk, OpenMode};
 
 /// Another disk, with the faults that have been asked for. Clones share faults and counters.
 #[derive(Debug, Clone)]
 pub struct FaultDisk {
     inner: Arc<dyn Disk>,
+    /// The same disk where it is one in memory: a sync that fails there leaves what Linux would leave.
+    memory: Option<MemoryDisk>,
     plan: Arc<Plan>,
 }
 
 impl FaultDisk {
     /// A disk that behaves like `inner` until it is told otherwise.
     pub fn new(inner: Arc<dyn Disk>) -> Self {
-        Self { inner, plan: Arc::default() }
+        Self { inner, memory: None, plan: Arc::default() }
+    }
+
+    /// The same for a disk in memory. There, a sync that is made to fail drops a part of the data and counts the rest as
+    /// written, as [`MemoryDisk::fail_sync`] describes.
+    pub fn over(memory: MemoryDisk) -> Self {
+        Self { inner: Arc::new(memory.clone()), memory: Some(memory), plan: Arc::default() }
+    }
+
+    /// Has a function called before every call, whether it is made to fail or not, on the thread that makes it.
+    pub fn watch(&self, watch: Watch) {
+        self.plan.state().watch = Some(watch);
+    }
+
+    /// From now on, [`FaultDisk::failed_sites`] notes where calls that meet a fault were made.
+    pub fn trace(&self) {
+        self.plan.state().traces = true;
+    }
+
+    /// Where in the sources of this crate calls were made that met a fault, since [`FaultDisk::trace`].
+    pub fn failed_sites(&self) -> BTreeSet<Site> {
+        self.plan.state().sites.clone()
+    }
+
+    /// Files that were synced again through a descriptor on which a sync had failed: whoever does that is told that all is
+    /// well by a kernel that has dropped the data. It must be empty.
+    pub fn retried_syncs(&self) -> Vec<PathBuf> {
+        self.plan.state().retried_syncs.clone()
     }
 
     /// Adds a fault; of several that meet one call, the one added first counts.
@@ -116,8 +64,7 @@ impl FaultDisk {
 
     /// Removes all faults and lets hanging calls go on.
     pub fn release(&self) {
-        self.plan.state().faults.clear();
-        self.plan.released.notify_all();
+        self.plan.release();
     }
 
     /// How many calls of one kind have been made, failed ones included.
@@ -136,7 +83,13 @@ impl FaultDisk {
     }
 
     fn wrap(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(FaultFile { inner: file, path: path.to_owned(), plan: Arc::clone(&self.plan) })
+        Box::new(FaultFile {
+            inner: file,
+            path: path.to_owned(),
+            memory: self.memory.clone(),
+            plan: Arc::clone(&self.plan),
+            has_failed_sync: AtomicBool::new(false),
+        })
     }
 }
 
@@ -182,8 +135,10 @@ impl Disk for FaultDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.plan.check(Call::SyncDir, path)?;
-        self.inner.sync_dir(path)
+        match self.plan.check(Call::SyncDir, path)? {
+            Manner::Lose => Ok(()),
+            Manner::Plain | Manner::Short(_) => self.inner.sync_dir(path),
+        }
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -197,83 +152,13 @@ impl Disk for FaultDisk {
     }
 }
 
-#[derive(Debug, Default)]
-struct Plan {
-    state: Mutex<PlanState>,
-    released: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct PlanState {
-    faults: Vec<Fault>,
-    counts: BTreeMap<Call, u64>,
-    hanging: u64,
-}
-
-/// How a call that does not fail is to be done.
-enum Manner {
-    Plain,
-    Short(usize),
-    Lose,
-}
-
-impl Plan {
-    fn state(&self) -> MutexGuard<'_, PlanState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn check(&self, call: Call, path: &Path) -> io::Result<Manner> {
-        let mut state = self.state();
-        let count = state.counts.entry(call).or_default();
-        *count = count.saturating_add(1);
-        match state.meet(call, path) {
-            None => Ok(Manner::Plain),
-            Some(Reaction::Errno(number)) => Err(io::Error::from_raw_os_error(number)),
-            Some(Reaction::Short(bytes)) => Ok(Manner::Short(bytes)),
-            Some(Reaction::Lose) => Ok(Manner::Lose),
-            Some(Reaction::Hang) => {
-                state.hanging += 1;
-                let waiting = |state: &mut PlanState| {
-                    state.faults.iter().any(|fault| fault.reaction == Reaction::Hang)
-                };
-                let mut state = self
-                    .released
-                    .wait_while(state, waiting)
-                    .unwrap_or_else(PoisonError::into_inner);
-                state.hanging -= 1;
-                Ok(Manner::Plain)
-            }
-        }
-    }
-}
-
-impl PlanState {
-    fn meet(&mut self, call: Call, path: &Path) -> Option<Reaction> {
-        let path = path.to_string_lossy();
-        for fault in &mut self.faults {
-            let is_met =
-                fault.call.is_none_or(|wanted| wanted == call) && path.contains(&fault.path_part);
-            if !is_met || fault.hit_count == 0 {
-                continue;
-            }
-            if fault.skip_count > 0 {
-                fault.skip_count -= 1;
-                continue;
-            }
-            if fault.hit_count != u64::MAX {
-                fault.hit_count -= 1;
-            }
-            return Some(fault.reaction);
-        }
-        None
-    }
-}
-
 #[derive(Debug)]
 struct FaultFile {
     inner: Box<dyn DiskFile>,
     path: PathBuf,
+    memory: Option<MemoryDisk>,
     plan: Arc<Plan>,
+    has_failed_sync: AtomicBool,
 }
 
 impl DiskFile for FaultFile {
@@ -311,12 +196,28 @@ impl DiskFile for FaultFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.plan.check(Call::SyncData, &self.path)?;
-        self.inner.sync_data()
+        if self.has_failed_sync.load(Ordering::Relaxed) {
+            self.plan.state().retried_syncs.push(self.path.clone());
+        }
+        match self.plan.check(Call::SyncData, &self.path) {
+            Ok(Manner::Lose) => Ok(()),
+            Ok(Manner::Plain | Manner::Short(_)) => self.inner.sync_data(),
+            Err(error) => {
+                self.has_failed_sync.store(true, Ordering::Relaxed);
+                if let Some(memory) = &self.memory {
+                    memory.fail_sync(&self.path, self.plan.state().counts.values().sum());
+                }
+                Err(error)
+            }
+        }
     }
 
     fn alignment_bytes(&self) -> usize {
         self.inner.alignment_bytes()
+    }
+
+    fn drop_cached(&self) -> io::Result<bool> {
+        self.inner.drop_cached()
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -352,6 +253,30 @@ mod tests {
         disk.inject(Fault::once(Call::Write, "", Reaction::Lose));
         write_all_at(file.as_ref(), b"12345678", 0).unwrap();
         assert_eq!(file.length_bytes().unwrap(), 5);
+    }
+
+    #[test]
+    fn a_failing_call_tells_where_it_was_made() {
+        let disk = FaultDisk::over(MemoryDisk::new());
+        disk.trace();
+        disk.inject(Fault::forever(Call::Rename, "", Reaction::Errno(5)));
+        let replaced = crate::whole::replace_whole(&disk, Path::new("/a"), b"1");
+        assert!(replaced.is_err() && disk.exists(Path::new("/a.new")).unwrap());
+        let sites = disk.failed_sites();
+        let site = sites.first().unwrap();
+        assert_eq!((sites.len(), site.file.as_str(), site.call), (1, "whole.rs", Call::Rename));
+    }
+
+    #[test]
+    fn a_sync_that_is_made_again_is_noted() {
+        let disk = FaultDisk::over(MemoryDisk::new());
+        let file = disk.open(Path::new("/a"), OpenMode::Create).unwrap();
+        disk.inject(Fault::once(Call::SyncData, "/a", Reaction::Errno(5)));
+        assert!(file.sync_data().is_err() && disk.retried_syncs().is_empty());
+        let other = disk.open(Path::new("/a"), OpenMode::Read).unwrap();
+        assert!(other.sync_data().is_ok() && disk.retried_syncs().is_empty());
+        assert!(file.sync_data().is_ok());
+        assert_eq!(disk.retried_syncs(), [PathBuf::from("/a")]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::fault::{Call, Fault, FaultDisk, Reaction};
+pub use self::fault::{Call, Fault, FaultDisk, Reaction, Site, Watch};
 pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;
 
@@ -76,6 +76,10 @@ pub trait DiskFile: Send + Sync + Debug {
     /// What offsets, lengths and addresses in memory must be multiples of: 1, unless the file was opened with
     /// [`Disk::open_direct`]; then 512 or 4096.
     fn alignment_bytes(&self) -> usize;
+    /// Drops what is kept of the file in memory, so that the next read comes from the disk. `false` if that cannot be done.
+    fn drop_cached(&self) -> io::Result<bool> {
+        Ok(false)
+    }
     /// Takes the exclusive lock that only one program may hold, without waiting: `false` if somebody else holds it.
     fn try_lock(&self) -> io::Result<bool>;
 }

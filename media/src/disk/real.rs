@@ -146,6 +146,11 @@ impl DiskFile for RealFile {
         self.alignment_bytes
     }
 
+    fn drop_cached(&self) -> io::Result<bool> {
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok(true)
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match self.file.try_lock() {
             Ok(()) => Ok(true),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
-use crate::label::CartridgeKind;
+use crate::label::{CartridgeKind, Origin};
 use crate::ledger::Event;
 use crate::place::Place;
 
@@ -46,12 +46,22 @@ pub struct CartridgeEntry {
     pub filemark_count: u64,
     /// Bytes on the host's disk, old generations included.
     pub journal_bytes: u64,
+    /// Bytes of these that only undo needs.
+    pub undo_bytes: u64,
     /// How often it was in a drive.
     pub load_count: u64,
     /// When it was last written.
     pub last_written: Option<Timestamp>,
     /// When it was last read back completely and found good.
     pub last_proved: Option<Timestamp>,
+    /// Live objects that could not be read when it was last read back.
+    pub damaged_objects: u64,
+    /// Whether nothing may ever be written on it.
+    pub read_only: bool,
+    /// The barcode of the cartridge that it was made from, without a copy.
+    pub twin_of: Option<Barcode>,
+    /// The moment of that cartridge.
+    pub origin: Option<Origin>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -65,9 +75,11 @@ pub enum CartridgeState {
     Empty,
     /// A data cartridge with data on it.
     Written,
+    /// All that is on it has been read back since it was last written.
+    Proved,
     /// A cleaning cartridge.
     Cleaning,
-    /// Its label or journal could not be read.
+    /// Its label or journal could not be read, or something on it when it was last read back.
     Damaged,
     /// Its directory is gone.
     Missing,
@@ -85,34 +97,58 @@ impl CartridgeEntry {
             worm,
             pool,
             place,
+            origin,
+            twin_of,
+            read_only,
         } = event
         else {
             return None;
         };
         let mut entry = Self {
-            barcode: barcode.clone(),
-            uuid: *uuid,
             kind: *kind,
             media_type: media_type.clone(),
-            generation: 0,
             worm: *worm,
-            place: place.clone(),
-            source: None,
             pool: pool.clone(),
+            capacity_bytes: *capacity_bytes,
+            read_only: *read_only,
+            twin_of: twin_of.clone(),
+            origin: *origin,
+            created: time,
+            ..Self::new(*uuid, barcode.clone(), place.clone())
+        };
+        entry.set_facts(&CartridgeFacts::default());
+        Some(entry)
+    }
+
+    /// An empty data cartridge of which nothing else is known.
+    pub(super) fn new(uuid: Uuid, barcode: Barcode, place: Place) -> Self {
+        Self {
+            barcode,
+            uuid,
+            kind: CartridgeKind::Data,
+            media_type: String::new(),
+            generation: 0,
+            worm: false,
+            place,
+            source: None,
+            pool: None,
             group: None,
             state: CartridgeState::Empty,
-            capacity_bytes: *capacity_bytes,
+            capacity_bytes: 0,
             written_bytes: 0,
             block_count: 0,
             filemark_count: 0,
             journal_bytes: 0,
+            undo_bytes: 0,
             load_count: 0,
             last_written: None,
             last_proved: None,
-            created: time,
-        };
-        entry.set_facts(&CartridgeFacts::default());
-        Some(entry)
+            damaged_objects: 0,
+            read_only: false,
+            twin_of: None,
+            origin: None,
+            created: Timestamp::UNIX_EPOCH,
+        }
     }
 
     /// Takes over what is known of the content.
@@ -122,13 +158,32 @@ impl CartridgeEntry {
         self.block_count = facts.block_count;
         self.filemark_count = facts.filemark_count;
         self.journal_bytes = facts.journal_bytes;
+        self.undo_bytes = facts.undo_bytes;
         self.load_count = facts.load_count;
         self.last_written = facts.last_written;
+        self.judge();
+    }
+
+    /// Takes over what reading all of it back has shown.
+    pub(super) fn set_verified(&mut self, time: Timestamp, damaged_objects: u64, is_direct: bool) {
+        self.damaged_objects = damaged_objects;
+        if damaged_objects == 0 && is_direct {
+            self.last_proved = Some(time);
+        }
+        if self.has_facts() {
+            self.judge();
+        }
+    }
+
+    fn judge(&mut self) {
+        let facts = self.facts();
         self.state = match self.kind {
             CartridgeKind::Cleaning => CartridgeState::Cleaning,
+            CartridgeKind::Data if self.damaged_objects > 0 => CartridgeState::Damaged,
             CartridgeKind::Data if facts.block_count == 0 && facts.filemark_count == 0 => {
                 CartridgeState::Empty
             }
+            CartridgeKind::Data if self.last_proved > facts.last_written => CartridgeState::Proved,
             CartridgeKind::Data => CartridgeState::Written,
         };
     }
@@ -143,11 +198,16 @@ impl CartridgeEntry {
             last_written: self.last_written,
             load_count: self.load_count,
             journal_bytes: self.journal_bytes,
+            undo_bytes: self.undo_bytes,
         }
     }
 
     /// Whether the content is known, so that [`CartridgeEntry::facts`] means something.
     pub fn has_facts(&self) -> bool {
-        !matches!(self.state, CartridgeState::Damaged | CartridgeState::Missing)
+        match self.state {
+            CartridgeState::Missing => false,
+            CartridgeState::Damaged => self.damaged_objects > 0,
+            _ => true,
+        }
     }
 }

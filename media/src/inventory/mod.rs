@@ -4,6 +4,7 @@
 //! barcode. [`Inventory::apply`] refuses an entry that would break one of them.
 
 mod entry;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,9 +12,11 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use entry::{CartridgeEntry, CartridgeState};
+pub use snapshot::{SnapshotMember, SnapshotRecord};
 
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
+use crate::label::Origin;
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
 use crate::store::LibraryRecord;
@@ -36,6 +39,9 @@ pub(crate) struct Inventory {
     /// The last entry that took a cartridge into or out of a drive, as read from the ledger: what was known of the
     /// cartridge's content before may be out of date.
     drive_moves: HashMap<Uuid, u64>,
+    snapshots: BTreeMap<String, SnapshotRecord>,
+    /// Members of snapshots whose creation comes with a later entry.
+    gathered: BTreeMap<String, Vec<SnapshotMember>>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -66,6 +72,12 @@ pub enum Inconsistency {
     /// No open intent has this number.
     #[error("there is no open move {0}")]
     NoIntent(u64),
+    /// A snapshot of this name is there.
+    #[error("snapshot {0} exists already")]
+    SnapshotExists(String),
+    /// No such snapshot.
+    #[error("there is no snapshot {0}")]
+    NoSnapshot(String),
 }
 
 impl Inventory {
@@ -109,10 +121,72 @@ impl Inventory {
             Event::MoveAbandoned { id } => {
                 self.intents.remove(id).map(|_| ()).ok_or(Inconsistency::NoIntent(*id))
             }
-            Event::MediumLoaded { .. } | Event::MediumUnloaded { .. } | Event::Fault { .. } => {
+            Event::SnapshotMembers { snapshot, members } => {
+                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
                 Ok(())
             }
+            Event::SnapshotCreated { snapshot, library } => {
+                self.add_snapshot(snapshot, library, time)
+            }
+            Event::SnapshotPresented { snapshot, is_presented } => {
+                let found = self.snapshots.get_mut(snapshot);
+                found
+                    .map(|record| record.is_presented = *is_presented)
+                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            Event::SnapshotDeleted { snapshot } => {
+                let removed = self.snapshots.remove(snapshot);
+                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            Event::Verified { cartridge, as_of, damaged_objects, is_direct, .. } => {
+                let entry = self.cartridges.get_mut(cartridge);
+                let entry = entry.ok_or(Inconsistency::NoCartridge(*cartridge))?;
+                entry.set_verified(*as_of, *damaged_objects, *is_direct);
+                Ok(())
+            }
+            Event::MediumLoaded { .. }
+            | Event::MediumUnloaded { .. }
+            | Event::RewindIntended { .. }
+            | Event::Rewound { .. }
+            | Event::Pruned { .. }
+            | Event::Fault { .. } => Ok(()),
         }
+    }
+
+    /// All snapshots, sorted by name.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &SnapshotRecord> {
+        self.snapshots.values()
+    }
+
+    pub(crate) fn snapshot(&self, name: &str) -> Option<&SnapshotRecord> {
+        self.snapshots.get(name)
+    }
+
+    /// The moments of a cartridge that twins and snapshots rest on.
+    pub(crate) fn kept_moments(&self, uuid: Uuid) -> Vec<Origin> {
+        let twins = self.cartridges.values().filter_map(|entry| entry.origin);
+        let members = self.snapshots.values().flat_map(|snapshot| &snapshot.members);
+        let mut kept: Vec<Origin> = twins
+            .chain(members.map(|member| member.origin))
+            .filter(|origin| origin.cartridge == uuid && origin.sequence > 0)
+            .collect();
+        kept.sort_unstable_by_key(|origin| origin.sequence);
+        kept.dedup();
+        kept
+    }
+
+    /// What rests on a cartridge, by name: barcodes of twins, names of snapshots.
+    pub(crate) fn dependents(&self, uuid: Uuid) -> Vec<String> {
+        let rests = |origin: &Origin| origin.cartridge == uuid && origin.sequence > 0;
+        let twins = self.cartridges().filter(|entry| entry.origin.as_ref().is_some_and(rests));
+        let snapshots = self
+            .snapshots
+            .values()
+            .filter(|snapshot| snapshot.members.iter().any(|member| rests(&member.origin)));
+        twins
+            .map(|entry| format!("twin {}", entry.barcode))
+            .chain(snapshots.map(|snapshot| format!("snapshot {}", snapshot.name)))
+            .collect()
     }
 
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &LibraryRecord> {
@@ -208,6 +282,28 @@ impl Inventory {
             return Err(Inconsistency::LibraryExists(library.id.clone()));
         }
         self.libraries.insert(library.id.clone(), library.clone());
+        Ok(())
+    }
+
+    fn add_snapshot(
+        &mut self,
+        name: &str,
+        library: &LibraryRecord,
+        created: jiff::Timestamp,
+    ) -> Result<(), Inconsistency> {
+        let mut members = self.gathered.remove(name).unwrap_or_default();
+        if self.snapshots.contains_key(name) {
+            return Err(Inconsistency::SnapshotExists(name.to_owned()));
+        }
+        members.sort_unstable_by(|a, b| a.barcode.cmp(&b.barcode));
+        let record = SnapshotRecord {
+            name: name.to_owned(),
+            created,
+            members,
+            library: library.clone(),
+            is_presented: false,
+        };
+        self.snapshots.insert(name.to_owned(), record);
         Ok(())
     }
 
@@ -328,6 +424,9 @@ mod tests {
             worm: false,
             pool: None,
             place,
+            origin: None,
+            twin_of: None,
+            read_only: false,
         }
     }
 

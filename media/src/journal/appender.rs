@@ -12,7 +12,7 @@ use super::batch::{AlignedBuffer, is_aligned};
 use super::open_segment::OpenSegment;
 use super::queue::{Content, Item};
 use super::record::{
-    Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, SECTOR_BYTES, payload_offset,
+    Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, REVERTED, SECTOR_BYTES, payload_offset,
     record_bytes,
 };
 use super::view::View;
@@ -190,12 +190,16 @@ impl Appender {
         payload_length: usize,
         length: u64,
     ) -> Header {
-        let (start, generation, generation_start) = {
+        let (start, generation, generation_start, is_reverted) = {
             let view = self.view();
             // Records that are still in memory are not in the view yet.
             match self.headers.last() {
-                Some(last) => (last.end(), last.generation, last.generation_start),
-                None => (view.end(), view.generation(), view.generation_start()),
+                Some(last) => {
+                    (last.end(), last.generation, last.generation_start, last.is_reverted())
+                }
+                None => {
+                    (view.end(), view.generation(), view.generation_start(), view.is_reverted())
+                }
             }
         };
         self.sequence = self.sequence.saturating_add(1);
@@ -205,7 +209,7 @@ impl Appender {
             kind,
             codec: Codec::NONE,
             partition: 0,
-            flags: 0,
+            flags: flags(is_reverted),
             payload_offset,
             owner_epoch: self.options.owner_epoch,
             cartridge: self.options.cartridge,
@@ -253,6 +257,7 @@ impl Appender {
         Header {
             generation: item.generation,
             generation_start: item.generation_start,
+            flags: flags(item.is_reverted),
             start: item.start,
             block_length: item.block_length,
             block_count: item.block_count,
@@ -337,6 +342,10 @@ impl Appender {
     fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn flags(is_reverted: bool) -> u16 {
+    if is_reverted { REVERTED } else { 0 }
 }
 
 /// Lays out a record: header, payload, zeros.

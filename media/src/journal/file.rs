@@ -1,11 +1,11 @@
 //! Reading segments: aligned, ahead, and a window at a time.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::layers::Layers;
 use super::record::{Header, HeaderError, Place, SECTOR_SIZE};
 use super::segment::file_name;
 use crate::disk::{Disk, DiskFile, OpenMode, read_up_to_at};
@@ -14,7 +14,7 @@ use crate::disk::{Disk, DiskFile, OpenMode, read_up_to_at};
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
     disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    layers: Arc<Layers>,
     file: Option<(u32, Box<dyn DiskFile>)>,
     window: Window,
     /// How much is read at once; doubled while places follow each other.
@@ -34,17 +34,22 @@ struct Window {
 }
 
 impl SegmentReader {
-    /// A reader of the segments in `directory`.
-    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf) -> Self {
+    /// A reader of the segments in `layers`.
+    pub(crate) fn new(disk: Arc<dyn Disk>, layers: Arc<Layers>) -> Self {
         Self {
             disk,
-            directory,
+            layers,
             file: None,
             window: Window::default(),
             ahead_bytes: AHEAD_BYTES_MIN,
             stride_bytes: SECTOR_SIZE,
             kept: Vec::new(),
         }
+    }
+
+    /// Another reader of the same segments, with files and memory of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(Arc::clone(&self.disk), Arc::clone(&self.layers))
     }
 
     /// `length` bytes at a place, none of them at or behind `limit`; fewer if the file or the limit ends before.
@@ -84,14 +89,29 @@ impl SegmentReader {
             Err(error) if is_bad_sector(&error) => return Ok(Err(HeaderError::Invalid)),
             Err(error) => return Err(error),
         };
+        let cartridge = self.layers.cartridge_of(place.segment);
         Ok(Header::decode(&bytes).and_then(|header| {
-            if header.place == place { Ok(header) } else { Err(HeaderError::Invalid) }
+            let belongs = header.place == place && header.cartridge == cartridge;
+            if belongs { Ok(header) } else { Err(HeaderError::Invalid) }
         }))
     }
 
-    /// How long a segment's file is.
+    /// How much of a segment's file belongs to the journal.
     pub(crate) fn length_bytes(&mut self, segment: u32) -> io::Result<u64> {
-        self.open(segment)?.length_bytes()
+        let end = self.layers.end_of(segment);
+        Ok(self.open(segment)?.length_bytes()?.min(end))
+    }
+
+    /// Whose segments are read.
+    pub(crate) fn layers(&self) -> &Arc<Layers> {
+        &self.layers
+    }
+
+    /// Makes sure that what is read of a segment from now on comes from the disk. `false` if that cannot be.
+    pub(crate) fn read_past_caches(&mut self, segment: u32) -> io::Result<bool> {
+        self.window = Window::default();
+        let file = self.open(segment)?;
+        Ok(file.alignment_bytes() > 1 || file.drop_cached()?)
     }
 
     fn read(&mut self, place: Place, length: usize) -> io::Result<Bytes> {
@@ -124,7 +144,8 @@ impl SegmentReader {
 
     fn open(&mut self, segment: u32) -> io::Result<&dyn DiskFile> {
         if self.file.as_ref().is_none_or(|(number, _)| *number != segment) {
-            let path = self.directory.join(file_name(segment));
+            let layer = self.layers.of(segment).ok_or(io::ErrorKind::NotFound)?;
+            let path = layer.directory.join(file_name(segment));
             self.file = Some((segment, self.disk.open_direct(&path, OpenMode::Read)?));
         }
         match &self.file {
@@ -162,4 +183,4 @@ pub(crate) fn is_bad_sector(error: &io::Error) -> bool {
 const AHEAD_BYTES_MIN: usize = 64 * 1024;
 const AHEAD_BYTES_MAX: usize = 1280 * 1024;
 /// How many windows' memory is kept, at most [`AHEAD_BYTES_MAX`] or a record's length each.
-const KEPT_MAX: usize = 3;
+const KEPT_MAX: usize = 8;

@@ -1,12 +1,17 @@
 //! The journal: append-only segments of self-describing records.
 //!
 //! FORMAT.md has the layout. [`record`] and [`segment`] are the codecs, [`view`] says which records are live, [`reader`]
-//! finds and checks them, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
+//! finds and checks them, [`ahead`] before they are asked for, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
 
+mod ahead;
 mod appender;
 mod batch;
 mod file;
+mod index;
+mod layers;
+mod lineage;
 mod open_segment;
+mod promise;
 mod queue;
 mod reader;
 mod record;
@@ -16,14 +21,21 @@ mod segment;
 mod view;
 mod worker;
 
+pub(crate) use self::ahead::{ReadAhead, Record};
 pub(crate) use self::appender::{Appender, AppenderOptions};
+pub(crate) use self::file::{SegmentReader, is_bad_sector};
+pub(crate) use self::index::{Counts, Index, Waypoint};
+pub(crate) use self::layers::{Layer, Layers};
+pub(crate) use self::lineage::Begun;
+pub(crate) use self::promise::Promise;
 pub(crate) use self::queue::{Amount, Content, Item, Queue, Timing};
-pub(crate) use self::reader::{Found, Reader};
+pub(crate) use self::reader::{Found, Reader, read_index, read_payload};
 pub(crate) use self::record::{
-    Header, Kind, PAGE_BYTES, Point, RECORD_DATA_BYTES_MAX, payload_offset, record_bytes,
-    time_from_us,
+    HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, SECTOR_BYTES,
+    payload_offset, record_bytes, time_from_us,
 };
 pub(crate) use self::repair::set_aside;
 pub(crate) use self::scan::{Recovered, ScanError, recover};
-pub(crate) use self::view::{Key, View};
+pub(crate) use self::segment::number_of;
+pub(crate) use self::view::{Extent, IndexHome, Key, View};
 pub(crate) use self::worker::{SpaceOptions, start};

@@ -14,6 +14,8 @@ pub(crate) struct Item {
     pub(crate) kind: Kind,
     pub(crate) generation: u32,
     pub(crate) generation_start: u64,
+    /// Whether the generation began by going back.
+    pub(crate) is_reverted: bool,
     pub(crate) start: Point,
     pub(crate) block_length: u32,
     pub(crate) block_count: u32,
@@ -140,6 +142,8 @@ pub(crate) struct State {
     sync_done: u64,
     pub(crate) accepted: Amount,
     pub(crate) durable: Amount,
+    /// The last record that is known to be durable; 0 before the first sync.
+    pub(crate) durable_sequence: u64,
     /// What had been accepted at the last sync point.
     pub(crate) synced: Amount,
     pub(crate) failure: Option<Arc<io::Error>>,
@@ -295,10 +299,11 @@ impl Queue {
         self.to_front.notify_all();
     }
 
-    /// Everything up to `durable` has been synced.
-    pub(crate) fn synced(&self, durable: Amount, ticket: Option<u64>) {
+    /// Everything up to `durable`, and up to the record `sequence`, has been synced.
+    pub(crate) fn synced(&self, durable: Amount, sequence: u64, ticket: Option<u64>) {
         let mut state = self.state();
         state.durable = durable;
+        state.durable_sequence = sequence;
         if let Some(ticket) = ticket {
             state.sync_done = ticket;
         }

@@ -2,15 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use uuid::Uuid;
 
 use super::file::{SegmentReader, is_bad_sector};
-use super::record::{Codec, Header, Kind, Place, SECTOR_BYTES};
-use super::segment::{Index, Seal};
+use super::index::{Counts, Index};
+use super::layers::Layers;
+use super::record::{Header, Kind, Place, SECTOR_BYTES};
 use super::view::{Extent, IndexHome, Key, View, starting_offset};
 use crate::disk::Disk;
 
@@ -39,7 +38,6 @@ struct Cursor {
 #[derive(Debug)]
 pub(crate) struct Reader {
     segments: SegmentReader,
-    cartridge: Uuid,
     view: Arc<Mutex<View>>,
     indexes: VecDeque<(u32, Arc<Index>)>,
     cursor: Option<Cursor>,
@@ -47,14 +45,19 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// A reader of what `view` says.
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        directory: PathBuf,
-        cartridge: Uuid,
-        view: Arc<Mutex<View>>,
-    ) -> Self {
-        let segments = SegmentReader::new(disk, directory);
-        Self { segments, cartridge, view, indexes: VecDeque::new(), cursor: None }
+    pub(crate) fn new(disk: Arc<dyn Disk>, layers: Arc<Layers>, view: Arc<Mutex<View>>) -> Self {
+        let segments = SegmentReader::new(disk, layers);
+        Self { segments, view, indexes: VecDeque::new(), cursor: None }
+    }
+
+    /// Another reader of the same cartridge, for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            segments: self.segments.another(),
+            view: Arc::clone(&self.view),
+            indexes: VecDeque::new(),
+            cursor: None,
+        }
     }
 
     /// Finds the record that holds an object or filemark.
@@ -81,7 +84,6 @@ impl Reader {
         while place.offset.saturating_add(SECTOR_BYTES) < limit {
             place.offset = place.offset.saturating_add(SECTOR_BYTES);
             if let Ok(other) = self.segments.header(place, limit)?
-                && other.cartridge == self.cartridge
                 && other.sequence == header.sequence
             {
                 return self.data_at(&other);
@@ -98,16 +100,9 @@ impl Reader {
             Err(error) if is_bad_sector(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let start = usize::from(header.payload_offset);
-        let end = start.saturating_add(usize::try_from(header.stored_length).unwrap_or(usize::MAX));
-        let data_bytes =
-            u64::from(header.block_length).saturating_mul(u64::from(header.block_count));
-        let is_plain = header.codec == Codec::NONE && u64::from(header.stored_length) == data_bytes;
-        if end > bytes.len() || !is_plain {
-            return Ok(None);
-        }
-        let data = bytes.slice(start..end);
-        Ok((header.data_checksum(&data) == header.data_crc).then_some(data))
+        let Some(data) = header.data_in(&bytes) else { return Ok(None) };
+        let is_right = header.data_checksum(data) == header.data_crc;
+        Ok(is_right.then(|| bytes.slice_ref(data)))
     }
 
     /// How far a segment has been written.
@@ -139,11 +134,10 @@ impl Reader {
         };
         let start = match &row.home {
             IndexHome::Memory(index) => place_of(index),
-            IndexHome::Disk { offset, beginning_count, entry_count } => {
-                let (place, counts) =
-                    (Place { segment: number, offset: *offset }, (*beginning_count, *entry_count));
+            IndexHome::Disk { offset, counts } => {
+                let (place, counts) = (Place { segment: number, offset: *offset }, *counts);
                 drop(view);
-                place_of(self.index(place, counts)?.as_ref())
+                place_of(self.index(place, &counts)?.as_ref())
             }
         };
         Ok(Some((extent, start)))
@@ -159,13 +153,10 @@ impl Reader {
                 place = Place { segment, offset: 0 };
                 continue;
             }
-            let header = match self.segments.header(place, limit)? {
-                Ok(header) if header.cartridge == self.cartridge => header,
-                Ok(_) | Err(_) => {
-                    has_gap = true;
-                    place.offset = place.offset.saturating_add(SECTOR_BYTES);
-                    continue;
-                }
+            let Ok(header) = self.segments.header(place, limit)? else {
+                has_gap = true;
+                place.offset = place.offset.saturating_add(SECTOR_BYTES);
+                continue;
             };
             let is_candidate = header.has_objects() && header.generation == extent.generation;
             if is_candidate && key.is_before(header.end()) {
@@ -177,7 +168,7 @@ impl Reader {
             }
             place.offset = place.offset.saturating_add(header.record_bytes());
         }
-        tracing::debug!(cartridge = %self.cartridge, ?key, has_gap, "a live object cannot be found");
+        tracing::debug!(place = ?start, ?key, has_gap, "a live object cannot be found");
         Ok(Found::Lost(None))
     }
 
@@ -201,12 +192,13 @@ impl Reader {
     }
 
     /// A sealed segment's index, from memory or from the disk. A damaged one is empty: then the whole segment is walked.
-    fn index(&mut self, place: Place, counts: (u32, u32)) -> io::Result<Arc<Index>> {
+    pub(crate) fn index(&mut self, place: Place, counts: &Counts) -> io::Result<Arc<Index>> {
         if let Some((_, index)) = self.indexes.iter().find(|(number, _)| *number == place.segment) {
             return Ok(Arc::clone(index));
         }
-        let index = read_index(&mut self.segments, self.cartridge, place, counts)?.unwrap_or_else(|| {
-            tracing::warn!(cartridge = %self.cartridge, segment = place.segment, "the index of a segment is damaged");
+        let index = read_index(&mut self.segments, place, counts)?.unwrap_or_else(|| {
+            let cartridge = self.segments.layers().cartridge_of(place.segment);
+            tracing::warn!(%cartridge, segment = place.segment, "the index of a segment is damaged");
             Index::default()
         });
         let index = Arc::new(index);
@@ -218,29 +210,43 @@ impl Reader {
     }
 }
 
+impl SegmentReader {
+    /// What the index of a segment would say of it, from its records.
+    pub(crate) fn walk_index(&mut self, segment: u32, end: u64) -> io::Result<Index> {
+        let mut view = View::default();
+        view.begin_segment(segment, 0);
+        let mut place = Place { segment, offset: 0 };
+        while place.offset < end {
+            match self.header(place, end)? {
+                Ok(header) => {
+                    view.append(&header);
+                    place = header.behind();
+                }
+                Err(_) => place.offset = place.offset.saturating_add(SECTOR_BYTES),
+            }
+        }
+        Ok(view.last_index().map(|(_, index)| index.clone()).unwrap_or_default())
+    }
+}
+
 /// Reads the index record at a place; `None` if it is damaged.
 pub(crate) fn read_index(
     segments: &mut SegmentReader,
-    cartridge: Uuid,
     place: Place,
-    (beginning_count, entry_count): (u32, u32),
+    counts: &Counts,
 ) -> io::Result<Option<Index>> {
-    let Some(payload) = read_payload(segments, cartridge, place, Kind::INDEX)? else {
-        return Ok(None);
-    };
-    let seal = Seal { beginning_count, entry_count, ..Seal::default() };
-    Ok(Index::decode(&payload, &seal))
+    let payload = read_payload(segments, place, Kind::INDEX)?;
+    Ok(payload.and_then(|(_, payload)| Index::decode(&payload, counts)))
 }
 
-/// The stored payload of a record that is not data; `None` if it is damaged or of another kind.
+/// A record that is not data, with its stored payload; `None` if it is damaged or of another kind.
 pub(crate) fn read_payload(
     segments: &mut SegmentReader,
-    cartridge: Uuid,
     place: Place,
     kind: Kind,
-) -> io::Result<Option<Bytes>> {
+) -> io::Result<Option<(Header, Bytes)>> {
     let header = match segments.header(place, u64::MAX)? {
-        Ok(header) if header.cartridge == cartridge && header.kind == kind => header,
+        Ok(header) if header.kind == kind => header,
         Ok(_) | Err(_) => return Ok(None),
     };
     let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
@@ -254,7 +260,7 @@ pub(crate) fn read_payload(
     let is_whole = bytes.len() == length
         && crc32c::crc32c(bytes.get(super::record::HEADER_BYTES..).unwrap_or_default())
             == header.body_crc;
-    Ok((is_whole && end <= bytes.len()).then(|| bytes.slice(start..end)))
+    Ok((is_whole && end <= bytes.len()).then(|| (header, bytes.slice(start..end))))
 }
 
 /// How many sealed segments' indexes are kept in memory.

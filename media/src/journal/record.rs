@@ -52,6 +52,9 @@ impl Codec {
     pub(crate) const NONE: Self = Self(0);
 }
 
+/// The generation began by going back: what lies before it is its base, and not what was live until then.
+pub(crate) const REVERTED: u16 = 1;
+
 /// A moment of the tape: how much of one partition lies before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Point {
@@ -70,6 +73,18 @@ pub(crate) struct Place {
     pub(crate) segment: u32,
     /// Bytes from the beginning of the segment; a multiple of [`SECTOR_BYTES`].
     pub(crate) offset: u64,
+}
+
+impl Place {
+    /// A place whose offset is counted in sectors.
+    pub(crate) fn of_sector(segment: u32, sector: u32) -> Self {
+        Self { segment, offset: u64::from(sector).saturating_mul(SECTOR_BYTES) }
+    }
+
+    /// Its offset in sectors.
+    pub(crate) fn sector(self) -> u32 {
+        u32::try_from(self.offset / SECTOR_BYTES).unwrap_or(u32::MAX)
+    }
 }
 
 /// A decoded header.
@@ -166,6 +181,11 @@ impl Header {
         if header.is_within_limits() { Ok(header) } else { Err(HeaderError::Invalid) }
     }
 
+    /// Behind the record.
+    pub(crate) fn behind(&self) -> Place {
+        Place { offset: self.place.offset.saturating_add(self.record_bytes()), ..self.place }
+    }
+
     /// How long the whole record is; a multiple of [`SECTOR_BYTES`].
     pub(crate) fn record_bytes(&self) -> u64 {
         record_bytes(self.payload_offset, self.stored_length)
@@ -219,6 +239,25 @@ impl Header {
         digest.write(&self.block_length.to_le_bytes());
         digest.write(&self.block_count.to_le_bytes());
         digest.sum64()
+    }
+
+    /// The data in the bytes of the whole record; `None` if it is stored in a way that is not known.
+    pub(crate) fn data_in<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
+        let length = u64::from(self.block_length).saturating_mul(u64::from(self.block_count));
+        let start = usize::from(self.payload_offset);
+        let end = start.saturating_add(usize::try_from(self.stored_length).unwrap_or(usize::MAX));
+        let is_plain = self.codec == Codec::NONE && u64::from(self.stored_length) == length;
+        record.get(start..end).filter(|_| is_plain)
+    }
+
+    /// Whether the generation began by going back to an earlier moment.
+    pub(crate) fn is_reverted(&self) -> bool {
+        self.flags & REVERTED != 0
+    }
+
+    /// Behind the last record of that moment; only where the record is the beginning itself.
+    pub(crate) fn base(&self) -> Place {
+        Place::of_sector(self.block_length, self.block_count)
     }
 
     fn is_within_limits(&self) -> bool {

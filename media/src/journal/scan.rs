@@ -6,18 +6,18 @@
 //! torn tail of writes that nobody was told were safe: there the tape ends.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::file::{SegmentReader, is_bad_sector};
+use super::layers::Layers;
 use super::reader::{read_index, read_payload};
 use super::record::{
     HEADER_BYTES, Header, HeaderError, Kind, PAGE_BYTES, Place, Point, SECTOR_BYTES, SECTOR_SIZE,
 };
-use super::segment::{Seal, number_of};
+use super::segment::Seal;
 use super::view::View;
 use crate::disk::Disk;
 
@@ -39,6 +39,8 @@ pub(crate) struct Recovered {
     pub(crate) open: Option<OpenTail>,
     /// The highest number of any segment's file.
     pub(crate) last_file: u32,
+    /// Segments that are missing, and were not removed on purpose; only the first ones of many.
+    pub(crate) missing: Vec<u32>,
 }
 
 /// A segment that was not closed.
@@ -70,24 +72,26 @@ pub(crate) enum ScanError {
 /// Reads the ends of sealed segments and all of the others.
 pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
-    directory: &Path,
-    cartridge: Uuid,
+    layers: &Arc<Layers>,
     promised: u64,
 ) -> Result<Recovered, ScanError> {
-    let numbers = segment_numbers(disk.as_ref(), directory)?;
-    let segments = SegmentReader::new(Arc::clone(disk), directory.to_owned());
-    let recovered =
-        Recovered { last_file: numbers.last().copied().unwrap_or(0), ..Recovered::default() };
+    let numbers = layers.numbers(disk.as_ref())?;
+    let first_own = layers.first_own();
+    let last_file = numbers.last().copied().unwrap_or(0).max(first_own.saturating_sub(1));
     let mut scan = Scan {
-        segments,
-        cartridge,
+        segments: SegmentReader::new(Arc::clone(disk), Arc::clone(layers)),
+        first_own,
         promised,
         has_gap: false,
         is_torn: false,
-        recovered,
+        recovered: Recovered { last_file, ..Recovered::default() },
         is_rest_known: false,
     };
+    scan.recovered.view.begin_own(first_own);
+    let mut expected = 1;
     for (at, number) in numbers.iter().enumerate() {
+        scan.look_for_missing(expected, *number);
+        expected = number.saturating_add(1);
         let rest = numbers.get(at.saturating_add(1)..).unwrap_or_default();
         scan.segment(*number, rest)?;
     }
@@ -95,17 +99,10 @@ pub(crate) fn recover(
     Ok(scan.recovered)
 }
 
-/// The numbers of the segments in a directory, in order.
-pub(crate) fn segment_numbers(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<u32>> {
-    let names: Vec<PathBuf> = disk.list(directory)?;
-    let mut numbers: Vec<u32> = names.iter().filter_map(|name| number_of(name.to_str()?)).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
 struct Scan {
     segments: SegmentReader,
-    cartridge: Uuid,
+    /// Segments before this one are another cartridge's, and are only read.
+    first_own: u32,
     /// The highest record that is known to have been durable once.
     promised: u64,
     /// Whether records are missing before the next one, so that its chain cannot be checked.
@@ -126,6 +123,21 @@ enum Finding {
 }
 
 impl Scan {
+    /// Segments between the last one and the next one are missing: on purpose, or lost.
+    fn look_for_missing(&mut self, expected: u32, found: u32) {
+        if expected == found {
+            return;
+        }
+        self.has_gap = true;
+        let layers = Arc::clone(self.segments.layers());
+        let lost = (expected..found).filter(|number| !layers.is_pruned(*number));
+        for segment in lost.take(MISSING_TOLD_MAX) {
+            let cartridge = layers.cartridge_of(segment);
+            tracing::error!(%cartridge, segment, "a segment of the journal is missing");
+            self.recovered.missing.push(segment);
+        }
+    }
+
     fn segment(&mut self, number: u32, rest: &[u32]) -> Result<(), ScanError> {
         let length = self.segments.length_bytes(number)?;
         if self.is_torn {
@@ -134,13 +146,14 @@ impl Scan {
         if let Some((header, seal)) = self.seal(number, length)? {
             return self.sealed(&header, &seal);
         }
-        self.recovered.open = Some(OpenTail {
+        self.recovered.open = (number >= self.first_own).then(|| OpenTail {
             number,
             first_sequence: self.recovered.sequence.saturating_add(1),
             start: self.recovered.view.end(),
             start_generation: self.recovered.view.generation(),
         });
-        self.recovered.view.begin_segment(number);
+        let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
+        self.recovered.view.begin_segment(number, first);
         let mut place = Place { segment: number, offset: 0 };
         while place.offset < length {
             let finding = self.at(place, length)?;
@@ -160,25 +173,24 @@ impl Scan {
         let Some(offset) = length.checked_sub(PAGE_BYTES) else { return Ok(None) };
         let place = Place { segment: number, offset };
         let Ok(header) = self.segments.header(place, length)? else { return Ok(None) };
-        let payload = read_payload(&mut self.segments, self.cartridge, place, Kind::SEAL)?;
-        Ok(payload.and_then(|payload| Seal::decode(&payload)).map(|seal| (header, seal)))
+        let payload = read_payload(&mut self.segments, place, Kind::SEAL)?;
+        Ok(payload.and_then(|(_, payload)| Seal::decode(&payload)).map(|seal| (header, seal)))
     }
 
     fn sealed(&mut self, header: &Header, seal: &Seal) -> Result<(), ScanError> {
         let segment = header.place.segment;
         let mut beginnings = Vec::new();
-        if seal.beginning_count > 0 {
+        if seal.counts.beginnings > 0 {
             let place = Place { segment, offset: seal.index_offset };
-            let counts = (seal.beginning_count, seal.entry_count);
-            match read_index(&mut self.segments, self.cartridge, place, counts)? {
+            match read_index(&mut self.segments, place, &seal.counts)? {
                 Some(index) => beginnings = index.beginnings,
                 None => return self.rebuild(segment, header),
             }
         }
-        if seal.first_sequence != self.recovered.sequence.saturating_add(1) {
-            tracing::error!(cartridge = %self.cartridge, segment, "records are missing before this segment");
+        if seal.first_sequence != self.recovered.sequence.saturating_add(1) && !self.has_gap {
+            tracing::error!(cartridge = %header.cartridge, segment, "records are missing before this segment");
         }
-        self.recovered.view.append_sealed(segment, seal, &beginnings);
+        self.recovered.view.append_sealed(segment, seal, header.sequence, &beginnings);
         self.note(header);
         self.recovered.last_written_us = Some(seal.last_written_us);
         self.recovered.open = None;
@@ -188,8 +200,9 @@ impl Scan {
 
     /// Walks a sealed segment whose index is damaged, record by record.
     fn rebuild(&mut self, segment: u32, seal: &Header) -> Result<(), ScanError> {
-        tracing::warn!(cartridge = %self.cartridge, segment, "the index of a segment is damaged and is rebuilt");
-        self.recovered.view.begin_segment(segment);
+        tracing::warn!(cartridge = %seal.cartridge, segment, "the index of a segment is damaged and is rebuilt");
+        let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
+        self.recovered.view.begin_segment(segment, first);
         self.promised = self.promised.max(seal.sequence);
         let mut place = Place { segment, offset: 0 };
         let length = seal.place.offset;
@@ -210,11 +223,11 @@ impl Scan {
 
     fn at(&mut self, place: Place, length: u64) -> Result<Finding, ScanError> {
         let header = match self.segments.header(place, length)? {
-            Ok(header) if header.cartridge == self.cartridge => header,
+            Ok(header) => header,
             Err(HeaderError::NewerVersion(version)) => {
                 return Err(ScanError::NewerVersion(version));
             }
-            Ok(_) | Err(HeaderError::Invalid) => return Ok(Finding::Nothing),
+            Err(HeaderError::Invalid) => return Ok(Finding::Nothing),
         };
         let record_bytes = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
         let bytes = match self.segments.bytes(place, record_bytes, length) {
@@ -234,6 +247,10 @@ impl Scan {
         }
         header.sequence == self.recovered.sequence.saturating_add(1)
             && header.chain == self.recovered.chain
+    }
+
+    fn cartridge_of(&self, place: Place) -> Uuid {
+        self.segments.layers().cartridge_of(place.segment)
     }
 
     /// Takes a record in, and says where the next one is.
@@ -284,7 +301,7 @@ impl Scan {
             self.tear(place, length)?;
             return Ok(None);
         }
-        tracing::error!(cartridge = %self.cartridge, segment = place.segment, offset = place.offset, "a record is damaged");
+        tracing::error!(cartridge = %self.cartridge_of(place), segment = place.segment, offset = place.offset, "a record is damaged");
         if let Finding::Damaged(header) = finding
             && self.follows(header)
         {
@@ -400,3 +417,4 @@ struct Next {
 }
 
 const TEAR_STEP_BYTES: usize = 64 * 1024;
+const MISSING_TOLD_MAX: usize = 100;

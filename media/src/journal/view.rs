@@ -1,7 +1,12 @@
 //! The live view: which records of the journal make up the tape as it is now.
 
+use std::collections::BTreeSet;
+
+use super::index::{Beginning, Counts, Entry, Index, Waypoint};
+pub(crate) use super::lineage::Extent;
+use super::lineage::{Begun, Lineage, begin};
 use super::record::{Header, Kind, Place, Point};
-use super::segment::{Beginning, Entry, Index, Seal};
+use super::segment::Seal;
 
 /// What an object is looked for by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,10 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) number: u32,
+    /// The number of its first record; 0 if that is not known.
+    pub(crate) first_sequence: u64,
+    /// The number of the last one before its index, once it is closed.
+    pub(crate) last_sequence: Option<u64>,
     /// The moment at the segment's beginning, when it was begun.
     pub(crate) start: Point,
     /// Bytes of whole records.
@@ -44,19 +53,7 @@ pub(crate) enum IndexHome {
     /// Not sealed.
     Memory(Index),
     /// In the segment, as its seal says.
-    Disk { offset: u64, beginning_count: u32, entry_count: u32 },
-}
-
-/// An unbroken run of live objects: records of one generation, one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub(crate) generation: u32,
-    pub(crate) start: Point,
-    /// `start.objects <= end.objects`; the next extent starts at `end`.
-    pub(crate) end: Point,
-    pub(crate) from: Place,
-    /// Behind the last record that was written for it; live objects may end before.
-    pub(crate) until: Place,
+    Disk { offset: u64, counts: Counts },
 }
 
 /// All segments, and the extents that are live.
@@ -66,6 +63,9 @@ pub(crate) struct View {
     rows: Vec<Row>,
     /// In the order of their objects.
     extents: Vec<Extent>,
+    lineage: Lineage,
+    /// Segments before this one belong to the cartridge that this one was made from.
+    first_own: u32,
 }
 
 impl View {
@@ -84,15 +84,77 @@ impl View {
         self.extents.last().map_or(0, |extent| extent.start.objects)
     }
 
-    /// The segments' data and indexes in bytes.
+    /// Whether that generation began by going back.
+    pub(crate) fn is_reverted(&self) -> bool {
+        self.lineage.beginnings().last().is_some_and(|begun| begun.base.is_some())
+    }
+
+    /// The cartridge's own segments' data in bytes.
     pub(crate) fn journal_bytes(&self) -> u64 {
-        self.rows.iter().map(|row| row.data_end).fold(0, u64::saturating_add)
+        self.own_rows().map(|row| row.data_end).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of own segments in which nothing is live, but for the last one, which stays in any case.
+    pub(crate) fn undo_bytes(&self) -> u64 {
+        let mut live = self.segments_of(&self.extents);
+        live.extend(self.rows.last().map(|row| row.number));
+        let dead = self.own_rows().filter(|row| !live.contains(&row.number));
+        dead.map(|row| row.data_end).fold(0, u64::saturating_add)
+    }
+
+    /// From here on, segments are the cartridge's own.
+    pub(crate) fn begin_own(&mut self, first: u32) {
+        self.first_own = first;
+    }
+
+    /// The cartridge's own segments.
+    pub(crate) fn own_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.number >= self.first_own)
+    }
+
+    /// All segments.
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Forgets segments that have been removed.
+    pub(crate) fn remove(&mut self, gone: &BTreeSet<u32>) {
+        self.rows.retain(|row| !gone.contains(&row.number));
+    }
+
+    /// Which generation began where.
+    pub(crate) fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// The extents that are live now.
+    pub(crate) fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// The segments that hold objects of these extents.
+    pub(crate) fn segments_of(&self, extents: &[Extent]) -> BTreeSet<u32> {
+        let mut segments = BTreeSet::new();
+        for extent in extents {
+            let within = self
+                .rows
+                .iter()
+                .skip_while(|row| row.number < extent.from.segment)
+                .take_while(|row| row.number <= extent.until.segment);
+            let live = within.filter(|row| {
+                row.number == extent.from.segment || row.start.objects < extent.end.objects
+            });
+            segments.extend(live.map(|row| row.number));
+        }
+        segments
     }
 
     /// Adds a segment that is about to be written or scanned.
-    pub(crate) fn begin_segment(&mut self, number: u32) {
+    pub(crate) fn begin_segment(&mut self, number: u32, first_sequence: u64) {
         let row = Row {
             number,
+            first_sequence,
+            last_sequence: None,
             start: self.end(),
             data_end: 0,
             home: IndexHome::Memory(Index::default()),
@@ -106,28 +168,11 @@ impl View {
             offset: header.place.offset.saturating_add(header.record_bytes()),
             ..header.place
         };
-        let is_new_generation =
-            header.generation != self.generation() || header.kind == Kind::GENERATION;
-        if is_new_generation || self.extents.is_empty() {
-            // A record that begins no generation but belongs to another one tells that the beginning was lost.
-            let known = if header.start.objects == header.generation_start {
-                header.start
-            } else {
-                {
-                    // Filemarks and bytes are not known there; those of the record that is left are the nearest that are.
-                    Point { objects: header.generation_start, ..header.start }
-                }
-            };
-            self.begin_generation(header.generation, known, header.place);
-            let beginning = Beginning {
-                offset: header.place.offset,
-                generation: header.generation,
-                start: known,
-            };
-            if let Some(Index { beginnings, .. }) = self.open_index().filter(|_| is_new_generation)
-            {
-                beginnings.push(beginning);
-            }
+        if header.generation != self.generation()
+            || header.kind == Kind::GENERATION
+            || self.extents.is_empty()
+        {
+            self.begin(&beginning_of(header));
         }
         if let Some(extent) = self.extents.last_mut() {
             extent.until = until;
@@ -144,36 +189,46 @@ impl View {
                 filemarks,
             });
         }
+        if let Some(index) = self.open_index()
+            && matches!(header.kind, Kind::SYNC_POINT | Kind::FILEMARKS)
+        {
+            index.note_waypoint(Waypoint {
+                offset: header.place.offset,
+                generation: header.generation,
+                moment: header.end(),
+                sequence: header.sequence,
+                time_us: header.time_us,
+                is_sync: header.kind == Kind::SYNC_POINT,
+            });
+        }
         if let Some(row) = self.rows.last_mut() {
             row.data_end = until.offset;
         }
     }
 
-    /// Takes in a whole sealed segment.
-    pub(crate) fn append_sealed(&mut self, number: u32, seal: &Seal, beginnings: &[Beginning]) {
-        let home = IndexHome::Disk {
-            offset: seal.index_offset,
-            beginning_count: seal.beginning_count,
-            entry_count: seal.entry_count,
-        };
-        self.rows.push(Row { number, start: seal.start, data_end: seal.data_end, home });
-        if self.extents.is_empty() {
-            self.begin_generation(
-                seal.start_generation,
-                seal.start,
-                Place { segment: number, offset: 0 },
-            );
+    /// Takes in a whole sealed segment; its seal is the record `sequence`.
+    pub(crate) fn append_sealed(
+        &mut self,
+        number: u32,
+        seal: &Seal,
+        sequence: u64,
+        beginnings: &[Beginning],
+    ) {
+        let home = IndexHome::Disk { offset: seal.index_offset, counts: seal.counts };
+        let first_sequence = seal.first_sequence;
+        let (start, data_end) = (seal.start, seal.data_end);
+        let last_sequence = Some(sequence.saturating_sub(CLOSING_RECORDS));
+        self.rows.push(Row { number, first_sequence, last_sequence, start, data_end, home });
+        // Where the beginning itself is not there any more, the first segment that has something of the generation tells.
+        if self.extents.is_empty() || self.generation() != seal.start_generation {
+            let place = Place { segment: number, offset: 0 };
+            let (generation, start) = (seal.start_generation, seal.start);
+            self.note_begun(&Begun { place, generation, start, base: None });
         }
         for beginning in beginnings {
             let place = Place { segment: number, offset: beginning.offset };
-            if let Some(extent) = self.extents.last_mut() {
-                extent.until = place;
-                // How far it went does not matter: what is beyond the new beginning is given up in this very step.
-                if extent.end.objects < beginning.start.objects {
-                    extent.end = beginning.start;
-                }
-            }
-            self.begin_generation(beginning.generation, beginning.start, place);
+            let Beginning { generation, start, base, .. } = *beginning;
+            self.note_begun(&Begun { place, generation, start, base });
         }
         if let Some(extent) = self.extents.last_mut() {
             extent.until = Place { segment: number, offset: seal.data_end };
@@ -190,14 +245,11 @@ impl View {
         }
     }
 
-    /// The last segment's index is in the file now.
-    pub(crate) fn note_sealed(&mut self, seal: &Seal) {
+    /// The last segment's index is in the file now, and its seal is the record `sequence`.
+    pub(crate) fn note_sealed(&mut self, seal: &Seal, sequence: u64) {
         if let Some(row) = self.rows.last_mut() {
-            row.home = IndexHome::Disk {
-                offset: seal.index_offset,
-                beginning_count: seal.beginning_count,
-                entry_count: seal.entry_count,
-            };
+            row.last_sequence = Some(sequence.saturating_sub(CLOSING_RECORDS));
+            row.home = IndexHome::Disk { offset: seal.index_offset, counts: seal.counts };
         }
     }
 
@@ -229,14 +281,22 @@ impl View {
         self.rows.get(self.rows.partition_point(|row| row.number <= number))
     }
 
-    fn begin_generation(&mut self, generation: u32, start: Point, place: Place) {
-        while self.extents.last().is_some_and(|extent| extent.start.objects >= start.objects) {
-            self.extents.pop();
+    fn begin(&mut self, beginning: &Beginning) {
+        let segment = self.rows.last().map_or(0, |row| row.number);
+        let Beginning { offset, generation, start, base } = *beginning;
+        let is_first = self.extents.is_empty() && generation == 0 && base.is_none();
+        self.note_begun(&Begun { place: Place { segment, offset }, generation, start, base });
+        if let Some(Index { beginnings, .. }) = self.open_index().filter(|_| !is_first) {
+            beginnings.push(*beginning);
         }
-        if let Some(extent) = self.extents.last_mut() {
-            extent.end = start;
+    }
+
+    fn note_begun(&mut self, begun: &Begun) {
+        if let Some(base) = begun.base {
+            self.extents = self.lineage.extents_at(base, begun.start);
         }
-        self.extents.push(Extent { generation, start, end: start, from: place, until: place });
+        begin(&mut self.extents, begun);
+        self.lineage.note(*begun);
     }
 
     fn open_index(&mut self) -> Option<&mut Index> {
@@ -245,6 +305,25 @@ impl View {
             Some(IndexHome::Disk { .. }) | None => None,
         }
     }
+}
+
+/// Index and seal.
+const CLOSING_RECORDS: u64 = 2;
+
+/// The beginning that a record tells of: its own, or that of its generation if that was lost.
+fn beginning_of(header: &Header) -> Beginning {
+    let Header { place, generation, .. } = *header;
+    let base = header.is_reverted().then(|| match header.kind {
+        Kind::GENERATION => header.base(),
+        _ => Place::default(),
+    });
+    let start = if header.start.objects == header.generation_start {
+        header.start
+    } else {
+        // Filemarks and bytes are not known there; those of the record that is left are the nearest that are.
+        Point { objects: header.generation_start, ..header.start }
+    };
+    Beginning { offset: place.offset, generation, start, base }
 }
 
 /// Where in one segment to begin to walk: the last indexed record of the extent that is not behind what is looked for.

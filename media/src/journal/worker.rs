@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::appender::Appender;
 use super::open_segment::is_full;
+use super::promise::Promise;
 use super::queue::{Amount, Item, Queue, Work};
 use crate::disk::Disk;
 
@@ -25,15 +26,18 @@ pub(crate) struct SpaceOptions {
 /// Starts the thread; it gives the appender back when it ends.
 pub(crate) fn start(
     appender: Appender,
+    promise: Promise,
     queue: Arc<Queue>,
     space: SpaceOptions,
 ) -> io::Result<JoinHandle<Appender>> {
-    let worker = Worker { appender, queue, space, appended: Amount::default(), dirty: None };
+    let worker =
+        Worker { appender, promise, queue, space, appended: Amount::default(), dirty: None };
     Builder::new().name("vtl-cartridge".to_owned()).spawn(move || worker.run())
 }
 
 struct Worker {
     appender: Appender,
+    promise: Promise,
     queue: Arc<Queue>,
     space: SpaceOptions,
     appended: Amount,
@@ -93,8 +97,11 @@ impl Worker {
 
     fn sync(&mut self, ticket: Option<u64>) -> io::Result<()> {
         self.appender.sync()?;
+        if let Err(error) = self.promise.keep(self.appender.durable_sequence()) {
+            tracing::debug!(directory = %self.space.directory.display(), %error, "the promise was not written");
+        }
         self.dirty = None;
-        self.queue.synced(self.appended, ticket);
+        self.queue.synced(self.appended, self.appender.durable_sequence(), ticket);
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
-use crate::label::CartridgeKind;
+use crate::inventory::SnapshotMember;
+use crate::label::{CartridgeKind, Origin};
 use crate::place::Place;
 use crate::store::LibraryRecord;
 
@@ -51,6 +52,15 @@ pub enum Event {
         pool: Option<String>,
         /// Its first place.
         place: Place,
+        /// The moment of another cartridge that it begins with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+        /// The barcode that the other cartridge had then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        twin_of: Option<Barcode>,
+        /// Whether nothing may ever be written on it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        read_only: bool,
     },
     /// A cartridge is gone; its directory is removed afterwards.
     CartridgeDeleted {
@@ -99,6 +109,72 @@ pub enum Event {
         cartridge: Uuid,
         /// The drive.
         drive: Place,
+    },
+    /// A cartridge is about to be taken back to one of its recovery points.
+    RewindIntended {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The point's number.
+        point: u64,
+        /// The point's time.
+        time: Timestamp,
+    },
+    /// It is what it was then. What it was before can be gone back to as well.
+    Rewound {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The point's number.
+        point: u64,
+    },
+    /// Some of the cartridges of the snapshot that a later entry of the same append creates.
+    SnapshotMembers {
+        /// The snapshot's name.
+        snapshot: String,
+        /// The cartridges, each at one moment.
+        members: Vec<SnapshotMember>,
+    },
+    /// A snapshot of the members before.
+    SnapshotCreated {
+        /// Its name.
+        snapshot: String,
+        /// The library that shows it.
+        library: LibraryRecord,
+    },
+    /// A snapshot is shown as a library of its own, or not any more.
+    SnapshotPresented {
+        /// Its name.
+        snapshot: String,
+        /// Whether it is shown.
+        is_presented: bool,
+    },
+    /// A snapshot is gone; what only it needed may be removed.
+    SnapshotDeleted {
+        /// Its name.
+        snapshot: String,
+    },
+    /// Segments that only undo had needed were removed.
+    Pruned {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// How many segments.
+        segments: usize,
+        /// Bytes on the host's disk.
+        bytes: u64,
+        /// Earlier moments cannot be gone back to any more.
+        before: Timestamp,
+    },
+    /// All of a cartridge was read back from the disk.
+    Verified {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The moment that was read: what was written later is not proved by it.
+        as_of: Timestamp,
+        /// Bytes that were read.
+        bytes: u64,
+        /// Live objects that cannot be read; none proves the cartridge.
+        damaged_objects: u64,
+        /// Whether it was read past all caches; only that proves anything.
+        is_direct: bool,
     },
     /// Something broke.
     Fault {
@@ -154,7 +230,15 @@ impl Motion {
 impl Event {
     /// Whether the event only tells, and changes neither a library nor a cartridge nor a place.
     pub fn is_informational(&self) -> bool {
-        matches!(self, Self::MediumLoaded { .. } | Self::MediumUnloaded { .. } | Self::Fault { .. })
+        matches!(
+            self,
+            Self::MediumLoaded { .. }
+                | Self::MediumUnloaded { .. }
+                | Self::RewindIntended { .. }
+                | Self::Rewound { .. }
+                | Self::Pruned { .. }
+                | Self::Fault { .. }
+        )
     }
 
     /// The name under which the event is recorded.
@@ -171,6 +255,14 @@ impl Event {
             Self::MoveAbandoned { .. } => "move_abandoned",
             Self::MediumLoaded { .. } => "medium_loaded",
             Self::MediumUnloaded { .. } => "medium_unloaded",
+            Self::RewindIntended { .. } => "rewind_intended",
+            Self::Rewound { .. } => "rewound",
+            Self::SnapshotMembers { .. } => "snapshot_members",
+            Self::SnapshotCreated { .. } => "snapshot_created",
+            Self::SnapshotPresented { .. } => "snapshot_presented",
+            Self::SnapshotDeleted { .. } => "snapshot_deleted",
+            Self::Pruned { .. } => "pruned",
+            Self::Verified { .. } => "verified",
             Self::Fault { .. } => "fault",
         }
     }
@@ -306,6 +398,14 @@ const KNOWN_EVENTS: &[&str] = &[
     "move_abandoned",
     "medium_loaded",
     "medium_unloaded",
+    "rewind_intended",
+    "rewound",
+    "snapshot_members",
+    "snapshot_created",
+    "snapshot_presented",
+    "snapshot_deleted",
+    "pruned",
+    "verified",
     "fault",
 ];
 

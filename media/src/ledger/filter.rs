@@ -87,7 +87,10 @@ impl Selection<'_> {
             }
         };
         match &**event {
-            Event::LibraryCreated { .. } => false,
+            Event::LibraryCreated { .. }
+            | Event::SnapshotCreated { .. }
+            | Event::SnapshotPresented { .. }
+            | Event::SnapshotDeleted { .. } => false,
             Event::CreationIntended { cartridges } | Event::CreationAbandoned { cartridges } => {
                 cartridges.contains(&wanted)
             }
@@ -99,8 +102,14 @@ impl Selection<'_> {
                 (first.cartridge == wanted || second.cartridge == wanted) && self.remember(*id)
             }
             Event::MoveCommitted { id } | Event::MoveAbandoned { id } => self.intents.contains(id),
-            Event::MediumLoaded { cartridge, .. } | Event::MediumUnloaded { cartridge, .. } => {
-                *cartridge == wanted
+            Event::MediumLoaded { cartridge, .. }
+            | Event::MediumUnloaded { cartridge, .. }
+            | Event::RewindIntended { cartridge, .. }
+            | Event::Rewound { cartridge, .. }
+            | Event::Pruned { cartridge, .. }
+            | Event::Verified { cartridge, .. } => *cartridge == wanted,
+            Event::SnapshotMembers { members, .. } => {
+                members.iter().any(|member| member.cartridge == wanted)
             }
             Event::Fault { cartridge, .. } => *cartridge == Some(wanted),
         }

@@ -1,19 +1,22 @@
 //! Making and deleting cartridges and libraries.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::{CreateError, DeleteError, MAX_CARTRIDGES_AT_ONCE};
+use super::files::Content;
 use super::library::{LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, make_record};
 use super::{Store, files};
 use crate::barcode::Barcode;
+use crate::cartridge::CartridgeFacts;
 use crate::catalogue::Change;
 use crate::inventory::{CartridgeEntry, Inventory};
-use crate::label::CartridgeKind;
+use crate::label::{CartridgeKind, Origin};
 use crate::ledger::Event;
+use crate::mam::Mam;
 use crate::place::{LibraryId, Place};
 
 /// What a new cartridge is to be.
@@ -33,6 +36,23 @@ pub struct NewCartridge {
     pub pool: Option<String>,
     /// Where it goes; a free storage element, else the shelf, if there is none.
     pub to: Option<Place>,
+    /// What it begins with, if it is made from another cartridge.
+    pub twin: Option<Twin>,
+}
+
+/// What a cartridge that is made from another one begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    /// The moment of the other one.
+    pub origin: Origin,
+    /// The other one's barcode.
+    pub of: Barcode,
+    /// Whether nothing may ever be written on it.
+    pub read_only: bool,
+    /// What there is on it.
+    pub facts: CartridgeFacts,
+    /// The attributes.
+    pub mam: Mam,
 }
 
 impl NewCartridge {
@@ -46,6 +66,7 @@ impl NewCartridge {
             worm: false,
             pool: None,
             to: None,
+            twin: None,
         }
     }
 }
@@ -113,6 +134,11 @@ impl Store {
         if matches!(entry.place, Place::Drive { .. }) {
             return Err(DeleteError::InDrive(entry.place));
         }
+        let dependents = self.inventory().dependents(uuid);
+        if !dependents.is_empty() {
+            return Err(DeleteError::Needed { barcode: entry.barcode, by: dependents });
+        }
+        let _reserved = self.reserve(uuid);
         // First the ledger, then the files: from here on every start finishes what is left to do.
         let event = Event::CartridgeDeleted { uuid, barcode: entry.barcode };
         let deleted = self.ledger.append(&event, actor)?;
@@ -141,9 +167,13 @@ impl Store {
         let places = assign_places(planned, library, &cartridges)?;
         let mut events = before;
         let mut identities = Vec::with_capacity(cartridges.len());
+        let mut contents = HashMap::new();
         for (new, place) in cartridges.into_iter().zip(places) {
             let uuid = self.random.uuid().map_err(CreateError::Random)?;
             identities.push(uuid);
+            if let Some(Twin { facts, mam, .. }) = &new.twin {
+                contents.insert(uuid, Content { facts: facts.clone(), mam: mam.clone() });
+            }
             events.push(created(uuid, new, place)?);
         }
         if !identities.is_empty() {
@@ -152,11 +182,11 @@ impl Store {
             self.inventory().apply_event(&intent, intended.time)?;
         }
         let made = self
-            .make_directories(&events)
+            .make_directories(&events, &contents)
             .and_then(|()| Ok(self.ledger.append_all(&events, actor)?));
         match made {
             Ok(appended) => {
-                let entries = self.show(&events, &identities, appended.time)?;
+                let entries = self.show(&events, &identities, &contents, appended.time)?;
                 let changes: Vec<_> =
                     entries.iter().map(|entry| Change::Put(Box::new(entry.clone()))).collect();
                 self.project(&changes, appended.head);
@@ -169,11 +199,18 @@ impl Store {
         }
     }
 
-    fn make_directories(&self, events: &[Event]) -> Result<(), CreateError> {
+    fn make_directories(
+        &self,
+        events: &[Event],
+        contents: &HashMap<Uuid, Content>,
+    ) -> Result<(), CreateError> {
+        let blank = Content::default();
         for event in events {
             if let Event::CartridgeCreated { uuid, barcode, .. } = event {
                 let directory = self.directory_of(*uuid);
-                files::make_cartridge(&self.disk, &directory, event, self.clock.now()).map_err(
+                let content = contents.get(uuid).unwrap_or(&blank);
+                let now = self.clock.now();
+                files::make_cartridge(&self.disk, &directory, event, content, now).map_err(
                     |source| CreateError::Cartridge { barcode: barcode.clone(), source },
                 )?;
             }
@@ -192,11 +229,15 @@ impl Store {
         &self,
         events: &[Event],
         identities: &[Uuid],
+        contents: &HashMap<Uuid, Content>,
         time: Timestamp,
     ) -> Result<Vec<CartridgeEntry>, CreateError> {
         let mut inventory = self.inventory();
         for event in events {
             inventory.apply_event(event, time)?;
+        }
+        for (uuid, content) in contents {
+            inventory.set_facts(*uuid, &content.facts);
         }
         Ok(identities.iter().filter_map(|uuid| inventory.cartridge(*uuid).cloned()).collect())
     }
@@ -280,6 +321,10 @@ fn assign_places(
 
 fn created(uuid: Uuid, new: NewCartridge, place: Place) -> Result<Event, CreateError> {
     let capacity = new.capacity_bytes.or_else(|| native_capacity_bytes(&new.media_type));
+    let (origin, twin_of, read_only) = match new.twin {
+        Some(twin) => (Some(twin.origin), Some(twin.of), twin.read_only),
+        None => (None, None, false),
+    };
     Ok(Event::CartridgeCreated {
         uuid,
         barcode: new.barcode,
@@ -290,6 +335,9 @@ fn created(uuid: Uuid, new: NewCartridge, place: Place) -> Result<Event, CreateE
         worm: new.worm,
         pool: new.pool,
         place,
+        origin,
+        twin_of,
+        read_only,
     })
 }
 

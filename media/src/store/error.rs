@@ -191,12 +191,104 @@ pub enum DeleteError {
     /// It is in a drive.
     #[error("the cartridge is in {0}; unload it first")]
     InDrive(Place),
+    /// Others were made from it without a copy.
+    #[error("{barcode} holds what others rest on ({}); delete these first", by.join(", "))]
+    Needed {
+        /// Its barcode.
+        barcode: Barcode,
+        /// Twins and snapshots.
+        by: Vec<String>,
+    },
     /// It could not be recorded, so it has not happened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// It contradicts the ledger, which means a fault in this program.
     #[error("the deletion contradicts the ledger: {0}")]
     Inconsistent(#[from] Inconsistency),
+}
+
+/// Why a cartridge was not taken back, copied or snapshot.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UndoError {
+    /// There is no such cartridge.
+    #[error("there is no cartridge {0}")]
+    NoCartridge(Uuid),
+    /// It is in a drive.
+    #[error("{barcode} is in {place}: unload it first")]
+    InDrive {
+        /// Its barcode.
+        barcode: Barcode,
+        /// The drive.
+        place: Place,
+    },
+    /// It has no such recovery point, or not any more.
+    #[error(
+        "{barcode} has no such recovery point; `vtl tape history {barcode}` lists those that there are"
+    )]
+    NoPoint {
+        /// Its barcode.
+        barcode: Barcode,
+    },
+    /// A cleaning cartridge has no history.
+    #[error("{0} is a cleaning cartridge")]
+    Cleaning(Barcode),
+    /// It can only be read.
+    #[error("{0} is a read-only twin: nothing on it can change")]
+    ReadOnly(Barcode),
+    /// Retention or a hold forbids it.
+    #[error("{barcode} is locked: {reason}")]
+    Locked {
+        /// Its barcode.
+        barcode: Barcode,
+        /// By what.
+        reason: String,
+    },
+    /// It cannot be read.
+    #[error("{barcode} cannot be read: {source}")]
+    Load {
+        /// Its barcode.
+        barcode: Barcode,
+        /// Why.
+        source: cartridge::LoadError,
+    },
+    /// Something on it cannot be read or written.
+    #[error("{barcode}: {source}")]
+    Medium {
+        /// Its barcode.
+        barcode: Barcode,
+        /// Why.
+        source: cartridge::MediumError,
+    },
+    /// The new cartridge could not be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A name is not one.
+    #[error("`{0}` is no name for a snapshot: 1 to 40 letters, digits, `-`, `_` or `.`")]
+    BadName(String),
+    /// There is a snapshot of that name.
+    #[error("there is a snapshot {0} already")]
+    SnapshotExists(String),
+    /// There is none.
+    #[error("there is no snapshot {0}; `vtl snapshot list` lists those that there are")]
+    NoSnapshot(String),
+    /// It is shown as a library.
+    #[error(
+        "snapshot {0} is presented as a library: hide it first, with `vtl snapshot present {0} --hide`"
+    )]
+    Presented(String),
+    /// There is nothing to be taken into it.
+    #[error("there is no data cartridge for the snapshot")]
+    NothingChosen,
+}
+
+impl From<LedgerError> for UndoError {
+    fn from(error: LedgerError) -> Self {
+        Self::Store(StoreError::Ledger(error))
+    }
 }
 
 impl StoreError {

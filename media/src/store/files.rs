@@ -10,16 +10,28 @@ use uuid::Uuid;
 use crate::cartridge::{Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError};
 use crate::disk::Disk;
 use crate::ledger::Event;
+use crate::mam::Mam;
+
+/// What is on a new cartridge from the beginning, because it was made from another one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Content {
+    pub(super) facts: CartridgeFacts,
+    pub(super) mam: Mam,
+}
 
 /// Makes the directory of the cartridge that a `CartridgeCreated` event describes, durably.
 pub(super) fn make_cartridge(
     disk: &Arc<dyn Disk>,
     directory: &Path,
     event: &Event,
+    content: &Content,
     now: Timestamp,
 ) -> Result<(), CreateError> {
     match to_spec(event) {
-        Some(spec) => Cartridge::create(disk, directory, &spec, now),
+        Some(spec) => {
+            let Content { facts, mam } = content.clone();
+            Cartridge::create(disk, directory, &CartridgeSpec { facts, mam, ..spec }, now)
+        }
         None => Ok(()),
     }
 }
@@ -98,6 +110,9 @@ fn to_spec(event: &Event) -> Option<CartridgeSpec> {
         worm,
         pool,
         place,
+        origin,
+        twin_of: _,
+        read_only,
     } = event
     else {
         return None;
@@ -107,6 +122,8 @@ fn to_spec(event: &Event) -> Option<CartridgeSpec> {
         worm: *worm,
         pool: pool.clone(),
         last_element: Some(place.to_string()),
+        origin: *origin,
+        read_only: *read_only,
         ..CartridgeSpec::new(*uuid, barcode.clone(), media_type, *capacity_bytes)
     })
 }

@@ -11,21 +11,32 @@ mod files;
 mod library;
 mod moves;
 mod recovery;
+mod reservation;
+mod snapshots;
+mod undo;
 mod upkeep;
+mod verification;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-pub use cartridges::{NewCartridge, native_capacity_bytes};
+pub use cartridges::{NewCartridge, Twin, native_capacity_bytes};
 pub use directory::FORMAT_VERSION;
-pub use error::{CreateError, DeleteError, MAX_CARTRIDGES_AT_ONCE, MoveError, StoreError};
+pub use error::{
+    CreateError, DeleteError, MAX_CARTRIDGES_AT_ONCE, MoveError, StoreError, UndoError,
+};
 pub use library::{
     DeviceRecord, LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, RandomSource,
 };
+pub use reservation::Reservation;
+pub use undo::{History, NewTwin, Rewound};
+pub use verification::Verification;
 
-pub use crate::inventory::{CartridgeEntry, CartridgeState, Inconsistency};
+pub use crate::inventory::{
+    CartridgeEntry, CartridgeState, Inconsistency, SnapshotMember, SnapshotRecord,
+};
 pub use crate::ledger::Clock;
 pub use crate::place::{LibraryId, Place, PlaceError};
 
@@ -108,6 +119,7 @@ pub struct Store {
     /// `None` after it has failed: the next start makes a new one.
     catalogue: Mutex<Option<Box<dyn Catalogue>>>,
     catalogue_kind: CatalogueKind,
+    reservations: reservation::Reservations,
     report: OpenReport,
 }
 

@@ -59,6 +59,7 @@ pub(super) fn open(
         inventory: Mutex::new(inventory),
         catalogue: Mutex::new(catalogue),
         catalogue_kind: options.catalogue,
+        reservations: super::reservation::Reservations::default(),
         report,
     };
     store.bring_up_to_date(&snapshot);

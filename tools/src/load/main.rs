@@ -1,18 +1,20 @@
 //! `vtl-load`: writes blocks to a loaded drive through real TCP, reads them back, verifies each byte, and says how fast it was
-//! beside a bare loopback exchange of the same sizes in the same run.
+//! beside two yardsticks of the same sizes in the same run: a bare loopback exchange, and one whose server also keeps the data
+//! in a file.
 
 #[path = "../initiator.rs"]
 mod initiator;
 mod raw;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 use clap::Parser;
 
 use crate::initiator::Initiator;
-use crate::raw::Direction;
+use crate::raw::{Direction, Scratch};
 
 const GOOD: u8 = 0;
 const CHECK_CONDITION: u8 = 2;
@@ -42,9 +44,18 @@ struct Options {
     /// Commands under way at once.
     #[arg(long, default_value_t = 1)]
     queue_depth: usize,
-    /// Do not compare what is read.
+    /// Do not read once more to compare what was written.
     #[arg(long)]
     no_verify: bool,
+    /// Measure the drive only.
+    #[arg(long)]
+    no_yardsticks: bool,
+    /// Where the yardstick's file is made: on the file system that holds the cartridges.
+    #[arg(long, default_value = ".")]
+    scratch: PathBuf,
+    /// Take the yardstick's file out of the page cache before it is read.
+    #[arg(long)]
+    cold: bool,
 }
 
 /// One measurement.
@@ -53,52 +64,104 @@ struct Sample {
     times: Vec<Duration>,
 }
 
-#[allow(clippy::print_stdout, reason = "the table is what the tool is for")]
+/// All measurements of one command at one block size.
+#[derive(Default)]
+struct Samples {
+    bare: Vec<f64>,
+    with_file: Vec<f64>,
+    drive: Vec<f64>,
+    times: Vec<Duration>,
+}
+
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     // Several may run at once, each its own initiator.
     let name = format!("iqn.2026-11.io.vtl:load.{}", std::process::id());
     let mut initiator = Initiator::login(&options.portal, &name, &options.target)?;
     ready(&mut initiator, options.lun)?;
-    println!(
-        "block   command  raw MB/s  drive MB/s  ratio   p50 us   p99 us   (queue depth {})",
-        options.queue_depth
-    );
+    let scratch = Scratch::new(&options.scratch)?;
+    print_heading(&options);
     for kib in &options.blocks {
         let block_bytes = kib * 1024;
         let count = (options.mib * 1024 / kib).max(1);
-        let mut samples: HashMap<&str, (Vec<f64>, Vec<Sample>)> = HashMap::new();
+        let (mut writes, mut reads) = (Samples::default(), Samples::default());
         for _ in 0..options.rounds {
             rewind(&mut initiator, options.lun)?;
-            for (name, direction) in [("WRITE", Direction::Write), ("READ", Direction::Read)] {
-                let bare = rate(block_bytes, &raw::exchanges(direction, block_bytes, count)?);
-                let sample = match direction {
-                    Direction::Write => write(&mut initiator, &options, block_bytes, count)?,
-                    Direction::Read => {
-                        rewind(&mut initiator, options.lun)?;
-                        read(&mut initiator, &options, block_bytes, count)?
-                    }
-                };
-                let entry = samples.entry(name).or_default();
-                entry.0.push(bare);
-                entry.1.push(sample);
+            scratch.clear()?;
+            writes.measure_yardsticks(Direction::Write, block_bytes, count, &options, &scratch)?;
+            writes.add(write(&mut initiator, &options, block_bytes, count)?);
+            if options.cold {
+                scratch.cool()?;
+            }
+            reads.measure_yardsticks(Direction::Read, block_bytes, count, &options, &scratch)?;
+            rewind(&mut initiator, options.lun)?;
+            reads.add(read(&mut initiator, &options, block_bytes, count)?);
+            if !options.no_verify {
+                rewind(&mut initiator, options.lun)?;
+                verify(&mut initiator, &options, block_bytes, count)?;
             }
         }
-        for name in ["WRITE", "READ"] {
-            let Some((bare, drive)) = samples.remove(name) else { continue };
-            let bare = median(bare);
-            let speed = median(drive.iter().map(|sample| sample.mb_per_second).collect());
-            let times = drive.into_iter().flat_map(|sample| sample.times).collect();
-            let (p50, p99) = percentiles(times);
-            println!(
-                "{kib:>4}k   {name:<7} {bare:>9.0} {speed:>11.0} {:>6.2} {p50:>8} {p99:>8}",
-                speed / bare
-            );
-        }
+        writes.print(*kib, "WRITE");
+        reads.print(*kib, "READ");
     }
     initiator.logout()
 }
 
+impl Samples {
+    /// The same sizes without a drive. Taken each time anew: what else the machine does changes.
+    fn measure_yardsticks(
+        &mut self,
+        direction: Direction,
+        block_bytes: usize,
+        count: usize,
+        options: &Options,
+        scratch: &Scratch,
+    ) -> anyhow::Result<()> {
+        if options.no_yardsticks {
+            return Ok(());
+        }
+        let bytes = block_bytes * count;
+        let bare = raw::exchanges(direction, block_bytes, count, None)?;
+        self.bare.push(mb(bytes) / bare.as_secs_f64());
+        let with_file = raw::exchanges(direction, block_bytes, count, Some(scratch))?;
+        self.with_file.push(mb(bytes) / with_file.as_secs_f64());
+        Ok(())
+    }
+
+    fn add(&mut self, sample: Sample) {
+        self.drive.push(sample.mb_per_second);
+        self.times.extend(sample.times);
+    }
+
+    #[allow(clippy::print_stdout, reason = "the table is what the tool is for")]
+    fn print(self, kib: usize, name: &str) {
+        let (lowest, highest) = spread(&self.drive);
+        let (bare, with_file, drive) =
+            (median(self.bare), median(self.with_file), median(self.drive));
+        let (p50, p99) = percentiles(self.times);
+        println!(
+            "{kib:>4}k   {name:<7} {bare:>9.0} {with_file:>9.0} {drive:>11.0} {lowest:>6.0}-{highest:<6.0} {:>8.2} {:>8.2} {p50:>8} {p99:>8}",
+            drive / bare,
+            drive / with_file,
+        );
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the table is what the tool is for")]
+fn print_heading(options: &Options) {
+    println!(
+        "{} MiB, {} rounds, queue depth {}; the yardstick's file is read {}",
+        options.mib,
+        options.rounds,
+        options.queue_depth,
+        if options.cold { "from the disk" } else { "from the page cache" },
+    );
+    println!(
+        "block   command  raw MB/s file MB/s  drive MB/s (spread)    of raw  of file   p50 us   p99 us"
+    );
+}
+
+/// Writes blocks that are all different, and a filemark. Memory is used again: fresh memory would be measured instead.
 fn write(
     initiator: &mut Initiator,
     options: &Options,
@@ -107,66 +170,82 @@ fn write(
 ) -> anyhow::Result<Sample> {
     let [_, high, middle, low] = u32::try_from(block_bytes)?.to_be_bytes();
     let cdb = [0x0a, 0, high, middle, low, 0];
-    let mut template = incompressible(block_bytes);
+    let mut spare = vec![incompressible(block_bytes); options.queue_depth.max(1)];
     let (mut times, mut started) = (Vec::with_capacity(count), HashMap::new());
     let begin = Instant::now();
     for number in 0..count {
-        stamp(&mut template, number);
-        // A fresh buffer a command would measure the allocator; the clone is outside the command's time.
-        let data = template.clone();
+        if spare.is_empty() {
+            spare.push(finish(initiator, &mut started, &mut times)?);
+        }
+        let Some(mut data) = spare.pop() else { bail!("no memory to write from") };
+        stamp(&mut data, number);
         let start = Instant::now();
         let tag = initiator.send(options.lun, &cdb, data, 0)?;
         started.insert(tag, start);
-        if started.len() >= options.queue_depth {
-            finish(initiator, &mut started, &mut times)?;
-        }
     }
     while !started.is_empty() {
-        finish(initiator, &mut started, &mut times)?;
+        spare.push(finish(initiator, &mut started, &mut times)?);
     }
     // The filemark is the sync point: without it, some of the data is only in the drive's buffer.
     good(&initiator.run(options.lun, &[0x10, 0, 0, 0, 1, 0], Vec::new(), 0)?)?;
     Ok(Sample { mb_per_second: mb(block_bytes * count) / begin.elapsed().as_secs_f64(), times })
 }
 
+/// Reads, one command after the other without a pause in which the drive could get ahead.
 fn read(
     initiator: &mut Initiator,
     options: &Options,
     block_bytes: usize,
     count: usize,
 ) -> anyhow::Result<Sample> {
-    let [_, high, middle, low] = u32::try_from(block_bytes)?.to_be_bytes();
-    let cdb = [0x08, 0, high, middle, low, 0];
-    let mut expected = incompressible(block_bytes);
     let mut times = Vec::with_capacity(count);
-    let mut spent = Duration::ZERO;
-    for number in 0..count {
+    let begin = Instant::now();
+    for _ in 0..count {
         let start = Instant::now();
-        let done = initiator.run(options.lun, &cdb, Vec::new(), u32::try_from(block_bytes)?)?;
-        let took = start.elapsed();
-        spent += took;
-        times.push(took);
-        good(&done)?;
-        if !options.no_verify {
-            stamp(&mut expected, number);
-            ensure!(done.data == expected, "block {number} is not what was written");
-        }
-        initiator.recycle(done.data);
+        let data = read_one(initiator, options.lun, block_bytes)?;
+        times.push(start.elapsed());
+        initiator.recycle(data);
     }
-    Ok(Sample { mb_per_second: mb(block_bytes * count) / spent.as_secs_f64(), times })
+    Ok(Sample { mb_per_second: mb(block_bytes * count) / begin.elapsed().as_secs_f64(), times })
 }
 
+/// Reads once more, and compares each byte; that takes the time of the client, and so is not measured.
+fn verify(
+    initiator: &mut Initiator,
+    options: &Options,
+    block_bytes: usize,
+    count: usize,
+) -> anyhow::Result<()> {
+    let mut expected = incompressible(block_bytes);
+    for number in 0..count {
+        let data = read_one(initiator, options.lun, block_bytes)?;
+        stamp(&mut expected, number);
+        ensure!(data == expected, "block {number} is not what was written");
+        initiator.recycle(data);
+    }
+    Ok(())
+}
+
+fn read_one(initiator: &mut Initiator, lun: u64, block_bytes: usize) -> anyhow::Result<Vec<u8>> {
+    let [_, high, middle, low] = u32::try_from(block_bytes)?.to_be_bytes();
+    let cdb = [0x08, 0, high, middle, low, 0];
+    let done = initiator.run(lun, &cdb, Vec::new(), u32::try_from(block_bytes)?)?;
+    good(&done)?;
+    Ok(done.data)
+}
+
+/// Waits for a command; its memory comes back.
 fn finish(
     initiator: &mut Initiator,
     started: &mut HashMap<u32, Instant>,
     times: &mut Vec<Duration>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<u8>> {
     let done = initiator.wait()?;
     good(&done)?;
     if let Some(start) = started.remove(&done.tag) {
         times.push(start.elapsed());
     }
-    Ok(())
+    Ok(done.data_out)
 }
 
 /// Takes what there is of unit attentions, until the drive is ready.
@@ -221,10 +300,6 @@ fn stamp(block: &mut [u8], number: usize) {
     }
 }
 
-fn rate(block_bytes: usize, times: &[Duration]) -> f64 {
-    mb(block_bytes * times.len()) / times.iter().sum::<Duration>().as_secs_f64()
-}
-
 #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
 fn mb(bytes: usize) -> f64 {
     bytes as f64 / 1e6
@@ -233,6 +308,12 @@ fn mb(bytes: usize) -> f64 {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn spread(values: &[f64]) -> (f64, f64) {
+    values
+        .iter()
+        .fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(*value), high.max(*value)))
 }
 
 fn percentiles(mut times: Vec<Duration>) -> (u128, u128) {

@@ -1,7 +1,10 @@
-//! The yardstick: request and response of the same sizes over loopback TCP, with nothing behind them.
+//! The yardsticks: request and response of the same sizes over loopback TCP, with nothing behind them or with a plain file.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,38 +19,97 @@ pub(crate) enum Direction {
     Read,
 }
 
-/// Times of `count` exchanges of `block_bytes` one way and a header the other, one at a time.
+/// A file that a yardstick's server appends to, and that it reads from afterwards, as a program does that thinks of nothing:
+/// through the page cache. What is written is made durable before the last answer.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: PathBuf,
+    file: File,
+}
+
+impl Scratch {
+    /// An empty file in a directory; it goes with this value.
+    pub(crate) fn new(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join(format!("vtl-load-yardstick.{}", std::process::id()));
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        let file =
+            options.open(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    /// Makes the file empty again.
+    pub(crate) fn clear(&self) -> anyhow::Result<()> {
+        Ok(self.file.set_len(0)?)
+    }
+
+    /// Takes the file out of the page cache.
+    pub(crate) fn cool(&self) -> anyhow::Result<()> {
+        self.file.sync_data()?;
+        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
+    fn serve(&self, direction: Direction, number: usize, block: &mut [u8]) -> std::io::Result<()> {
+        let offset = number as u64 * block.len() as u64;
+        match direction {
+            Direction::Write => self.file.write_all_at(block, offset),
+            Direction::Read => self.file.read_exact_at(block, offset),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            eprintln!("{} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// The time that `count` exchanges of `block_bytes` one way and a header the other take, one at a time.
 pub(crate) fn exchanges(
     direction: Direction,
     block_bytes: usize,
     count: usize,
-) -> anyhow::Result<Vec<Duration>> {
+    scratch: Option<&Scratch>,
+) -> anyhow::Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let (request, response) = match direction {
         Direction::Write => (block_bytes + SMALL_BYTES, SMALL_BYTES),
         Direction::Read => (SMALL_BYTES, block_bytes + SMALL_BYTES),
     };
-    let server = thread::spawn(move || -> std::io::Result<()> {
+    let serve = || -> std::io::Result<()> {
         let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        let (mut inward, outward) = (vec![0; request], vec![1; response]);
-        for _ in 0..count {
+        let (mut inward, mut outward) = (vec![0; request], vec![1; response]);
+        for number in 0..count {
             stream.read_exact(&mut inward)?;
+            if let Some(scratch) = scratch {
+                let message =
+                    if direction == Direction::Write { &mut inward } else { &mut outward };
+                let block = message.get_mut(SMALL_BYTES..).unwrap_or_default();
+                scratch.serve(direction, number, block)?;
+                if direction == Direction::Write && number + 1 == count {
+                    scratch.file.sync_data()?;
+                }
+            }
             stream.write_all(&outward)?;
         }
         Ok(())
-    });
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let (outward, mut inward) = (vec![2; request], vec![0; response]);
-    let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
+    };
+    thread::scope(|scope| {
+        let server = scope.spawn(serve);
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let (outward, mut inward) = (vec![2; request], vec![0; response]);
         let start = Instant::now();
-        stream.write_all(&outward)?;
-        stream.read_exact(&mut inward)?;
-        times.push(start.elapsed());
-    }
-    server.join().ok().context("the yardstick's server failed")??;
-    Ok(times)
+        for _ in 0..count {
+            stream.write_all(&outward)?;
+            stream.read_exact(&mut inward)?;
+        }
+        let took = start.elapsed();
+        server.join().ok().context("the yardstick's server failed")??;
+        Ok(took)
+    })
 }

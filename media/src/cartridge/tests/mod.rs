@@ -1,10 +1,14 @@
 //! Cartridges as their users see them, on disks that keep, lose and spoil what they are given.
 
+mod ahead;
 mod basics;
 mod damage;
 mod ends;
 mod faults;
 mod model;
+mod promise;
+mod undo;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 
 use super::super::batch::AlignedBuffer;
+use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
 use super::super::open_segment::{OpenSegment, allocate_most};
 use super::super::record::{Kind, PAGE_BYTES, Place, payload_offset, record_bytes};
 use super::super::scan::OpenTail;
-use super::super::segment::{BEGINNINGS_MAX, ENTRIES_MAX, INDEX_STRIDE_BYTES, Seal, file_name};
+use super::super::segment::{Seal, file_name};
 use super::{Appender, fill};
 use crate::disk::{OpenMode, write_all_at};
 
@@ -67,8 +68,7 @@ impl Appender {
                 end_generation: view.generation(),
                 data_end: open.written_end,
                 index_offset: open.written_end,
-                beginning_count: u32::try_from(index.beginnings.len()).unwrap_or(u32::MAX),
-                entry_count: u32::try_from(index.entries.len()).unwrap_or(u32::MAX),
+                counts: index.counts(),
                 first_sequence: open.first_sequence,
                 last_written_us: open.last_written_us,
             };
@@ -89,7 +89,7 @@ impl Appender {
         open.file.set_length(place.offset.saturating_add(PAGE_BYTES))?;
         open.file.sync_data()?;
         self.durable_sequence = self.sequence;
-        self.view().note_sealed(&seal);
+        self.view().note_sealed(&seal, self.sequence);
         Ok(())
     }
 
@@ -117,11 +117,8 @@ impl Appender {
             return Ok(());
         };
         let is_long = self.end_of(open) >= self.options.segment_bytes;
-        let is_index_full = self.view().last_index().is_some_and(|(_, index)| {
-            let margin = self.headers.len();
-            index.entries.len().saturating_add(margin) >= ENTRIES_MAX
-                || index.beginnings.len().saturating_add(margin) >= BEGINNINGS_MAX
-        });
+        let is_index_full =
+            self.view().last_index().is_some_and(|(_, index)| index.is_full(self.headers.len()));
         if !is_long && !is_index_full {
             return Ok(());
         }
@@ -175,11 +172,11 @@ impl Appender {
     fn adopt(&mut self, path: &Path, number: u32) -> io::Result<OpenSegment> {
         let file = self.options.disk.open_direct(path, OpenMode::ReadWrite)?;
         let allocated_end = file.length_bytes()?;
+        let first_sequence = self.sequence.saturating_add(1);
         let mut view = self.view();
         let (start, start_generation) = (view.end(), view.generation());
-        view.begin_segment(number);
+        view.begin_segment(number, first_sequence);
         drop(view);
-        let first_sequence = self.sequence.saturating_add(1);
         Ok(OpenSegment {
             number,
             file,
@@ -195,7 +192,11 @@ impl Appender {
     /// What the index and the seal of a segment will take.
     pub(super) fn seal_reserve(&self) -> u64 {
         let entries = self.options.segment_bytes / INDEX_STRIDE_BYTES;
-        entries.saturating_mul(24).saturating_add(SEAL_RESERVE_BYTES_MIN)
+        let waypoints = self.view().last_index().map_or(0, |(_, index)| index.waypoints.len());
+        entries
+            .saturating_mul(24)
+            .saturating_add((waypoints as u64).saturating_mul(WAYPOINT_BYTES))
+            .saturating_add(SEAL_RESERVE_BYTES_MIN)
     }
 }
 

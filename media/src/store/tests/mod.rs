@@ -3,6 +3,7 @@
 mod catalogue;
 mod crash;
 mod directory;
+mod undo;
 
 use std::collections::BTreeMap;
 use std::path::Path;

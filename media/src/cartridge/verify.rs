@@ -1,0 +1,362 @@
+//! Reading everything back: each record of each segment, live or only kept for undo.
+//!
+//! A [`Verifier`] looks at the cartridge as it was when it was made; the cartridge may be written on meanwhile. It goes a
+//! step at a time, so that whoever drives it decides how fast, and can be taken up where it was.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cartridge, MediumError};
+use crate::journal::{
+    Counts, Extent, HEADER_BYTES, Header, IndexHome, Kind, Layers, Place, SECTOR_BYTES,
+    SegmentReader, is_bad_sector, read_index,
+};
+
+/// What reading a cartridge back has shown so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Records that were checked.
+    pub records: u64,
+    /// Live objects that cannot be read: runs, both ends included.
+    pub damaged: Vec<(u64, u64)>,
+    /// Records that cannot be read, whether they are live or only kept for undo.
+    pub damaged_records: u64,
+    /// Segments whose index is damaged. Their objects are found without it, more slowly.
+    pub damaged_indexes: Vec<u32>,
+    /// Segments that are missing.
+    pub missing_segments: Vec<u32>,
+    /// Whether records are missing at the end.
+    pub is_end_missing: bool,
+    /// Whether one of the two labels is damaged; it is written again with the next load.
+    pub is_label_damaged: bool,
+    /// Whether everything was read from the disk, and nothing from a cache.
+    pub is_direct: bool,
+}
+
+/// Where a verification was, so that another program can go on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The label that it began with: if it has been written since, one begins anew.
+    label_sequence: u64,
+    /// How many segments are done.
+    rows: usize,
+    next: Vec<u64>,
+    sequence: Option<u64>,
+    so_far: Verified,
+}
+
+/// Reads a cartridge back.
+#[derive(Debug)]
+pub struct Verifier {
+    layers: Arc<Layers>,
+    segments: SegmentReader,
+    rows: Vec<Row>,
+    extents: Vec<Extent>,
+    label_sequence: u64,
+    /// Whether all own segments should have been closed.
+    is_closed: bool,
+    /// The first object of each extent that has not been seen yet.
+    next: Vec<u64>,
+    /// Which row, and where in it.
+    at: usize,
+    offset: u64,
+    /// The record before; `None` where any number may follow.
+    sequence: Option<u64>,
+    /// Broken records that may stand again further on, and are damage if they do not.
+    pending: Vec<u64>,
+    so_far: Verified,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    number: u32,
+    /// The number of its first record; 0 if that is not known.
+    first_sequence: u64,
+    last_sequence: Option<u64>,
+    end: u64,
+    index: Option<(u64, Counts)>,
+}
+
+impl Verified {
+    /// How many live objects are damaged.
+    pub fn damaged_objects(&self) -> u64 {
+        let runs = self.damaged.iter();
+        runs.map(|(first, last)| last.saturating_sub(*first).saturating_add(1))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Whether there is nothing to complain about.
+    pub fn is_good(&self) -> bool {
+        self.damaged.is_empty()
+            && self.damaged_records == 0
+            && self.damaged_indexes.is_empty()
+            && self.missing_segments.is_empty()
+            && !self.is_end_missing
+            && !self.is_label_damaged
+    }
+}
+
+impl Cartridge {
+    /// Something that reads all of this cartridge back, from where `checkpoint` was if that still fits.
+    pub fn verifier(&self, checkpoint: Option<Checkpoint>) -> Verifier {
+        let view = self.view();
+        let rows: Vec<Row> = view
+            .rows()
+            .iter()
+            .map(|row| {
+                let index = match &row.home {
+                    IndexHome::Disk { offset, counts } => Some((*offset, *counts)),
+                    IndexHome::Memory(_) => None,
+                };
+                Row {
+                    number: row.number,
+                    first_sequence: row.first_sequence,
+                    last_sequence: row.last_sequence,
+                    end: row.data_end,
+                    index,
+                }
+            })
+            .collect();
+        let extents = view.extents().to_vec();
+        drop(view);
+        let mut verifier = Verifier {
+            layers: Arc::clone(&self.layers),
+            segments: self.own_reader(),
+            rows,
+            next: extents.iter().map(|extent| extent.start.objects).collect(),
+            extents,
+            label_sequence: self.label.sequence,
+            is_closed: self.label.is_clean && self.options.at.is_none(),
+            at: 0,
+            offset: 0,
+            sequence: None,
+            pending: Vec::new(),
+            so_far: Verified {
+                missing_segments: self.missing_segments.clone(),
+                is_end_missing: self.is_journal_short,
+                is_label_damaged: self.label.is_single_copy,
+                is_direct: true,
+                ..Verified::default()
+            },
+        };
+        if let Some(checkpoint) = checkpoint.filter(|checkpoint| verifier.fits(checkpoint)) {
+            verifier.at = checkpoint.rows;
+            verifier.next = checkpoint.next;
+            verifier.sequence = checkpoint.sequence;
+            verifier.so_far = checkpoint.so_far;
+        }
+        verifier
+    }
+}
+
+impl Cartridge {
+    /// Whether a checkpoint is one of this state of this cartridge.
+    pub fn fits(&self, checkpoint: &Checkpoint) -> bool {
+        self.verifier(None).fits(checkpoint)
+    }
+}
+
+impl Verifier {
+    /// How many bytes there are to be read in all, about.
+    pub fn total_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| row.end).fold(0, u64::saturating_add)
+    }
+
+    /// What has been seen so far.
+    pub fn so_far(&self) -> &Verified {
+        &self.so_far
+    }
+
+    /// Where to go on later; it tells of whole segments only.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        (self.offset == 0).then(|| Checkpoint {
+            label_sequence: self.label_sequence,
+            rows: self.at,
+            next: self.next.clone(),
+            sequence: self.sequence,
+            so_far: self.so_far.clone(),
+        })
+    }
+
+    /// Reads about so many bytes more. `false` when everything has been read; an error if the disk fails altogether.
+    pub fn step(&mut self, bytes: u64) -> Result<bool, MediumError> {
+        let until = self.so_far.bytes.saturating_add(bytes);
+        while self.so_far.bytes < until {
+            let Some(row) = self.rows.get(self.at).copied() else { return Ok(false) };
+            if self.offset == 0 && !self.begin_row(row)? {
+                continue;
+            }
+            if self.offset >= row.end {
+                self.end_row(row)?;
+                // A place to note how far it is.
+                break;
+            }
+            self.record(Place { segment: row.number, offset: self.offset }, row.end)?;
+        }
+        Ok(true)
+    }
+
+    /// The result, once everything has been read.
+    pub fn finish(mut self) -> Verified {
+        self.settle_pending();
+        for (extent, next) in self.extents.iter().zip(&self.next) {
+            if *next < extent.end.objects {
+                add_run(&mut self.so_far.damaged, *next, extent.end.objects.saturating_sub(1));
+            }
+        }
+        self.so_far
+    }
+
+    fn fits(&self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.label_sequence == self.label_sequence
+            && checkpoint.rows <= self.rows.len()
+            && checkpoint.next.len() == self.extents.len()
+    }
+
+    /// `false` if the segment cannot be read at all.
+    fn begin_row(&mut self, row: Row) -> Result<bool, MediumError> {
+        let before = self.at.checked_sub(1).and_then(|at| self.rows.get(at));
+        if before.is_none_or(|before| before.number.saturating_add(1) != row.number) {
+            self.sequence = row.first_sequence.checked_sub(1);
+        }
+        match self.segments.read_past_caches(row.number) {
+            Ok(is_direct) => {
+                self.so_far.is_direct &= is_direct;
+                Ok(true)
+            }
+            // It was there when the cartridge was opened.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if !self.layers.is_pruned(row.number) {
+                    self.so_far.missing_segments.push(row.number);
+                }
+                self.at = self.at.saturating_add(1);
+                self.sequence = None;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn end_row(&mut self, row: Row) -> Result<(), MediumError> {
+        if let (Some(last), Some(sequence)) = (row.last_sequence, self.sequence) {
+            let missing = last.saturating_sub(sequence);
+            self.pending.retain(|broken| *broken > last);
+            self.so_far.damaged_records = self.so_far.damaged_records.saturating_add(missing);
+            self.sequence = Some(last.max(sequence));
+        }
+        if let Some((offset, counts)) = row.index {
+            let place = Place { segment: row.number, offset };
+            match read_index(&mut self.segments, place, &counts) {
+                Ok(Some(_)) => {}
+                Ok(None) => self.so_far.damaged_indexes.push(row.number),
+                Err(error) if is_bad_sector(&error) => {
+                    self.so_far.damaged_indexes.push(row.number);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            // Index and seal have numbers of their own.
+            self.sequence = self.sequence.map(|sequence| sequence.saturating_add(2));
+        } else if self.is_closed && row.number >= self.layers.first_own() {
+            // Its seal was not understood.
+            self.so_far.damaged_indexes.push(row.number);
+        }
+        self.settle_pending();
+        (self.at, self.offset) = (self.at.saturating_add(1), 0);
+        Ok(())
+    }
+
+    fn record(&mut self, place: Place, end: u64) -> Result<(), MediumError> {
+        let Ok(header) = self.segments.header(place, end)? else {
+            return self.pass_sector();
+        };
+        let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
+        let bytes = match self.segments.bytes(place, length, end) {
+            Ok(bytes) => bytes,
+            Err(error) if is_bad_sector(&error) => bytes::Bytes::new(),
+            Err(error) => return Err(error.into()),
+        };
+        self.so_far.records = self.so_far.records.saturating_add(1);
+        if !header.is_whole(&bytes) {
+            if self.sequence.is_none_or(|sequence| header.sequence > sequence) {
+                self.pending.push(header.sequence);
+            }
+            // What follows may be anything: its length may be what is broken.
+            return self.pass_sector();
+        }
+        self.pending.retain(|sequence| *sequence != header.sequence);
+        self.see(&header);
+        self.so_far.bytes = self.so_far.bytes.saturating_add(header.record_bytes());
+        self.offset = header.behind().offset;
+        Ok(())
+    }
+
+    fn pass_sector(&mut self) -> Result<(), MediumError> {
+        self.offset = self.offset.saturating_add(SECTOR_BYTES);
+        self.so_far.bytes = self.so_far.bytes.saturating_add(SECTOR_BYTES);
+        Ok(())
+    }
+
+    /// A whole record: what should have been before it and was not is damage.
+    fn see(&mut self, header: &Header) {
+        if self.sequence.is_some_and(|sequence| header.sequence <= sequence) {
+            // The first attempt of a write that was done again.
+            return;
+        }
+        let before = self.sequence.unwrap_or(header.sequence.saturating_sub(1));
+        let missing = header.sequence.saturating_sub(before).saturating_sub(1);
+        if missing > 0 {
+            let told = self.pending.len() as u64;
+            self.pending.retain(|sequence| *sequence > header.sequence);
+            let gone = missing.max(told.saturating_sub(self.pending.len() as u64));
+            self.so_far.damaged_records = self.so_far.damaged_records.saturating_add(gone);
+        }
+        self.sequence = Some(header.sequence);
+        if !header.has_objects() {
+            return;
+        }
+        for (extent, next) in self.extents.iter().zip(&mut self.next) {
+            let is_within = extent.from <= header.place && header.place < extent.until;
+            if header.generation != extent.generation || !is_within {
+                continue;
+            }
+            let (first, end) = (header.start.objects, header.end().objects.min(extent.end.objects));
+            if first > *next && *next < extent.end.objects {
+                let last = first.min(extent.end.objects).saturating_sub(1);
+                add_run(&mut self.so_far.damaged, *next, last);
+            }
+            *next = (*next).max(end);
+        }
+    }
+
+    /// Broken records that did not come again.
+    fn settle_pending(&mut self) {
+        let newer = self.pending.len();
+        self.so_far.damaged_records = self.so_far.damaged_records.saturating_add(newer as u64);
+        self.pending.clear();
+    }
+}
+
+fn add_run(runs: &mut Vec<(u64, u64)>, first: u64, last: u64) {
+    match runs.last_mut() {
+        Some((_, before)) if before.saturating_add(1) >= first => *before = last.max(*before),
+        _ => runs.push((first, last)),
+    }
+}
+
+impl Header {
+    /// Whether the bytes of the record are those that were written: all of it, and the data bound to its place.
+    fn is_whole(&self, bytes: &[u8]) -> bool {
+        let length = usize::try_from(self.record_bytes()).unwrap_or(usize::MAX);
+        let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        if bytes.len() != length || crc32c::crc32c(body) != self.body_crc {
+            return false;
+        }
+        if self.kind != Kind::DATA {
+            return true;
+        }
+        self.data_in(bytes).is_some_and(|data| self.data_checksum(data) == self.data_crc)
+    }
+}

@@ -1,0 +1,193 @@
+//! Snapshots of cartridges, and the libraries that show them.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::error::{StoreError, UndoError};
+use super::library::{LibrarySpec, make_record};
+use super::{MAX_ELEMENTS, Store};
+use crate::cartridge::Cartridge;
+use crate::inventory::{CartridgeEntry, SnapshotMember, SnapshotRecord};
+use crate::label::{CartridgeKind, Label, Origin};
+use crate::ledger::Event;
+use crate::place::LibraryId;
+
+impl Store {
+    /// All snapshots, sorted by name.
+    pub fn snapshots(&self) -> Vec<SnapshotRecord> {
+        self.inventory().snapshots().cloned().collect()
+    }
+
+    /// One snapshot.
+    pub fn snapshot(&self, name: &str) -> Option<SnapshotRecord> {
+        self.inventory().snapshot(name).cloned()
+    }
+
+    /// Takes a snapshot of cartridges: each as it was at its last sync point. `loaded` says what that was for those in drives.
+    pub fn create_snapshot(
+        &self,
+        name: &str,
+        cartridges: &[Uuid],
+        loaded: &HashMap<Uuid, Option<Origin>>,
+        actor: &str,
+    ) -> Result<SnapshotRecord, UndoError> {
+        let id = snapshot_library(name)?;
+        if self.snapshot(name).is_some() {
+            return Err(UndoError::SnapshotExists(name.to_owned()));
+        }
+        // Read without the lock for changes: what was synced stays, and nothing is pruned that is newer than the window.
+        let mut members = Vec::new();
+        for uuid in cartridges {
+            let entry = self.cartridge(*uuid).ok_or(UndoError::NoCartridge(*uuid))?;
+            if entry.kind == CartridgeKind::Data {
+                members.push(self.member(&entry, loaded.get(uuid))?);
+            }
+        }
+        if members.is_empty() {
+            return Err(UndoError::NothingChosen);
+        }
+        let changing = self.begin_change();
+        if self.snapshot(name).is_some() {
+            return Err(UndoError::SnapshotExists(name.to_owned()));
+        }
+        let library = self.record_of(id, members.len())?;
+        let snapshot = name.to_owned();
+        let mut events: Vec<Event> = members
+            .chunks(MEMBERS_AT_ONCE)
+            .map(|members| Event::SnapshotMembers {
+                snapshot: snapshot.clone(),
+                members: members.to_vec(),
+            })
+            .collect();
+        events.push(Event::SnapshotCreated { snapshot, library });
+        self.record_changes(&events, actor)?;
+        drop(changing);
+        self.snapshot(name).ok_or_else(|| UndoError::NoSnapshot(name.to_owned()))
+    }
+
+    /// Shows a snapshot as a library of its own, or hides it again.
+    pub fn present_snapshot(
+        &self,
+        name: &str,
+        is_presented: bool,
+        actor: &str,
+    ) -> Result<SnapshotRecord, UndoError> {
+        let changing = self.begin_change();
+        let record = self.snapshot(name).ok_or_else(|| UndoError::NoSnapshot(name.to_owned()))?;
+        if record.is_presented != is_presented {
+            let snapshot = name.to_owned();
+            self.record_changes(&[Event::SnapshotPresented { snapshot, is_presented }], actor)?;
+        }
+        drop(changing);
+        Ok(SnapshotRecord { is_presented, ..record })
+    }
+
+    /// Deletes a snapshot; the cartridges stay.
+    pub fn delete_snapshot(&self, name: &str, actor: &str) -> Result<(), UndoError> {
+        let changing = self.begin_change();
+        let record = self.snapshot(name).ok_or_else(|| UndoError::NoSnapshot(name.to_owned()))?;
+        if record.is_presented {
+            return Err(UndoError::Presented(record.name));
+        }
+        self.record_changes(&[Event::SnapshotDeleted { snapshot: record.name }], actor)?;
+        drop(changing);
+        Ok(())
+    }
+
+    fn record_changes(&self, events: &[Event], actor: &str) -> Result<(), UndoError> {
+        let appended = self.ledger.append_all(events, actor)?;
+        for event in events {
+            self.inventory().apply_event(event, appended.time).map_err(|reason| {
+                StoreError::Contradiction { sequence: appended.head.sequence, reason }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// One cartridge at its last sync point.
+    fn member(
+        &self,
+        entry: &CartridgeEntry,
+        loaded: Option<&Option<Origin>>,
+    ) -> Result<SnapshotMember, UndoError> {
+        let newest = match loaded {
+            Some(origin) => *origin,
+            None => self.last_moment(entry)?,
+        };
+        let beginning = Origin {
+            cartridge: entry.uuid,
+            segment: 0,
+            sector: 0,
+            sequence: 0,
+            objects: 0,
+            filemarks: 0,
+            bytes: 0,
+        };
+        Ok(SnapshotMember {
+            cartridge: entry.uuid,
+            barcode: entry.barcode.clone(),
+            media_type: entry.media_type.clone(),
+            capacity_bytes: entry.capacity_bytes,
+            origin: newest.unwrap_or(beginning),
+            last_written: entry.last_written,
+        })
+    }
+
+    /// The last moment of a cartridge that is in no drive: as its label says after a clean unload, else as its journal does.
+    fn last_moment(&self, entry: &CartridgeEntry) -> Result<Option<Origin>, UndoError> {
+        let directory = self.directory_of(entry.uuid);
+        let barcode = || entry.barcode.clone();
+        let label = Label::read(&*self.disk, &directory)
+            .map_err(|source| UndoError::Load { barcode: barcode(), source: source.into() })?;
+        if label.is_clean
+            && !label.is_single_copy
+            && (label.last_moment.is_some() || label.owner_epoch == 0)
+        {
+            return Ok(label.last_moment.or(label.origin));
+        }
+        let cartridge: Cartridge = self.open_cartridge(entry, true)?;
+        let medium = |source| UndoError::Medium { barcode: barcode(), source };
+        match cartridge.last_point().map_err(medium)? {
+            Some(point) => cartridge.origin_at(&point).map(Some).map_err(medium),
+            None => Ok(None),
+        }
+    }
+
+    /// The library that shows a snapshot: like the first one, with identities of its own.
+    fn record_of(&self, id: LibraryId, members: usize) -> Result<super::LibraryRecord, UndoError> {
+        let first = self.libraries().into_iter().next();
+        let drives = first.as_ref().map_or(1, |first| first.drives.len());
+        let default = LibrarySpec::default();
+        let spec = LibrarySpec {
+            id,
+            changer_profile: first
+                .as_ref()
+                .map_or(default.changer_profile, |first| first.changer.profile.clone()),
+            drive_profile: first
+                .as_ref()
+                .and_then(|first| first.drives.first())
+                .map_or(default.drive_profile, |drive| drive.profile.clone()),
+            drives: u32::try_from(drives).unwrap_or(1),
+            storage_elements: u32::try_from(members).unwrap_or(MAX_ELEMENTS).min(MAX_ELEMENTS),
+            import_export_elements: 0,
+            iqn: None,
+            cartridges: Vec::new(),
+        };
+        Ok(make_record(&spec, &self.random, self.clock.now())
+            .map_err(super::CreateError::Random)?)
+    }
+}
+
+/// The name of the library that shows a snapshot.
+fn snapshot_library(name: &str) -> Result<LibraryId, UndoError> {
+    let id = LibraryId::new(&format!("{LIBRARY_PREFIX}{name}"));
+    id.ok()
+        .filter(|_| (1..=NAME_BYTES_MAX).contains(&name.len()))
+        .ok_or_else(|| UndoError::BadName(name.chars().take(NAME_BYTES_MAX).collect()))
+}
+
+const LIBRARY_PREFIX: &str = "snapshot-";
+const NAME_BYTES_MAX: usize = 40;
+/// So many members are about half of the longest entry of the ledger.
+const MEMBERS_AT_ONCE: usize = 1000;

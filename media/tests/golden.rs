@@ -1,0 +1,90 @@
+//! Data directories of every format version that was ever used are opened, and everything on them is as it was (G20).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what they expect")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vtl_media::disk::RealDisk;
+use vtl_media::{
+    Cartridge, CartridgeState, LoadOptions, Origin, Place, ReadOutcome, Store, StoreOptions,
+};
+
+/// A copy, so that the original stays as it is: opening takes the lock.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn read(store: &Store, barcode: &str, at: Option<Origin>) -> Vec<Option<Vec<u8>>> {
+    let owner = at.map_or_else(|| store.find(barcode).unwrap().uuid, |origin| origin.cartridge);
+    let options = LoadOptions { read_only: true, at, ..LoadOptions::default() };
+    let mut cartridge = Cartridge::load(store.disk(), &store.directory_of(owner), options).unwrap();
+    let mut found = Vec::new();
+    loop {
+        match cartridge.read().unwrap() {
+            ReadOutcome::Block(block) => found.push(Some(block.to_vec())),
+            ReadOutcome::Filemark => found.push(None),
+            ReadOutcome::EndOfData => return found,
+        }
+    }
+}
+
+#[test]
+fn format_1() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path().join("data");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/1"), &directory);
+    // A version control system keeps no empty directories.
+    for cartridge in std::fs::read_dir(directory.join("cartridges")).unwrap() {
+        std::fs::create_dir_all(cartridge.unwrap().path().join("journal")).unwrap();
+    }
+    let store =
+        Store::open(Arc::new(RealDisk::new()), &directory, StoreOptions::default()).unwrap();
+    store.ledger().verify().unwrap();
+    let place = |barcode: &str| store.find(barcode).unwrap().place;
+    assert_eq!(place("GOLD01L9"), Place::mail(1));
+    assert_eq!(place("GOLD02L9"), Place::slot(1));
+    assert_eq!(place("TWIN01L9"), Place::slot(3));
+
+    let first: Vec<_> =
+        (0..40_u8).map(|n| Some(vec![n; 3000])).chain(std::iter::once(None)).collect();
+    let mut second = first.clone();
+    second.extend((0..4).map(|_| Some(vec![7; 512])));
+    second.extend([None, None]);
+    let mut third = first[..2].to_vec();
+    third.extend([Some(b"overwritten from object 2 on".to_vec()), None]);
+    assert_eq!(read(&store, "GOLD01L9", None), second);
+    assert_eq!(read(&store, "TWIN01L9", None), first);
+    assert_eq!(read(&store, "GOLD02L9", None), []);
+    let snapshot = store.snapshot("golden").unwrap();
+    assert_eq!(read(&store, "GOLD01L9", Some(snapshot.members[0].origin)), third);
+
+    let entry = store.find("GOLD01L9").unwrap();
+    assert_eq!((entry.state, entry.generation), (CartridgeState::Proved, 2));
+    let history = store.history(entry.uuid, 100).unwrap();
+    let reasons: Vec<_> = history.generations.iter().map(|g| g.reason.as_str()).collect();
+    assert_eq!(reasons, ["overwritten", "rewound"]);
+    let writer = history.points[0].initiator.as_deref();
+    assert_eq!(writer, Some("iqn.2026-11.org.example:golden"));
+    let mut verification = store.begin_verification(entry.uuid, None).unwrap();
+    while verification.verifier.step(u64::MAX).unwrap() {}
+    assert!(verification.verifier.finish().is_good());
+
+    // It can be written on as well.
+    let options = LoadOptions::default();
+    let mut cartridge =
+        Cartridge::load(store.disk(), &store.directory_of(entry.uuid), options).unwrap();
+    cartridge.space_to_end_of_data().unwrap();
+    cartridge.write(Box::new(b"goes on".to_vec()), 7, 1).unwrap();
+    cartridge.unload().unwrap();
+    second.push(Some(b"goes on".to_vec()));
+    assert_eq!(read(&store, "GOLD01L9", None), second);
+}

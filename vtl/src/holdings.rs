@@ -1,0 +1,207 @@
+//! Which cartridges a library has, and where: those of the store, or those of a snapshot.
+//!
+//! What is shown of a snapshot is read only, and where its cartridges are is nobody's business but that of its users: it
+//! is kept in memory, and after a restart they are all back in their storage elements.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vtl_media::{
+    Cartridge, CartridgeEntry, CartridgeFacts, LibraryRecord, LoadError, LoadOptions, MoveError,
+    Place, SnapshotRecord, Store, StoreError,
+};
+
+/// Where a library's cartridges come from.
+#[derive(Debug)]
+pub(crate) enum Holdings {
+    /// The store's.
+    Store(Arc<Store>),
+    /// A snapshot's.
+    Snapshot(Shown),
+}
+
+/// The cartridges of a snapshot, in a library of their own.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    store: Arc<Store>,
+    library: LibraryRecord,
+    // Invariant: no two entries are in one place.
+    entries: Mutex<Vec<CartridgeEntry>>,
+}
+
+impl Shown {
+    /// All members in storage elements, sorted by barcode. What does not fit stays on the shelf.
+    pub(crate) fn new(store: Arc<Store>, snapshot: &SnapshotRecord) -> Self {
+        let mut elements = snapshot.library.storage();
+        let entries = snapshot
+            .members
+            .iter()
+            .map(|member| member.entry(elements.next().unwrap_or(Place::Shelf)));
+        let entries = Mutex::new(entries.collect());
+        Self { store, library: snapshot.library.clone(), entries }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<CartridgeEntry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves cartridges all at once, or none.
+    fn relocate(&self, moves: &[(&Place, &Place)]) -> Result<(), MoveError> {
+        let mut entries = self.entries();
+        let mut found = Vec::new();
+        for (from, to) in moves {
+            if !self.library.has(to) {
+                return Err(MoveError::NoSuchElement((*to).clone()));
+            }
+            let at = entries.iter().position(|entry| entry.place == **from);
+            found.push(at.ok_or_else(|| MoveError::SourceEmpty((*from).clone()))?);
+        }
+        let is_taken = |(at, entry): (usize, &CartridgeEntry)| {
+            !found.contains(&at) && moves.iter().any(|(_, to)| entry.place == **to)
+        };
+        if entries.iter().enumerate().any(is_taken) {
+            let (_, to) = moves.first().copied().unwrap_or((&Place::Shelf, &Place::Shelf));
+            return Err(MoveError::DestinationFull(to.clone()));
+        }
+        for (at, (from, to)) in found.into_iter().zip(moves) {
+            if let Some(entry) = entries.get_mut(at) {
+                if matches!(from, Place::Storage { .. }) {
+                    entry.source = Some((*from).clone());
+                }
+                entry.place = (*to).clone();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Holdings {
+    #[cfg(test)]
+    fn cartridges(&self) -> Vec<CartridgeEntry> {
+        match self {
+            Self::Store(store) => store.cartridges(),
+            Self::Snapshot(shown) => shown.entries().clone(),
+        }
+    }
+
+    /// The cartridge in an element.
+    pub(crate) fn at(&self, place: &Place) -> Option<CartridgeEntry> {
+        match self {
+            Self::Store(store) => store.at(place),
+            Self::Snapshot(shown) => {
+                shown.entries().iter().find(|entry| entry.place == *place).cloned()
+            }
+        }
+    }
+
+    /// The cartridge with a barcode.
+    pub(crate) fn find(&self, barcode: &str) -> Option<CartridgeEntry> {
+        match self {
+            Self::Store(store) => store.find(barcode),
+            Self::Snapshot(shown) => {
+                shown.entries().iter().find(|entry| entry.barcode.as_str() == barcode).cloned()
+            }
+        }
+    }
+
+    /// Moves a cartridge. In the store that is durable when it returns.
+    pub(crate) fn relocate(
+        &self,
+        entry: &CartridgeEntry,
+        to: &Place,
+        actor: &str,
+    ) -> Result<(), MoveError> {
+        match self {
+            Self::Store(store) => store.move_cartridge_by_id(entry.uuid, to, actor),
+            Self::Snapshot(shown) => shown.relocate(&[(&entry.place, to)]),
+        }
+    }
+
+    /// Moves two cartridges at once.
+    pub(crate) fn exchange(
+        &self,
+        from: &Place,
+        to: &Place,
+        second_to: &Place,
+        actor: &str,
+    ) -> Result<(), MoveError> {
+        match self {
+            Self::Store(store) => store.exchange(from, to, second_to, actor),
+            Self::Snapshot(shown) => shown.relocate(&[(from, to), (to, second_to)]),
+        }
+    }
+
+    /// Loads a cartridge: as it is, or as it was when the snapshot was made.
+    pub(crate) fn load(
+        &self,
+        entry: &CartridgeEntry,
+        options: LoadOptions,
+    ) -> Result<Cartridge, LoadError> {
+        let (store, owner, at) = match self {
+            Self::Store(store) => (store, entry.uuid, None),
+            Self::Snapshot(shown) => {
+                let owner = entry.origin.map_or(entry.uuid, |origin| origin.cartridge);
+                (&shown.store, owner, entry.origin)
+            }
+        };
+        // Whoever works on it meanwhile, taking it back for example, is through in a moment.
+        let _reserved = at.is_none().then(|| store.reserve(owner));
+        Cartridge::load(store.disk(), &store.directory_of(owner), LoadOptions { at, ..options })
+    }
+
+    /// Notes what a drive knows of a cartridge.
+    pub(crate) fn update_facts(
+        &self,
+        entry: &CartridgeEntry,
+        facts: &CartridgeFacts,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Store(store) => store.update_facts(entry.uuid, facts),
+            Self::Snapshot(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vtl_media::{LibrarySpec, StoreOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_snapshots_cartridges_move_like_others_and_are_never_two_in_one_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Arc::new(vtl_media::disk::RealDisk::new());
+        let store = Arc::new(Store::open(disk, directory.path(), StoreOptions::default()).unwrap());
+        store.initialize(LibrarySpec::default()).unwrap();
+        let all: Vec<_> = store.cartridges().iter().take(3).map(|entry| entry.uuid).collect();
+        let snapshot =
+            store.create_snapshot("now", &all, &std::collections::HashMap::new(), "test").unwrap();
+        let id = snapshot.library.id.clone();
+        let slot = |number| Place::Storage { library: id.clone(), number };
+        let drive = Place::Drive { library: id.clone(), number: 0 };
+        let shown = Holdings::Snapshot(Shown::new(store, &snapshot));
+        let count = shown.cartridges().len();
+        let first = shown.at(&slot(1)).unwrap();
+        assert!(first.read_only && shown.find(first.barcode.as_str()).is_some());
+        assert!(matches!(
+            shown.relocate(&first, &slot(2), "test"),
+            Err(MoveError::DestinationFull(_))
+        ));
+        assert!(matches!(
+            shown.relocate(&first, &Place::slot(9), "test"),
+            Err(MoveError::NoSuchElement(_))
+        ));
+        shown.relocate(&first, &drive, "test").unwrap();
+        assert_eq!(shown.at(&drive).unwrap().source, Some(slot(1)));
+        assert!(matches!(
+            shown.exchange(&slot(1), &slot(2), &slot(1), "test"),
+            Err(MoveError::SourceEmpty(_))
+        ));
+        shown.exchange(&drive, &slot(2), &slot(1), "test").unwrap();
+        assert_eq!(shown.at(&slot(2)).unwrap().uuid, first.uuid);
+        assert!(shown.at(&slot(1)).is_some() && shown.at(&drive).is_none());
+        assert_eq!(shown.cartridges().len(), count);
+        let loaded = shown.load(&first, LoadOptions::default()).unwrap();
+        assert!(loaded.is_read_only());
+    }
+}

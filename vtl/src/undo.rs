@@ -1,0 +1,300 @@
+//! `vtl tape history|rewind|clone`: what has been on cartridges, and taking them back.
+
+use std::sync::Arc;
+
+use jiff::Zoned;
+use serde_json::{Value, json};
+use vtl_media::{
+    Barcode, Cartridge, CartridgeEntry, CartridgeKind, History, MediumError, NewTwin, Place,
+    RecoveryPoint, UndoError, WantedPoint,
+};
+
+use crate::library::Library;
+use crate::moments;
+use crate::operations::{find, place, tell_changer};
+use crate::request::{Failure, FailureKind, Rewind};
+
+/// Recovery points that are listed unless more are asked for.
+const HISTORY_LIMIT: usize = 50;
+const HISTORY_LIMIT_MAX: usize = 100_000;
+
+/// What has been on a cartridge: its recovery points and its generations.
+pub(crate) fn history(
+    library: &Library,
+    barcode: &str,
+    limit: Option<usize>,
+) -> Result<Value, Failure> {
+    let mut entry = find(library, barcode)?;
+    if let Some(facts) = in_drive(library, &entry, Cartridge::facts) {
+        entry.set_facts(&facts);
+    }
+    let limit = limit.unwrap_or(HISTORY_LIMIT).clamp(1, HISTORY_LIMIT_MAX);
+    let history = match in_drive(library, &entry, |cartridge| History::of(cartridge, limit)) {
+        Some(history) => history.map_err(|error| medium(&entry, &error))?,
+        None => library.store.history(entry.uuid, limit).map_err(|error| explain(&error))?,
+    };
+    let points = history.points.iter().map(|point| shown(point, &history));
+    Ok(json!({
+        "barcode": entry.barcode,
+        "location": entry.place,
+        "generation": entry.generation,
+        "journal_bytes": entry.journal_bytes,
+        "undo_bytes": entry.undo_bytes,
+        "undo_reaches_back_to": history.horizon.unwrap_or(entry.created),
+        "is_all_shown": history.points.len() < limit,
+        "points": points.collect::<Vec<_>>(),
+        "generations": history.generations,
+    }))
+}
+
+/// Takes cartridges back: each one itself, or a twin of it.
+pub(crate) fn rewind(
+    library: &Arc<Library>,
+    request: &Rewind,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let wanted = moments::parse(&request.to, &Zoned::now())?;
+    let entries = chosen(library, request)?;
+    let in_place = request.in_place || request.all;
+    if entries.len() > 1 && (!in_place || matches!(wanted, WantedPoint::Sequence(_))) {
+        return Err(Failure::usage(
+            "several cartridges are taken back in place (--in-place) and to a time: a twin has one barcode, and each cartridge \
+             has its own recovery points",
+        ));
+    }
+    if in_place && request.as_barcode.is_some() {
+        return Err(Failure::usage(
+            "--as makes a twin, --in-place and --all do not: say one of them",
+        ));
+    }
+    // All or none: nothing is changed before it is known that no drive has one of them.
+    if let Some(loaded) = entries.iter().find(|entry| matches!(entry.place, Place::Drive { .. })) {
+        let error =
+            UndoError::InDrive { barcode: loaded.barcode.clone(), place: loaded.place.clone() };
+        return Err(Failure::refused(format!("{error}; nothing was changed")));
+    }
+    if !in_place {
+        let entry = entries.into_iter().next();
+        let entry = entry.ok_or_else(|| Failure::usage("which cartridge? Name its barcode"))?;
+        let made = twin(library, &entry, wanted, request.as_barcode.as_deref(), actor)?;
+        return Ok(Value::Array(vec![made]));
+    }
+    let rows: Result<Vec<_>, _> = entries
+        .iter()
+        .map(|entry| rewind_one(library, entry, wanted, request.all, actor))
+        .collect();
+    Ok(Value::Array(rows?))
+}
+
+/// A writable cartridge that begins with what another one is, or was.
+pub(crate) fn clone(
+    library: &Arc<Library>,
+    barcode: &str,
+    (to, as_barcode, destination): (Option<&str>, Option<&str>, Option<&str>),
+    actor: &str,
+) -> Result<Value, Failure> {
+    let entry = find(library, barcode)?;
+    let wanted = match to {
+        Some(text) => moments::parse(text, &Zoned::now())?,
+        None => WantedPoint::Time(jiff::Timestamp::MAX),
+    };
+    let new = NewTwin {
+        barcode: new_barcode(library, &entry, as_barcode, "CL")?,
+        read_only: false,
+        to: destination.map(|text| place(library, text)).transpose()?,
+    };
+    let made = match in_drive(library, &entry, |cartridge| cartridge.find_point(wanted)) {
+        Some(point) => {
+            let point = point.map_err(|error| medium(&entry, &error))?;
+            let point = point.ok_or_else(|| no_point(&entry))?;
+            let made = in_drive(library, &entry, |cartridge| {
+                library.store.make_twin_of(cartridge, &point, new, actor)
+            });
+            made.ok_or_else(|| no_point(&entry))?.map(|made| (made, point))
+        }
+        None => library.store.make_twin(entry.uuid, wanted, new, actor),
+    };
+    let (made, point) = made.map_err(|error| explain(&error))?;
+    tell_changer(library, &[&made.place]);
+    Ok(twin_row(&entry, &made, &point))
+}
+
+/// Does something with a cartridge that is loaded; `None` if it is not.
+pub(crate) fn in_drive<T>(
+    library: &Library,
+    entry: &CartridgeEntry,
+    work: impl FnOnce(&Cartridge) -> T,
+) -> Option<T> {
+    let Place::Drive { number, .. } = &entry.place else { return None };
+    let unit = library.drive(*number)?;
+    let is_it = |cartridge: &&Cartridge| cartridge.label().uuid == entry.uuid;
+    unit.with_drive(|drive| drive.cartridge().filter(is_it).map(work)).flatten()
+}
+
+/// What went wrong, with the exit code that it has.
+pub(crate) fn explain(error: &UndoError) -> Failure {
+    let message = chain(error);
+    match error {
+        UndoError::NoCartridge(_) | UndoError::NoPoint { .. } | UndoError::NoSnapshot(_) => {
+            Failure::not_found(message)
+        }
+        UndoError::InDrive { .. }
+        | UndoError::ReadOnly(_)
+        | UndoError::Locked { .. }
+        | UndoError::Presented(_) => Failure::refused(message),
+        UndoError::Cleaning(_)
+        | UndoError::BadName(_)
+        | UndoError::SnapshotExists(_)
+        | UndoError::NothingChosen => Failure::usage(message),
+        UndoError::Create(error) => crate::tapes::not_created(error),
+        UndoError::Load { .. } | UndoError::Medium { .. } => {
+            Failure::new(FailureKind::Damaged, message)
+        }
+        _ => Failure::failed(message),
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn chosen(library: &Library, request: &Rewind) -> Result<Vec<CartridgeEntry>, Failure> {
+    if request.all != request.barcodes.is_empty() {
+        return Err(Failure::usage("name barcodes, or say --all"));
+    }
+    if request.all {
+        let is_meant =
+            |entry: &CartridgeEntry| entry.kind == CartridgeKind::Data && !entry.read_only;
+        return Ok(library.store.cartridges().into_iter().filter(is_meant).collect());
+    }
+    request.barcodes.iter().map(|barcode| find(library, barcode)).collect()
+}
+
+fn rewind_one(
+    library: &Library,
+    entry: &CartridgeEntry,
+    wanted: WantedPoint,
+    is_all: bool,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let rewound = match library.store.rewind_in_place(entry.uuid, wanted, actor) {
+        Ok(rewound) => rewound,
+        // One that is younger than that moment, among all others, is left as it is, and said to be.
+        Err(error @ UndoError::NoPoint { .. }) if is_all => {
+            return Ok(
+                json!({ "barcode": entry.barcode, "result": "left as it is", "to": null, "time": null,
+                "objects": null, "written_bytes": null, "why": error.to_string() }),
+            );
+        }
+        Err(error) => return Err(explain(&error)),
+    };
+    let point = rewound.point.as_ref();
+    let result = match (rewound.is_changed, point) {
+        (false, _) => "was so already",
+        (true, None) => "blank again",
+        (true, Some(_)) => "rewound",
+    };
+    Ok(json!({
+        "barcode": entry.barcode,
+        "result": result,
+        "to": point.map(|point| moments::name(point.sequence)),
+        "time": point.map(|point| point.time),
+        "objects": point.map_or(0, |point| point.objects),
+        "written_bytes": point.map_or(0, |point| point.written_bytes),
+        "why": null,
+    }))
+}
+
+fn twin(
+    library: &Arc<Library>,
+    entry: &CartridgeEntry,
+    wanted: WantedPoint,
+    as_barcode: Option<&str>,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let barcode = new_barcode(library, entry, as_barcode, "RW")?;
+    let new = NewTwin { barcode, read_only: true, to: None };
+    let made = library.store.make_twin(entry.uuid, wanted, new, actor);
+    let (made, point) = made.map_err(|error| explain(&error))?;
+    tell_changer(library, &[&made.place]);
+    Ok(twin_row(entry, &made, &point))
+}
+
+fn twin_row(entry: &CartridgeEntry, made: &CartridgeEntry, point: &RecoveryPoint) -> Value {
+    json!({
+        "barcode": made.barcode,
+        "twin_of": entry.barcode,
+        "location": made.place,
+        "read_only": made.read_only,
+        "to": moments::name(point.sequence),
+        "time": point.time,
+        "objects": point.objects,
+        "written_bytes": point.written_bytes,
+    })
+}
+
+/// The barcode that was asked for, else the first free one with this prefix.
+fn new_barcode(
+    library: &Library,
+    entry: &CartridgeEntry,
+    wanted: Option<&str>,
+    prefix: &str,
+) -> Result<Barcode, Failure> {
+    let suffix: String = entry.barcode.as_str().chars().skip(6).collect();
+    let text = match wanted {
+        Some(text) => text.to_ascii_uppercase(),
+        None => (1..=9999)
+            .map(|number| format!("{prefix}{number:04}{suffix}"))
+            .find(|text| library.store.find(text).is_none())
+            .ok_or_else(|| Failure::usage("name the new barcode with --as"))?,
+    };
+    let is_well_formed = text.len() == 8 && text.ends_with(&suffix);
+    let barcode = Barcode::new(&text).ok().filter(|_| is_well_formed);
+    let barcode = barcode.ok_or_else(|| {
+        Failure::usage(format!(
+            "--as {text}: a barcode is six characters A-Z or 0-9 and the two of the media type, here {suffix}"
+        ))
+    })?;
+    if library.store.find(&text).is_some() {
+        return Err(Failure::usage(format!("there is a cartridge {text} already")));
+    }
+    Ok(barcode)
+}
+
+fn shown(point: &RecoveryPoint, history: &History) -> Value {
+    let begun = history
+        .generations
+        .iter()
+        .find(|generation| generation.generation == point.generation)
+        .map_or("", |generation| generation.reason.as_str());
+    json!({
+        "point": moments::name(point.sequence),
+        "time": point.time,
+        "generation": point.generation,
+        "generation_began": begun,
+        "objects": point.objects,
+        "filemarks": point.filemarks,
+        "written_bytes": point.written_bytes,
+        "initiator": point.initiator,
+        "kind": if point.is_sync { "sync" } else { "filemark" },
+        "is_current": point.is_current,
+    })
+}
+
+fn no_point(entry: &CartridgeEntry) -> Failure {
+    explain(&UndoError::NoPoint { barcode: entry.barcode.clone() })
+}
+
+fn medium(entry: &CartridgeEntry, error: &MediumError) -> Failure {
+    Failure::new(FailureKind::Damaged, format!("{}: {}", entry.barcode, chain(error)))
+}
