@@ -5,6 +5,7 @@
 //! label. What is bad below that promise is damage: it is passed over, and reading it is an error. What is bad above it is the
 //! torn tail of writes that nobody was told were safe: there the tape ends.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +49,9 @@ pub(crate) struct OpenTail {
     pub(crate) first_sequence: u64,
     pub(crate) start: Point,
     pub(crate) start_generation: u32,
+    /// Where the first record is that nothing says was durable. It was read, but if a sync of it has failed before, the
+    /// kernel may hold it in memory only and count it as written.
+    pub(crate) doubtful_from: u64,
 }
 
 /// The end of a segment that is not believed.
@@ -86,12 +90,18 @@ pub(crate) fn recover(
         is_torn: false,
         recovered,
         is_rest_known: false,
+        doubtful: VecDeque::new(),
     };
     for (at, number) in numbers.iter().enumerate() {
         let rest = numbers.get(at.saturating_add(1)..).unwrap_or_default();
         scan.segment(*number, rest)?;
     }
     scan.recovered.is_end_missing = scan.promised > scan.recovered.sequence;
+    scan.forget_durable();
+    if let (Some(tail), Some((_, place))) = (&mut scan.recovered.open, scan.doubtful.front()) {
+        let is_in_tail = place.segment == tail.number;
+        tail.doubtful_from = if is_in_tail { place.offset } else { 0 };
+    }
     Ok(scan.recovered)
 }
 
@@ -115,6 +125,8 @@ struct Scan {
     recovered: Recovered,
     /// Whether `promised` includes what the rest of the journal says.
     is_rest_known: bool,
+    /// Believed records of segments without a seal that nothing has said were durable, by their sequence.
+    doubtful: VecDeque<(u64, Place)>,
 }
 
 /// What is at a place.
@@ -139,6 +151,7 @@ impl Scan {
             first_sequence: self.recovered.sequence.saturating_add(1),
             start: self.recovered.view.end(),
             start_generation: self.recovered.view.generation(),
+            doubtful_from: u64::MAX,
         });
         self.recovered.view.begin_segment(number);
         let mut place = Place { segment: number, offset: 0 };
@@ -182,6 +195,7 @@ impl Scan {
         self.note(header);
         self.recovered.last_written_us = Some(seal.last_written_us);
         self.recovered.open = None;
+        self.doubtful.clear();
         self.has_gap = false;
         Ok(())
     }
@@ -205,6 +219,7 @@ impl Scan {
         }
         self.believe(seal);
         self.recovered.open = None;
+        self.doubtful.clear();
         Ok(())
     }
 
@@ -244,7 +259,15 @@ impl Scan {
             self.recovered.last_written_us = Some(header.time_us);
         }
         self.has_gap = false;
+        self.doubtful.push_back((header.sequence, header.place));
+        self.forget_durable();
         header.place.offset.saturating_add(header.record_bytes())
+    }
+
+    fn forget_durable(&mut self) {
+        while self.doubtful.front().is_some_and(|(sequence, _)| *sequence <= self.promised) {
+            self.doubtful.pop_front();
+        }
     }
 
     fn note(&mut self, header: &Header) {

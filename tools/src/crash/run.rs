@@ -109,7 +109,9 @@ fn workload(plan: &Plan, number: u64, sender: &SyncSender<(u64, Cut)>) -> anyhow
         disk.watch(Arc::new(|_, _| {}));
         result
     });
-    result?;
+    if let Some(failed) = result? {
+        return Err(anyhow!("{failed:?}"));
+    }
     host.shut_down()
 }
 
