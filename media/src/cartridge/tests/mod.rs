@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod ends;
+mod failed_sync;
 mod faults;
 mod model;
 
