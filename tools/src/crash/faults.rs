@@ -13,7 +13,7 @@ use vtl_changer::Element;
 use vtl_media::disk::{Call, Disk, Fault, FaultDisk, MemoryDisk, Reaction, Site};
 use vtl_media::{Barcode, NewCartridge, Place};
 use vtl_scsi::Status;
-use vtl_scsi::sense::{Sense, SenseKey};
+use vtl_scsi::sense::{Asc, Sense, SenseKey};
 
 use crate::check;
 use crate::cut::Cut;
@@ -406,11 +406,12 @@ fn upkeep(host: &Host, promise: &SharedPromise) -> anyhow::Result<()> {
 /// No failure of the disk is the initiator's fault, or a reason to throw a good tape away without having lost anything.
 fn check_sense(failed: &Failed) -> anyhow::Result<()> {
     let sense = failed.sense;
+    let is_write = ["Write", "Filemarks", "Erase"].iter().any(|name| failed.what.starts_with(name));
     let is_plausible = match sense.key {
+        // A WRITE for which no space could be set aside was once answered with it.
+        SenseKey::MediumError if sense.asc == Asc::UNRECOVERED_READ_ERROR => !is_write,
         SenseKey::MediumError | SenseKey::HardwareError => true,
-        SenseKey::VolumeOverflow => {
-            failed.what.starts_with("Write") || failed.what.starts_with("Filemarks")
-        }
+        SenseKey::VolumeOverflow => is_write,
         SenseKey::NotReady => failed.what.starts_with("Load"),
         _ => false,
     };

@@ -16,6 +16,7 @@ mod command;
 mod cut;
 mod every_call;
 mod faults;
+mod flips;
 mod host;
 mod promise;
 #[path = "../killloop/random.rs"]
@@ -51,7 +52,10 @@ struct Options {
     /// Instead of cutting the power, let every call to the disk fail in turn, in every way.
     #[arg(long)]
     faults: bool,
-    /// Let only every so-manieth call fail.
+    /// Instead of cutting the power, spoil a cartridge: flip every bit in turn, lose and misplace every sector.
+    #[arg(long)]
+    flips: bool,
+    /// Let only every so-manieth call fail, or flip only every so-manieth bit.
     #[arg(long, default_value_t = 1)]
     stride: u64,
 }
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let result = if options.faults {
         every_call::run(options.seed, options.stride).map(|report| report.to_string())
+    } else if options.flips {
+        flips::run(options.seed, options.stride).map(|report| report.to_string())
     } else {
         let Options { cuts, seed, workload, jobs, .. } = options;
         run(&Plan { cuts, seed, workload, jobs, prepare: |_| {} }).map(|summary| {
