@@ -109,5 +109,9 @@ fn failed(drive: &mut Drive, error: &MediumError) -> Completion {
     drive
         .tape_alerts
         .extend([crate::log_page::ALERT_HARD_ERROR, crate::log_page::ALERT_WRITE_FAILURE]);
-    of_medium_error(error, None).into()
+    match error {
+        // The disk failed before anything was accepted, and what was accepted before is not touched by it.
+        MediumError::Io(_) | MediumError::Label(_) => Sense::write_error().into(),
+        _ => of_medium_error(error, None).into(),
+    }
 }

@@ -290,7 +290,19 @@ fn read_copy(disk: &dyn Disk, path: &Path) -> Result<Copy, LabelError> {
     }
     let file = disk.open(path, OpenMode::Read)?;
     let bytes = read_whole(file.as_ref())?;
-    Ok(decode(&bytes))
+    match decode(&bytes) {
+        Copy::Whole(label) if !belongs(label.uuid, path) => {
+            tracing::error!(path = %path.display(), found = %label.uuid, "the label of another cartridge is in this one's place");
+            Ok(Copy::Damaged)
+        }
+        copy => Ok(copy),
+    }
+}
+
+/// Whether a label may be where it is: a directory that is named like a cartridge holds that one and no other.
+fn belongs(uuid: Uuid, path: &Path) -> bool {
+    let name = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.and_then(|name| Uuid::try_parse(name).ok()).is_none_or(|named| named == uuid)
 }
 
 fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
@@ -434,5 +446,28 @@ mod tests {
         label.hold = Some("x".repeat(LABEL_BYTES_MAX));
         assert!(matches!(label.write(&disk, Path::new("/c")), Err(LabelError::TooLarge { .. })));
         assert_eq!(Label::read(&disk, Path::new("/c")).unwrap().sequence, 2);
+    }
+
+    #[test]
+    fn the_label_of_another_cartridge_is_no_label_here() {
+        // A sector of another cartridge's label that the disk had put into the newer copy was believed: all records were
+        // foreign then, and the tape was cut off as a torn tail, down to nothing.
+        let disk = MemoryDisk::new();
+        let write = |number, times: u32| {
+            let uuid = Uuid::from_u128(number);
+            let directory = Path::new("/").join(uuid.to_string());
+            disk.create_dir(&directory).unwrap();
+            let barcode = Barcode::new(&format!("VTL{number:03}L9")).unwrap();
+            let spec = CartridgeSpec::new(uuid, barcode, "lto9", 1 << 40);
+            let mut label = Label::new(&spec, Timestamp::UNIX_EPOCH);
+            (0..times).for_each(|_| label.write(&disk, &directory).unwrap());
+            directory
+        };
+        let (own, other) = (write(1, 4), write(2, 6));
+        disk.rename(&other.join(COPY_B), &own.join(COPY_B)).unwrap();
+        let label = Label::read(&disk, &own).unwrap();
+        assert_eq!((label.uuid, label.is_single_copy), (Uuid::from_u128(1), true));
+        disk.rename(&other.join(COPY_A), &own.join(COPY_A)).unwrap();
+        assert!(Label::read(&disk, &own).is_err());
     }
 }
