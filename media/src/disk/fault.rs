@@ -278,6 +278,7 @@ mod tests {
         assert!(other.sync_data().is_ok() && disk.retried_syncs().is_empty());
         assert!(file.sync_data().is_ok());
         assert_eq!(disk.retried_syncs(), [PathBuf::from("/a")]);
+        write_all_at(file.as_ref(), b"x", 0).unwrap();
         disk.inject(Fault::once(Call::SyncData, "/a", Reaction::Errno(5)));
         assert!(file.sync_data().is_err());
         write_all_at(file.as_ref(), b"x", 0).unwrap();
