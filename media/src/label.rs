@@ -245,6 +245,17 @@ impl Label {
         Ok(())
     }
 
+    /// Writes the newer copy once more, as it was read. After a sync that failed the kernel may hold it in memory only and count
+    /// it as written; the older copy, which is the durable one then, must not be given up before.
+    pub(crate) fn confirm(&self, disk: &dyn Disk, directory: &Path) -> Result<(), LabelError> {
+        let bytes = self.encode(self.sequence)?;
+        let name = if self.sequence % 2 == 1 { COPY_A } else { COPY_B };
+        let file = disk.open(&directory.join(name), OpenMode::ReadWrite)?;
+        write_all_at(file.as_ref(), &bytes, 0)?;
+        file.sync_data()?;
+        Ok(())
+    }
+
     fn encode(&self, sequence: u64) -> Result<Vec<u8>, LabelError> {
         let body = serde_json::to_vec(self).map_err(io::Error::other)?;
         let length = HEADER_BYTES.saturating_add(body.len());
@@ -446,6 +457,30 @@ mod tests {
         label.hold = Some("x".repeat(LABEL_BYTES_MAX));
         assert!(matches!(label.write(&disk, Path::new("/c")), Err(LabelError::TooLarge { .. })));
         assert_eq!(Label::read(&disk, Path::new("/c")).unwrap().sequence, 2);
+    }
+
+    #[test]
+    fn a_copy_that_was_never_durable_is_made_so_before_the_other_one_is_given_up() {
+        // The sync of a label failed, and its bytes stayed in the page cache, counted as written. The next load read them and
+        // wrote the other copy: a power cut then left half of that one, and the older state of the first.
+        let (disk, _) = written();
+        let faulty = crate::disk::FaultDisk::new(std::sync::Arc::new(disk.clone()));
+        let mut label = Label::read(&faulty, Path::new("/c")).unwrap();
+        faulty.inject(crate::disk::Fault::once(
+            crate::disk::Call::SyncData,
+            "label",
+            crate::disk::Reaction::Errno(5),
+        ));
+        label.owner_epoch = 7;
+        assert!(label.write(&faulty, Path::new("/c")).is_err());
+        let found = Label::read(&faulty, Path::new("/c")).unwrap();
+        assert_eq!((found.sequence, found.owner_epoch), (3, 7), "only in memory");
+        found.confirm(&faulty, Path::new("/c")).unwrap();
+        // Half of the next write, to the other copy.
+        flip(&disk, COPY_B, 100, 0xff);
+        disk.power_cut();
+        flip(&disk, COPY_B, 100, 0xff);
+        assert_eq!(Label::read(&disk, Path::new("/c")).unwrap().owner_epoch, 7);
     }
 
     #[test]
