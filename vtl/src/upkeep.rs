@@ -16,6 +16,8 @@ use crate::operations::current;
 use crate::undo::chain;
 use crate::verification::{self, Manner};
 
+/// The one reason for pruning that was agreed upon.
+const WINDOW: &str = "older than the undo window";
 /// In the ledger, what nobody asked for.
 const ACTOR: &str = "upkeep";
 /// Looks at the free space. A drive can fill a gigabyte in a second.
@@ -119,7 +121,7 @@ fn is_space_short(library: &Library) -> bool {
 pub(crate) fn prune_window(library: &Library, plan: Plan) {
     let before = Timestamp::now().checked_sub(plan.keep).unwrap_or(Timestamp::MIN);
     for entry in with_undo(library) {
-        note(&entry, &prune(library, &entry, before), "older than the undo window");
+        note(&entry, &prune(library, &entry, before), WINDOW);
     }
     if let Some(limit) = plan.keep_bytes_max {
         let undo_bytes = || with_undo(library).iter().map(|entry| entry.undo_bytes).sum::<u64>();
@@ -192,8 +194,11 @@ fn prune(
 
 fn note(entry: &CartridgeEntry, pruned: &Result<Pruned, UndoError>, why: &str) {
     match pruned {
-        Ok(Pruned { bytes, segments }) if *segments > 0 => {
+        Ok(Pruned { bytes, segments }) if *segments > 0 && why == WINDOW => {
             info!(barcode = %entry.barcode, bytes, why, "undo data was given up");
+        }
+        Ok(Pruned { bytes, segments }) if *segments > 0 => {
+            warn!(barcode = %entry.barcode, bytes, why, "undo data was given up before its time; make room, or set a shorter [undo] keep");
         }
         // In the other case it went into a drive a moment ago: the next look finds it there.
         Ok(_) | Err(UndoError::InDrive { .. }) => {}
