@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
+use crate::image::{Image, Switch};
+
 /// Ready again within this time after `kill -9`: what the library promises.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 /// An orderly end takes no longer.
@@ -24,6 +26,8 @@ pub(crate) struct Installation {
     binary: PathBuf,
     data: PathBuf,
     log: PathBuf,
+    /// Where the data directory is, if it is to lose its power with the daemon.
+    image: Option<Image>,
 }
 
 /// A running daemon. It does not outlive this value.
@@ -44,13 +48,25 @@ pub(crate) struct Doomed {
 }
 
 impl Installation {
-    /// Uses the directory `data` in `directory`, and a log file beside it.
-    pub(crate) fn new(binary: &Path, directory: &Path) -> Self {
+    /// Uses a directory `data`, in the image if there is one, else in `directory`; a log file is in `directory`.
+    pub(crate) fn new(binary: &Path, directory: &Path, image: Option<Image>) -> Self {
+        let parent = image.as_ref().map_or(directory, Image::mounted);
         Self {
             binary: binary.to_owned(),
-            data: directory.join("data"),
+            data: parent.join("data"),
             log: directory.join("daemon.log"),
+            image,
         }
+    }
+
+    /// What cuts the power, if that is what is to be done.
+    pub(crate) fn switch(&self) -> Option<Switch> {
+        self.image.as_ref().map(Image::switch)
+    }
+
+    /// After a kill: the file system is what the cut has left of it.
+    pub(crate) fn power_on(&self) -> anyhow::Result<()> {
+        self.image.as_ref().map_or(Ok(()), Image::power_on)
     }
 
     /// Where the catalogue is.
@@ -96,10 +112,15 @@ impl Installation {
         let mut child = self.spawn()?;
         thread::sleep(after);
         let ended = child.try_wait()?;
+        let cut = match (ended, self.switch()) {
+            (None, Some(switch)) => switch.cut(rustix::process::Pid::from_child(&child)),
+            _ => Ok(()),
+        };
         child.kill()?;
         child.wait()?;
         ensure!(ended.is_none(), "the daemon does not start: see {}", self.log.display());
-        Ok(())
+        cut?;
+        self.power_on()
     }
 
     /// A command that has to exit with 0.
@@ -144,8 +165,8 @@ impl Installation {
 }
 
 impl Daemon {
-    /// Kills it with SIGKILL after this time, whatever it does then.
-    pub(crate) fn kill_after(mut self, after: Duration) -> Doomed {
+    /// Kills it with SIGKILL after this time, whatever it does then; with a switch, the power is cut first.
+    pub(crate) fn kill_after(mut self, after: Duration, switch: Option<Switch>) -> Doomed {
         let is_killed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_killed);
         let killer = thread::spawn(move || {
@@ -155,9 +176,11 @@ impl Daemon {
             }
             // First the flag: no consequence of the kill may look like a failure.
             flag.store(true, Ordering::SeqCst);
+            let pid = rustix::process::Pid::from_child(&self.child);
+            let cut = switch.map_or(Ok(()), |switch| switch.cut(pid));
             self.child.kill()?;
             self.child.wait()?;
-            Ok(())
+            cut
         });
         Doomed { is_killed, killer }
     }

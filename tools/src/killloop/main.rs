@@ -1,13 +1,15 @@
 //! `vtl-killloop`: a real daemon under a real initiator's work is killed at random moments, again and again, and each time what it
 //! had acknowledged has to be there.
 //!
-//! The page cache outlives a killed process, so this says nothing of power cuts: the store's and the journal's own tests cut the
-//! power. It says that no order of events in the running program, with its threads and sockets, loses anything.
+//! The page cache outlives a killed process, so a kill says nothing of power cuts. It says that no order of events in the running
+//! program, with its threads and sockets, loses anything. With `--fs` the power goes, too: the data directory is in an image of that
+//! file system, and each round goes on with what the image holds when the daemon stops.
 
 mod catalogue;
 mod check;
 mod daemon;
 mod host;
+mod image;
 #[path = "../initiator.rs"]
 #[allow(dead_code, reason = "shared with vtl-load, which uses all of it")]
 mod initiator;
@@ -25,6 +27,7 @@ use clap::Parser;
 
 use crate::daemon::{Daemon, Doomed, Installation};
 use crate::host::Host;
+use crate::image::Image;
 use crate::model::Model;
 use crate::random::Random;
 use crate::workload::{Workload, take_all_attentions, take_changer_attentions};
@@ -47,6 +50,9 @@ struct Options {
     /// What the work follows from (default: the time). The moment of the kill is the scheduler's, too.
     #[arg(long)]
     seed: Option<u64>,
+    /// Cut the power each time: the library is in an image of this file system, ext4 or xfs. Only root can mount it.
+    #[arg(long)]
+    fs: Option<String>,
     /// The program to kill.
     #[arg(long, default_value = "target/release/vtl")]
     binary: PathBuf,
@@ -91,7 +97,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, seed: u64, directory: &Path) -> anyhow::Result<Model> {
-    let installation = Installation::new(&options.binary, directory);
+    let image = |kind: &String| {
+        Image::new(directory, kind, options.rounds)
+            .with_context(|| format!("a file system {kind} in an image"))
+    };
+    let image = options.fs.as_ref().map(image).transpose()?;
+    let installation = Installation::new(&options.binary, directory, image);
     let mut running = first_start(&installation, seed).context("before the first round")?;
     for round in 1..=options.rounds {
         let is_last = round == options.rounds;
@@ -130,12 +141,13 @@ fn one_round(
     let (portal, target) = (daemon.portal.clone(), daemon.target.clone());
     let (sync_points, moves) = (model.sync_points, model.moves);
     let life = Duration::from_millis(random.below(MAX_LIFE_MS));
-    let doomed = daemon.kill_after(life);
+    let doomed = daemon.kill_after(life, installation.switch());
     model.begin_round();
     let mut work = Workload::new(&mut model, seed, round);
     let end = work.until_failure(host, &portal, &target);
     let blocks = work.blocks();
     outlive(doomed, end)?;
+    installation.power_on()?;
     let (sync_points, moves) = (model.sync_points - sync_points, model.moves - moves);
 
     let mut remarks = Vec::new();
