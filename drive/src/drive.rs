@@ -195,6 +195,11 @@ impl Drive {
         }
     }
 
+    /// Who wrote last. What is not on disk yet is theirs.
+    pub fn last_writer(&self) -> Option<ItNexus> {
+        self.last_writer
+    }
+
     /// LOGICAL UNIT RESET: everything that initiators had set is as after power on. The medium and its position stay.
     pub fn reset(&mut self) {
         self.unit.reset();

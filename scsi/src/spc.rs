@@ -8,9 +8,21 @@ use crate::device::{Command, Device, Executed, UnderReservation};
 use crate::sense::{Sense, SenseFormat};
 use crate::{Completion, Lun, Status, Task};
 
+/// Whether the task only asks what the logical unit is, or which there are: INQUIRY and REPORT LUNS, which are answered whatever
+/// the state of the medium, and without looking at it.
+pub fn is_about_identity(task: &Task) -> bool {
+    let [inquiry, ..] = INQUIRY_USAGE;
+    let [report_luns, ..] = REPORT_LUNS_USAGE;
+    let code = task.cdb.operation_code();
+    code == *inquiry || code == *report_luns
+}
+
+const INQUIRY_USAGE: &[u8; 6] = &[0x12, 0x01, 0xff, 0xff, 0xff, 0x00];
+const REPORT_LUNS_USAGE: &[u8; 12] = &[0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0];
+
 /// INQUIRY (SPC-5 §6.6).
 pub const fn inquiry_row<D: Device>() -> Command<D> {
-    Command::new("INQUIRY", &[0x12, 0x01, 0xff, 0xff, 0xff, 0x00], inquiry::<D>)
+    Command::new("INQUIRY", INQUIRY_USAGE, inquiry::<D>)
         .passes_attention()
         .under_reservation(UnderReservation::Allowed)
 }
@@ -24,13 +36,9 @@ pub const fn request_sense_row<D: Device>() -> Command<D> {
 
 /// REPORT LUNS (SPC-5 §6.33).
 pub const fn report_luns_row<D: Device>() -> Command<D> {
-    Command::new(
-        "REPORT LUNS",
-        &[0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
-        report_luns::<D>,
-    )
-    .passes_attention()
-    .under_reservation(UnderReservation::Allowed)
+    Command::new("REPORT LUNS", REPORT_LUNS_USAGE, report_luns::<D>)
+        .passes_attention()
+        .under_reservation(UnderReservation::Allowed)
 }
 
 /// TEST UNIT READY (SPC-5 §6.47).

@@ -15,6 +15,7 @@ mod doctor;
 mod holdings;
 mod inventory;
 mod library;
+mod loader;
 mod logging;
 mod moments;
 mod operations;

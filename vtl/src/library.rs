@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tracing::{error, info, warn};
 use vtl_changer::{Changer, MoveFailure};
-use vtl_drive::{Drive, NotLoaded};
+use vtl_drive::Drive;
 use vtl_media::{
-    CartridgeEntry, CartridgeKind, LibraryRecord, LoadOptions, MoveError, Place, SnapshotRecord,
+    CartridgeEntry, CartridgeFacts, LibraryRecord, LoadOptions, MoveError, Place, SnapshotRecord,
     Store,
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
 use crate::holdings::{Holdings, Shown};
+use crate::loader::{Loader, remove};
 use crate::robot::LibraryRobot;
 use crate::unit::{Device, Unit};
 use crate::verification::Verifications;
@@ -24,7 +26,7 @@ use crate::verification::Verifications;
 pub struct Library {
     pub(crate) store: Arc<Store>,
     pub(crate) record: LibraryRecord,
-    holdings: Holdings,
+    holdings: Arc<Holdings>,
     /// Libraries that show snapshots of this one, by the name of the snapshot.
     shown: Mutex<BTreeMap<String, Arc<Library>>>,
     /// Told the name of a target that is about to go away, so that its sessions end.
@@ -58,6 +60,13 @@ type NexusKey = (String, String);
 /// As many nexuses keep their handle; devices forget those longest away on their own.
 const MAX_NEXUSES: usize = 4096;
 
+/// The arm waits so long for a drive that brings its data to disk or reads a cartridge in.
+const MOVE_LIMIT: Duration = Duration::from_secs(30);
+/// The start of the program waits so long for cartridges that lay in drives, all together.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// The end of the program waits so long for each drive.
+const CLOSE_LIMIT: Duration = Duration::from_secs(20);
+
 impl Library {
     /// The library without its devices, for work on the data directory itself.
     pub(crate) fn offline(store: Arc<Store>) -> anyhow::Result<Self> {
@@ -83,7 +92,7 @@ impl Library {
         Self {
             store,
             record,
-            holdings,
+            holdings: Arc::new(holdings),
             shown: Mutex::default(),
             on_hide: Mutex::default(),
             undo_window: Mutex::default(),
@@ -183,16 +192,36 @@ impl Library {
             let profile = vtl_drive::Profile::find(&record.profile).with_context(|| {
                 format!("drive {number} is a {}, which this version does not know", record.profile)
             })?;
-            let mut drive = Drive::new(profile, &record.serial, naa(&record.serial), luns.clone());
-            if let Some(cartridge) = library.holdings.at(&library.drive_place(number)) {
-                library.load(&mut drive, number, &cartridge, true);
-            }
-            drives.push(Unit::start(Lun(number + 1), Device::Drive(Box::new(drive)))?);
+            let drive = || {
+                let serial = &record.serial;
+                Device::Drive(Box::new(Drive::new(profile, serial, naa(serial), luns.clone())))
+            };
+            drives.push(Unit::start(Lun(number + 1), drive(), drive())?);
         }
+        library.load_what_lies_in(&drives);
         *lock(&library.drives) = drives;
-        let changer = library.build_changer(drive_count, luns)?;
-        *lock(&library.changer) = Some(Unit::start(Lun(0), Device::Changer(Box::new(changer)))?);
+        let changer = || -> anyhow::Result<Device> {
+            Ok(Device::Changer(Box::new(library.build_changer(drive_count, luns.clone())?)))
+        };
+        *lock(&library.changer) = Some(Unit::start(Lun(0), changer()?, changer()?)?);
         Ok(())
+    }
+
+    /// Loads the cartridges that lay in drives when the program ended. One whose disk is stuck keeps nobody from starting.
+    fn load_what_lies_in(&self, drives: &[Arc<Unit>]) {
+        let under_way: Vec<_> = (0..)
+            .zip(drives)
+            .filter_map(|(number, unit)| {
+                let entry = self.holdings.at(&self.drive_place(number))?;
+                Some(self.begin_load(unit, number, &entry, true))
+            })
+            .collect();
+        let deadline = Instant::now() + START_LIMIT;
+        for load in under_way {
+            if !load.is_done_by(deadline) {
+                warn!("a cartridge that lay in a drive is not loaded yet; its drive is not ready");
+            }
+        }
     }
 
     /// The store behind it.
@@ -312,11 +341,16 @@ impl Library {
         }
         for (number, unit) in (0_u32..).zip(lock(&self.drives).iter()) {
             let place = Place::Drive { library: self.record.id.clone(), number };
-            let removed = unit.with_drive(Drive::remove);
+            // The program ends all the same: there is nothing to undo.
+            let removed =
+                unit.ask(CLOSE_LIMIT, |device| device.drive().map(Drive::remove), |_, _| {});
             match (removed, self.holdings.at(&place)) {
-                (Some(Ok(Some(facts))), Some(entry)) => self.note_facts(&entry, &facts),
-                (Some(Err(failure)), Some(entry)) => {
+                (Some(Some(Ok(Some(facts)))), Some(entry)) => self.note_facts(&entry, &facts),
+                (Some(Some(Err(failure))), Some(entry)) => {
                     error!(barcode = %entry.barcode, %failure, "the cartridge could not be closed cleanly");
+                }
+                (None, Some(entry)) => {
+                    error!(barcode = %entry.barcode, "the drive is stuck: the cartridge was not closed");
                 }
                 _ => {}
             }
@@ -345,28 +379,29 @@ impl Library {
         Ok(Changer::new(profile, map, serial, naa(serial), luns, robot))
     }
 
-    /// Opens a drive's door, if the cartridge is in one: everything is on disk afterwards.
+    /// Opens a drive's door, if the cartridge is in one: everything is on disk afterwards. A drive that is stuck keeps its
+    /// cartridge, and the arm goes on with other work.
     fn take_out(&self, place: &Place, entry: &CartridgeEntry) -> Result<(), MoveFailure> {
-        let Some(unit) = self.unit_at(place) else {
+        let (Place::Drive { number, .. }, Some(unit)) = (place, self.unit_at(place)) else {
             return Ok(());
         };
-        let facts = unit.with_drive(|drive| {
-            if drive.is_removal_prevented() {
-                return Err(MoveFailure::RemovalPrevented);
-            }
-            drive.prepare_removal().map_err(|failure| {
-                error!(barcode = %entry.barcode, %failure, "the drive keeps the cartridge: not everything is on disk");
-                MoveFailure::DriveHoldsMedium
-            })?;
-            match drive.remove() {
-                Ok(facts) => Ok(facts),
-                Err(failure) => {
-                    error!(barcode = %entry.barcode, %failure, "the label could not be closed; what was synced is there");
-                    Ok(None)
+        let number = u16::try_from(*number).unwrap_or(u16::MAX);
+        let (loader, barcode, again) = (self.loader(), entry.barcode.clone(), entry.clone());
+        let removed = unit.ask(
+            MOVE_LIMIT,
+            move |device| device.drive().map_or(Ok(None), |drive| remove(drive, &barcode)),
+            move |device, removed| {
+                if let (Ok(_), Some(drive)) = (removed, device.drive()) {
+                    warn!(barcode = %again.barcode, "the drive moves again, too late for the move");
+                    loader.load(drive, number, &again, false);
                 }
-            }
-        });
-        if let Some(Some(facts)) = facts.transpose()? {
+            },
+        );
+        let Some(removed) = removed else {
+            error!(barcode = %entry.barcode, "the drive is stuck and keeps the cartridge");
+            return Err(MoveFailure::DriveHoldsMedium);
+        };
+        if let Some(facts) = removed? {
             self.note_facts(entry, &facts);
         }
         Ok(())
@@ -375,8 +410,33 @@ impl Library {
     fn put_in(&self, place: &Place, entry: &CartridgeEntry) {
         if let (Place::Drive { number, .. }, Some(unit)) = (place, self.unit_at(place)) {
             let number = u16::try_from(*number).unwrap_or(u16::MAX);
-            unit.with_drive(|drive| self.load(drive, number, entry, false));
+            let load = self.begin_load(&unit, number, entry, false);
+            if !load.is_done_by(Instant::now() + MOVE_LIMIT) {
+                warn!(barcode = %entry.barcode, drive = number, "the cartridge is in the drive and not loaded yet");
+            }
         }
+    }
+
+    fn begin_load(
+        &self,
+        unit: &Unit,
+        number: u16,
+        entry: &CartridgeEntry,
+        is_resumed: bool,
+    ) -> UnderWay {
+        let (loader, entry) = (self.loader(), entry.clone());
+        let (sender, end) = mpsc::sync_channel::<()>(1);
+        unit.leave(move |device| {
+            if let Some(drive) = device.drive() {
+                loader.load(drive, number, &entry, is_resumed);
+            }
+            drop(sender);
+        });
+        UnderWay(end)
+    }
+
+    fn loader(&self) -> Loader {
+        Loader { holdings: Arc::clone(&self.holdings), options: self.load_options.clone() }
     }
 
     fn unit_at(&self, place: &Place) -> Option<Arc<Unit>> {
@@ -386,33 +446,7 @@ impl Library {
         }
     }
 
-    /// Threads a cartridge, or takes up one that lay in the drive when the program ended. One that cannot be loaded stays
-    /// in the drive's door, and the drive says why.
-    fn load(&self, drive: &mut Drive, number: u16, entry: &CartridgeEntry, is_resumed: bool) {
-        if entry.kind == CartridgeKind::Cleaning {
-            info!(barcode = %entry.barcode, drive = number, "cleaning cartridge in the drive");
-            return drive.refuse(NotLoaded::Cleaning);
-        }
-        if drive.profile().access(&entry.media_type) == vtl_drive::Access::None {
-            warn!(barcode = %entry.barcode, drive = number, media = entry.media_type, model = drive.profile().product,
-                "the drive cannot read cartridges of this generation");
-            return drive.refuse(NotLoaded::WrongGeneration);
-        }
-        let options = LoadOptions { is_resumed, ..self.load_options.clone() };
-        match self.holdings.load(entry, options) {
-            Ok(cartridge) => {
-                info!(barcode = %entry.barcode, drive = number, "loaded");
-                drive.insert(cartridge);
-            }
-            Err(failure) => {
-                let failure = format!("{:#}", anyhow::Error::from(failure));
-                error!(barcode = %entry.barcode, drive = number, failure, "the cartridge cannot be loaded");
-                drive.refuse(NotLoaded::Damaged);
-            }
-        }
-    }
-
-    fn note_facts(&self, entry: &CartridgeEntry, facts: &vtl_media::CartridgeFacts) {
+    fn note_facts(&self, entry: &CartridgeEntry, facts: &CartridgeFacts) {
         if let Err(failure) = self.holdings.update_facts(entry, facts) {
             warn!(barcode = %entry.barcode, %failure, "the catalogue was not told; it will be at the next start");
         }
@@ -427,6 +461,16 @@ impl Library {
                 MoveFailure::NotRecorded
             }
         }
+    }
+}
+
+/// Something that a unit's thread does; the end of the channel is the end of it.
+struct UnderWay(mpsc::Receiver<()>);
+
+impl UnderWay {
+    fn is_done_by(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.0.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 }
 

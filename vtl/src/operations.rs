@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,6 +21,9 @@ use crate::verification::{self, Manner};
 
 /// Entries of the ledger that are listed unless more are asked for.
 const AUDIT_LIMIT: usize = 1000;
+
+/// A drive that does not say within this time what is on its cartridge is not waited for.
+const FACTS_LIMIT: Duration = Duration::from_millis(500);
 
 /// Who asks.
 #[derive(Debug)]
@@ -100,7 +104,8 @@ pub(crate) fn answer(
     }
 }
 
-/// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded.
+/// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
+/// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
     library
         .store
@@ -111,7 +116,9 @@ pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
                 Place::Drive { number, .. } => library
                     .drive(*number)
                     .and_then(|unit| {
-                        unit.with_drive(|drive| drive.cartridge().map(vtl_media::Cartridge::facts))
+                        unit.with_drive_within(FACTS_LIMIT, |drive| {
+                            drive.cartridge().map(vtl_media::Cartridge::facts)
+                        })
                     })
                     .flatten(),
                 _ => None,
@@ -175,7 +182,7 @@ pub(crate) fn relocate(
 pub(crate) fn tell_changer(library: &Library, places: &[&Place]) {
     let Some(unit) = library.unit(vtl_scsi::Lun(0)) else { return };
     let touches_door = places.iter().any(|place| matches!(place, Place::ImportExport { .. }));
-    unit.with(|device| {
+    unit.leave(move |device| {
         if let Device::Changer(changer) = device {
             if touches_door {
                 changer.import_export_accessed();

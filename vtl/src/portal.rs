@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, trace, warn};
 use vtl_iscsi::{
     CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
 };
@@ -26,6 +26,8 @@ const MAX_REFUSALS: usize = 64;
 const MAX_SESSIONS: usize = 1024;
 /// How long a session whose place is taken may need to end.
 const REINSTATEMENT_LIMIT: Duration = Duration::from_secs(5);
+/// How long the devices may need to bring to disk what a session wrote.
+const SESSION_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// All that connections share.
 #[derive(Debug)]
@@ -173,22 +175,60 @@ impl Portal {
             tsih
         };
         let nexus = library.nexus(&name);
-        if login.target.is_some() {
-            in_all_units(&library, move |unit| unit.nexus_begins(nexus, &name)).await;
+        let open = OpenSession { key, tsih, nexus, library };
+        if login.target.is_some()
+            && !open.library.units().iter().all(|unit| unit.nexus_begins(nexus, &name))
+        {
+            warn!(
+                initiator = login.initiator,
+                "a logical unit is stuck; too many sessions began since"
+            );
+            self.close_session(open).await;
+            return Err(LoginStatus::OUT_OF_RESOURCES);
         }
-        Ok(OpenSession { key, tsih, nexus, library })
+        Ok(open)
     }
 
-    /// A session is over: its tasks end, and what it held in the devices.
-    pub(crate) async fn close_session(&self, session: OpenSession) {
+    /// A session is over: its tasks end, and what it held in the devices. Whether everything that it wrote is on disk: a unit that
+    /// is stuck is not waited for without end.
+    pub(crate) async fn close_session(&self, session: OpenSession) -> bool {
         let OpenSession { key, tsih, nexus, library } = session;
+        let mut is_synced = true;
         if key.target.is_some() {
-            in_all_units(&library, move |unit| unit.nexus_ends(nexus)).await;
+            // First all of them are told, and then those are waited for that have something to bring to disk.
+            let ends: Vec<_> = library
+                .units()
+                .into_iter()
+                .filter_map(|unit| {
+                    let (sender, end) = oneshot::channel();
+                    let done = move || {
+                        if sender.send(()).is_err() {
+                            trace!("nobody waits for the end of this session");
+                        }
+                    };
+                    unit.nexus_ends(nexus, done).then_some(end)
+                })
+                .collect();
+            let all = async {
+                for end in ends {
+                    if end.await.is_err() {
+                        debug!("a logical unit went away with the session");
+                    }
+                }
+            };
+            is_synced = tokio::time::timeout(SESSION_END_LIMIT, all).await.is_ok();
+            if !is_synced {
+                warn!(
+                    initiator = key.initiator,
+                    "a logical unit is stuck: the session ends without it"
+                );
+            }
         }
         let mut sessions = self.lock();
         if sessions.get(&key).is_some_and(|entry| entry.tsih == tsih) {
             sessions.remove(&key);
         }
+        is_synced
     }
 
     /// Sends something to all sessions of a target, or of all targets, but one session.
@@ -277,13 +317,5 @@ impl Portal {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, OpenEntry>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn in_all_units(library: &Library, work: impl Fn(&crate::unit::Unit) + Send + 'static) {
-    let units = library.units();
-    let all = tokio::task::spawn_blocking(move || units.iter().for_each(|unit| work(unit)));
-    if all.await.is_err() {
-        warn!("a device did not take note of a session");
     }
 }

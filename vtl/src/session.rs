@@ -17,7 +17,7 @@ use vtl_iscsi::{
 use vtl_scsi::{Completion, Lun, Task, spc};
 
 use crate::portal::{OpenSession, PendingLogin, Portal};
-use crate::unit::{Reply, Ticket, Unit};
+use crate::unit::{RESET_LIMIT, Reply, Ticket, Unit};
 
 /// Slices of memory in one write.
 const MAX_SLICES: usize = 48;
@@ -247,8 +247,10 @@ impl Session {
                             .unwrap_or_default();
                         info!(initiator, %reason, "session closed");
                         // Whatever is still to be sent says at most that the session is over: a response to a logout must
-                        // not say so before what the session wrote is on disk.
-                        self.end().await;
+                        // not say so before what the session wrote is on disk, and says nothing if that cannot be.
+                        if !self.end().await {
+                            self.connection.close(CloseReason::ConnectionLost);
+                        }
                     } else {
                         debug!(%reason, "connection closed");
                     }
@@ -331,10 +333,17 @@ impl Session {
         let sender = self.sender.clone();
         let nexus = Some(open.nexus);
         tokio::task::spawn_blocking(move || {
-            for unit in units {
-                if is_reset {
-                    unit.reset();
-                } else {
+            if is_reset {
+                // All at once, so that several that are stuck do not take longer than one.
+                let deadline = std::time::Instant::now() + RESET_LIMIT;
+                for unit in &units {
+                    unit.begin_reset();
+                }
+                for unit in &units {
+                    unit.finish_reset(deadline);
+                }
+            } else {
+                for unit in &units {
                     unit.clear_task_set(nexus);
                 }
             }
@@ -345,11 +354,12 @@ impl Session {
         });
     }
 
-    /// The session's tasks end with it, and what it held in the devices.
-    async fn end(&mut self) {
+    /// The session's tasks end with it, and what it held in the devices. Whether everything that it wrote is on disk.
+    async fn end(&mut self) -> bool {
         self.tickets.clear();
-        if let Some(open) = self.open.take() {
-            self.portal.close_session(open).await;
+        match self.open.take() {
+            Some(open) => self.portal.close_session(open).await,
+            None => true,
         }
     }
 }

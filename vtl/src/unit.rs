@@ -2,7 +2,9 @@
 //!
 //! A tape client waits for every answer, so a task that can be done without waiting for the disk is done at once, by whoever
 //! brings it. Everything else goes through the queue to the unit's own thread, and a unit whose disk is stuck keeps nobody
-//! else waiting.
+//! else waiting: whoever wants something of a device leaves it as a job in the same queue, and waits as long as it likes.
+
+mod job;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,13 +15,18 @@ use tracing::{debug, warn};
 use vtl_changer::Changer;
 use vtl_drive::{Drive, MediumState};
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, TaskAttribute, device};
+use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, TaskAttribute, device, spc};
+
+use self::job::Job;
 
 /// As many tasks wait in one unit; the next one is answered TASK SET FULL (SAM-5 §5.3.1).
 const MAX_TASK_SET: usize = 4096;
 
+/// As many sessions may begin while a unit is stuck; the next one is refused.
+const MAX_JOBS: usize = 4096;
+
 /// A task management function is answered after this long at the latest, even if the disk is stuck.
-const RESET_LIMIT: Duration = Duration::from_secs(4);
+pub(crate) const RESET_LIMIT: Duration = Duration::from_secs(4);
 
 /// What a logical unit is.
 #[derive(Debug)]
@@ -37,6 +44,8 @@ pub struct DriveSnapshot {
     pub medium: MediumState,
     /// Whether a host prevents the removal of the medium.
     pub is_removal_prevented: bool,
+    /// Who wrote last.
+    pub last_writer: Option<ItNexus>,
 }
 
 /// Where a completion goes. Called at most once; dropped uncalled if the task was aborted.
@@ -51,6 +60,8 @@ pub struct Ticket(pub u64);
 pub struct Unit {
     pub(crate) lun: Lun,
     device: Mutex<Device>,
+    /// A device of the same kind with nothing in it: it says what this unit is while the device itself is busy.
+    stand_in: Mutex<Device>,
     snapshot: Mutex<Option<DriveSnapshot>>,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -60,16 +71,43 @@ pub struct Unit {
 struct Queue {
     // Invariant: waiting.len() <= MAX_TASK_SET
     waiting: VecDeque<(Ticket, Task, Reply)>,
-    /// A task is being carried out, by the unit's thread or by the one who brought it.
+    /// What is to be done with the device before the next task, by the number that it is known by.
+    jobs: VecDeque<(u64, Job)>,
+    next_job: u64,
+    /// How many wait for the device to do something with it themselves. They go before jobs and tasks.
+    turns: usize,
+    /// A task or a job is being carried out, by the unit's thread or by the one who brought it.
     is_busy: bool,
-    /// LOGICAL UNIT RESET came while a task was under way: to be done before the next one.
-    is_reset_pending: bool,
+    reset: Reset,
     is_closed: bool,
+}
+
+/// Whether LOGICAL UNIT RESET is still to be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Reset {
+    #[default]
+    None,
+    /// It came while a task was under way: to be done before the next one.
+    Pending,
+    /// It was answered and could not be done yet: the unit is stuck.
+    Overdue,
+}
+
+impl Queue {
+    /// Whether a task or a job that comes now can be done now.
+    fn is_idle(&self) -> bool {
+        !self.is_busy && self.turns == 0 && !self.has_work()
+    }
+
+    /// Whether there is anything for the unit's thread.
+    fn has_work(&self) -> bool {
+        !self.waiting.is_empty() || !self.jobs.is_empty() || self.reset != Reset::None
+    }
 }
 
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} waiting", self.waiting.len())
+        write!(f, "{} waiting, {} jobs", self.waiting.len(), self.jobs.len())
     }
 }
 
@@ -88,6 +126,39 @@ impl Device {
         }
     }
 
+    /// The drive; `None` at the changer.
+    pub fn drive(&mut self) -> Option<&mut Drive> {
+        match self {
+            Self::Drive(drive) => Some(drive),
+            Self::Changer(_) => None,
+        }
+    }
+
+    fn nexus_begins(&mut self, nexus: ItNexus, name: NexusName) {
+        match self {
+            Self::Changer(changer) => changer.nexus_begins(nexus),
+            Self::Drive(drive) => drive.nexus_begins(nexus, name),
+        }
+    }
+
+    fn nexus_ends(&mut self, nexus: ItNexus) {
+        match self {
+            Self::Changer(changer) => changer.nexus_ends(nexus),
+            Self::Drive(drive) => drive.nexus_ends(nexus),
+        }
+    }
+
+    fn clear_task_set(&mut self, cause: Option<ItNexus>) {
+        let unit = match self {
+            Self::Changer(changer) => device::Device::unit_mut(changer.as_mut()),
+            Self::Drive(drive) => device::Device::unit_mut(drive.as_mut()),
+        };
+        match cause {
+            Some(cause) => unit.raise_for_others(cause, Sense::commands_cleared()),
+            None => unit.raise(Sense::commands_cleared()),
+        }
+    }
+
     fn would_block(&self, task: &Task) -> bool {
         match self {
             Self::Changer(changer) => changer.would_block(task),
@@ -101,18 +172,21 @@ impl Device {
             Self::Drive(drive) => Some(DriveSnapshot {
                 medium: drive.medium_state(),
                 is_removal_prevented: drive.is_removal_prevented(),
+                last_writer: drive.last_writer(),
             }),
         }
     }
 }
 
 impl Unit {
-    /// A unit with its thread, which ends with [`Unit::close`] or when nobody holds the unit any more.
-    pub fn start(lun: Lun, device: Device) -> std::io::Result<Arc<Self>> {
+    /// A unit with its thread, which ends with [`Unit::close`] or when nobody holds the unit any more. `stand_in` is another
+    /// device with the same identity.
+    pub fn start(lun: Lun, device: Device, stand_in: Device) -> std::io::Result<Arc<Self>> {
         let unit = Arc::new(Self {
             lun,
             snapshot: Mutex::new(device.snapshot()),
             device: Mutex::new(device),
+            stand_in: Mutex::new(stand_in),
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -129,8 +203,7 @@ impl Unit {
         reply: impl FnOnce() -> Reply,
     ) -> Option<Completion> {
         let mut queue = lock(&self.queue);
-        if !queue.is_busy && queue.waiting.is_empty() && !queue.is_reset_pending {
-            // The device may be busy with something that is not a task; then this one waits in the queue.
+        if queue.is_idle() {
             let device = self.device.try_lock().ok().filter(|device| !device.would_block(&task));
             if let Some(mut device) = device {
                 queue.is_busy = true;
@@ -141,6 +214,14 @@ impl Unit {
                 self.finish();
                 return Some(completion);
             }
+        }
+        if task.attribute != TaskAttribute::Ordered && spc::is_about_identity(&task) {
+            drop(queue);
+            return Some(lock(&self.stand_in).execute(task));
+        }
+        if queue.reset == Reset::Overdue {
+            // Not queued: nobody could say when it would be done.
+            return Some(Completion::check_condition(Sense::internal_target_failure()));
         }
         if queue.waiting.len() >= MAX_TASK_SET {
             return Some(Completion::with_status(Status::TASK_SET_FULL));
@@ -169,30 +250,37 @@ impl Unit {
     /// CLEAR TASK SET: no task is left in the queue, and the other nexuses are told.
     pub fn clear_task_set(&self, cause: Option<ItNexus>) {
         self.abort(None);
-        self.with(|device| {
-            let unit = match device {
-                Device::Changer(changer) => device::Device::unit_mut(changer.as_mut()),
-                Device::Drive(drive) => device::Device::unit_mut(drive.as_mut()),
-            };
-            match cause {
-                Some(cause) => unit.raise_for_others(cause, Sense::commands_cleared()),
-                None => unit.raise(Sense::commands_cleared()),
-            }
-        });
+        if !self.do_soon(move |device| device.clear_task_set(cause)) {
+            warn!(lun = %self.lun, "the unit is stuck: other initiators are not told that their tasks were cleared");
+        }
     }
 
     /// LOGICAL UNIT RESET: no task is left, and the device is as after power on. If a task is stuck it is done when that
     /// task ends; the answer does not wait for it longer than four seconds.
     pub fn reset(&self) {
-        let deadline = Instant::now() + RESET_LIMIT;
+        self.begin_reset();
+        self.finish_reset(Instant::now() + RESET_LIMIT);
+    }
+
+    /// The first half of [`Unit::reset`]: no task is left.
+    pub(crate) fn begin_reset(&self) {
         let mut queue = lock(&self.queue);
         queue.waiting.clear();
-        queue.is_reset_pending = true;
+        if queue.reset == Reset::None {
+            queue.reset = Reset::Pending;
+        }
+        drop(queue);
         self.changed.notify_all();
-        while queue.is_reset_pending && !queue.is_closed {
+    }
+
+    /// The second half: waits until it is done, but not for ever.
+    pub(crate) fn finish_reset(&self, deadline: Instant) {
+        let mut queue = lock(&self.queue);
+        while queue.reset != Reset::None && !queue.is_closed {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 warn!(lun = %self.lun, "a task is stuck; the logical unit is reset as soon as it ends");
+                queue.reset = Reset::Overdue;
                 return;
             }
             queue =
@@ -200,42 +288,28 @@ impl Unit {
         }
     }
 
-    /// Does something with the device, in its turn.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Device) -> T) -> T {
-        let mut device = lock(&self.device);
-        let result = work(&mut device);
-        self.take_snapshot(&device);
-        result
-    }
-
-    /// Does something with the drive; `None` at the changer.
-    pub fn with_drive<T>(&self, work: impl FnOnce(&mut Drive) -> T) -> Option<T> {
-        self.with(|device| match device {
-            Device::Drive(drive) => Some(work(drive)),
-            Device::Changer(_) => None,
-        })
-    }
-
     /// What is known of the drive without waiting for it.
     pub fn drive_snapshot(&self) -> Option<DriveSnapshot> {
         *lock(&self.snapshot)
     }
 
-    /// A session began.
-    pub fn nexus_begins(&self, nexus: ItNexus, name: &NexusName) {
-        self.with(|device| match device {
-            Device::Changer(changer) => changer.nexus_begins(nexus),
-            Device::Drive(drive) => drive.nexus_begins(nexus, name.clone()),
-        });
+    /// A session began: the device knows of it before the session's first task. `false` if the unit is stuck and too many have
+    /// begun since.
+    pub fn nexus_begins(&self, nexus: ItNexus, name: &NexusName) -> bool {
+        let name = name.clone();
+        self.do_soon(move |device| device.nexus_begins(nexus, name))
     }
 
-    /// A session ended: its tasks, and what was its own.
-    pub fn nexus_ends(&self, nexus: ItNexus) {
+    /// A session ended: its tasks, and what was its own. `done` is called when what it wrote is on disk. Says whether it wrote
+    /// anything, so that there is something to wait for: a task that is under way was not answered, and nobody counts on it.
+    pub fn nexus_ends(&self, nexus: ItNexus, done: impl FnOnce() + Send + 'static) -> bool {
         self.abort(Some(nexus));
-        self.with(|device| match device {
-            Device::Changer(changer) => changer.nexus_ends(nexus),
-            Device::Drive(drive) => drive.nexus_ends(nexus),
+        let has_written = lock(&self.snapshot).and_then(|drive| drive.last_writer) == Some(nexus);
+        self.leave(move |device| {
+            device.nexus_ends(nexus);
+            done();
         });
+        has_written
     }
 
     /// Ends the unit's thread after the task that is under way.
@@ -251,9 +325,9 @@ impl Unit {
     fn finish(&self) {
         let mut queue = lock(&self.queue);
         queue.is_busy = false;
-        let has_work = !queue.waiting.is_empty() || queue.is_reset_pending;
+        let is_awaited = queue.turns > 0 || queue.has_work();
         drop(queue);
-        if has_work {
+        if is_awaited {
             self.changed.notify_all();
         }
     }
@@ -265,27 +339,29 @@ impl Unit {
         if queue.is_closed {
             return false;
         }
-        if queue.is_busy || queue.waiting.is_empty() && !queue.is_reset_pending {
+        if queue.is_busy || queue.turns > 0 || !queue.has_work() {
             queue = self
                 .changed
                 .wait_timeout(queue, LOOK_AGAIN)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        if queue.is_busy || queue.is_closed {
+        if queue.is_busy || queue.turns > 0 || queue.is_closed {
             return !queue.is_closed;
         }
-        if queue.is_reset_pending {
+        if let Some((_, job)) = queue.jobs.pop_front() {
+            queue.is_busy = true;
+            drop(queue);
+            self.with(job);
+            self.finish();
+        } else if queue.reset != Reset::None {
             queue.is_busy = true;
             drop(queue);
             self.with(Device::reset);
-            let mut queue = lock(&self.queue);
-            (queue.is_busy, queue.is_reset_pending) = (false, false);
-            drop(queue);
+            lock(&self.queue).reset = Reset::None;
+            self.finish();
             self.changed.notify_all();
-            return true;
-        }
-        if let Some((_, task, reply)) = queue.waiting.pop_front() {
+        } else if let Some((_, task, reply)) = queue.waiting.pop_front() {
             queue.is_busy = true;
             drop(queue);
             let completion = self.with(|device| device.execute(task));
@@ -293,6 +369,14 @@ impl Unit {
             reply(completion);
         }
         true
+    }
+
+    /// Does something with the device, by the one whose turn it is.
+    fn with<T>(&self, work: impl FnOnce(&mut Device) -> T) -> T {
+        let mut device = lock(&self.device);
+        let result = work(&mut device);
+        self.take_snapshot(&device);
+        result
     }
 }
 

@@ -1,0 +1,70 @@
+//! A cartridge into a drive and out of it, by whichever thread runs the drive.
+
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+use vtl_changer::MoveFailure;
+use vtl_drive::{Drive, NotLoaded};
+use vtl_media::{Barcode, CartridgeEntry, CartridgeFacts, CartridgeKind, LoadOptions};
+
+use crate::holdings::Holdings;
+
+/// All that it takes to load a cartridge.
+#[derive(Debug, Clone)]
+pub(crate) struct Loader {
+    pub(crate) holdings: Arc<Holdings>,
+    /// How cartridges are loaded, except for whether they lay in the drive.
+    pub(crate) options: LoadOptions,
+}
+
+impl Loader {
+    /// Threads a cartridge, or takes up one that lay in the drive when the program ended. One that cannot be loaded stays
+    /// in the drive's door, and the drive says why.
+    pub(crate) fn load(
+        &self,
+        drive: &mut Drive,
+        number: u16,
+        entry: &CartridgeEntry,
+        is_resumed: bool,
+    ) {
+        if entry.kind == CartridgeKind::Cleaning {
+            info!(barcode = %entry.barcode, drive = number, "cleaning cartridge in the drive");
+            return drive.refuse(NotLoaded::Cleaning);
+        }
+        if drive.profile().access(&entry.media_type) == vtl_drive::Access::None {
+            warn!(barcode = %entry.barcode, drive = number, media = entry.media_type, model = drive.profile().product,
+                "the drive cannot read cartridges of this generation");
+            return drive.refuse(NotLoaded::WrongGeneration);
+        }
+        let options = LoadOptions { is_resumed, ..self.options.clone() };
+        match self.holdings.load(entry, options) {
+            Ok(cartridge) => {
+                info!(barcode = %entry.barcode, drive = number, "loaded");
+                drive.insert(cartridge);
+            }
+            Err(failure) => {
+                let failure = format!("{:#}", anyhow::Error::from(failure));
+                error!(barcode = %entry.barcode, drive = number, failure, "the cartridge cannot be loaded");
+                drive.refuse(NotLoaded::Damaged);
+            }
+        }
+    }
+}
+
+/// Takes the cartridge out, with everything on disk.
+pub(crate) fn remove(
+    drive: &mut Drive,
+    barcode: &Barcode,
+) -> Result<Option<CartridgeFacts>, MoveFailure> {
+    if drive.is_removal_prevented() {
+        return Err(MoveFailure::RemovalPrevented);
+    }
+    drive.prepare_removal().map_err(|failure| {
+        error!(%barcode, %failure, "the drive keeps the cartridge: not everything is on disk");
+        MoveFailure::DriveHoldsMedium
+    })?;
+    drive.remove().or_else(|failure| {
+        error!(%barcode, %failure, "the label could not be closed; what was synced is there");
+        Ok(None)
+    })
+}
