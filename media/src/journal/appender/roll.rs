@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::batch::AlignedBuffer;
 use super::super::open_segment::{OpenSegment, allocate_most};
@@ -9,7 +10,7 @@ use super::super::record::{Kind, PAGE_BYTES, Place, payload_offset, record_bytes
 use super::super::scan::OpenTail;
 use super::super::segment::{BEGINNINGS_MAX, ENTRIES_MAX, INDEX_STRIDE_BYTES, Seal, file_name};
 use super::{Appender, fill};
-use crate::disk::{OpenMode, write_all_at};
+use crate::disk::{DiskFile, OpenMode, write_all_at};
 
 impl Appender {
     /// Closes a segment that recovery found open. Its records are made durable before anybody is told of them.
@@ -19,7 +20,8 @@ impl Appender {
         last_written_us: Option<i64>,
     ) -> io::Result<()> {
         let path = self.options.directory.join(file_name(tail.number));
-        let file = self.options.disk.open_direct(&path, OpenMode::ReadWrite)?;
+        let file: Arc<dyn DiskFile> =
+            Arc::from(self.options.disk.open_direct(&path, OpenMode::ReadWrite)?);
         file.sync_data()?;
         let data_end = self.view().row(tail.number).map_or(0, |row| row.data_end);
         self.open = Some(OpenSegment {
@@ -118,7 +120,7 @@ impl Appender {
         };
         let is_long = self.end_of(open) >= self.options.segment_bytes;
         let is_index_full = self.view().last_index().is_some_and(|(_, index)| {
-            let margin = self.headers.len();
+            let margin = self.headers.len().saturating_add(self.disk_thread.header_count());
             index.entries.len().saturating_add(margin) >= ENTRIES_MAX
                 || index.beginnings.len().saturating_add(margin) >= BEGINNINGS_MAX
         });
@@ -173,7 +175,8 @@ impl Appender {
 
     /// Begins to write in a file that is there and empty.
     fn adopt(&mut self, path: &Path, number: u32) -> io::Result<OpenSegment> {
-        let file = self.options.disk.open_direct(path, OpenMode::ReadWrite)?;
+        let file: Arc<dyn DiskFile> =
+            Arc::from(self.options.disk.open_direct(path, OpenMode::ReadWrite)?);
         let allocated_end = file.length_bytes()?;
         let mut view = self.view();
         let (start, start_generation) = (view.end(), view.generation());
