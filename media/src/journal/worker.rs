@@ -30,8 +30,15 @@ pub(crate) fn start(
     queue: Arc<Queue>,
     space: SpaceOptions,
 ) -> io::Result<JoinHandle<Appender>> {
-    let worker =
-        Worker { appender, promise, queue, space, appended: Amount::default(), dirty: None };
+    let worker = Worker {
+        appender,
+        promise,
+        queue,
+        space,
+        appended: Amount::default(),
+        dirty: None,
+        under_way_bytes: 0,
+    };
     Builder::new().name("vtl-cartridge".to_owned()).spawn(move || worker.run())
 }
 
@@ -43,6 +50,8 @@ struct Worker {
     appended: Amount,
     /// Since when there have been appended records that are not durable, and how many bytes of them.
     dirty: Option<(Instant, u64)>,
+    /// Payload bytes of the write that is under way.
+    under_way_bytes: usize,
 }
 
 impl Worker {
@@ -87,8 +96,15 @@ impl Worker {
             )?;
             claimed = claimed.saturating_add(claim);
         }
+        // That waits for what was under way before.
         self.appender.flush()?;
-        self.queue.written(buffer_bytes, claimed, self.appender.free_bytes());
+        self.queue.under_way(claimed, self.appender.free_bytes());
+        self.queue.written(std::mem::replace(&mut self.under_way_bytes, buffer_bytes));
+        if self.queue.is_empty() {
+            // A failure must not stay unknown because nothing follows.
+            self.appender.settle()?;
+            self.queue.written(std::mem::take(&mut self.under_way_bytes));
+        }
         if self.queue.state().available_bytes < self.space.step_bytes / 2 {
             self.allocate(self.space.step_bytes / 2);
         }
@@ -100,6 +116,7 @@ impl Worker {
         if let Err(error) = self.promise.keep(self.appender.durable_sequence()) {
             tracing::debug!(directory = %self.space.directory.display(), %error, "the promise was not written");
         }
+        self.queue.written(std::mem::take(&mut self.under_way_bytes));
         self.dirty = None;
         self.queue.synced(self.appended, self.appender.durable_sequence(), ticket);
         Ok(())

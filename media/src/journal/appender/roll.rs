@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::batch::AlignedBuffer;
 use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
@@ -20,7 +21,8 @@ impl Appender {
         last_written_us: Option<i64>,
     ) -> io::Result<()> {
         let path = self.options.directory.join(file_name(tail.number));
-        let file = self.options.disk.open_direct(&path, OpenMode::ReadWrite)?;
+        let file: Arc<dyn DiskFile> =
+            Arc::from(self.options.disk.open_direct(&path, OpenMode::ReadWrite)?);
         let data_end = self.view().row(tail.number).map_or(0, |row| row.data_end);
         rewrite(file.as_ref(), tail.doubtful_from, data_end)?;
         file.sync_data()?;
@@ -129,8 +131,9 @@ impl Appender {
             return Ok(());
         };
         let is_long = self.end_of(open) >= self.options.segment_bytes;
+        let margin = self.headers.len().saturating_add(self.disk_thread.header_count());
         let is_index_full =
-            self.view().last_index().is_some_and(|(_, index)| index.is_full(self.headers.len()));
+            self.view().last_index().is_some_and(|(_, index)| index.is_full(margin));
         if !is_long && !is_index_full {
             return Ok(());
         }
@@ -182,7 +185,8 @@ impl Appender {
 
     /// Begins to write in a file that is there and empty.
     fn adopt(&mut self, path: &Path, number: u32) -> io::Result<OpenSegment> {
-        let file = self.options.disk.open_direct(path, OpenMode::ReadWrite)?;
+        let file: Arc<dyn DiskFile> =
+            Arc::from(self.options.disk.open_direct(path, OpenMode::ReadWrite)?);
         let allocated_end = file.length_bytes()?;
         let first_sequence = self.sequence.saturating_add(1);
         let mut view = self.view();
