@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) share_percent: u32,
 }
 
+const DRIVE_LIMIT: Duration = Duration::from_secs(5);
+
 /// The daemon's own threads.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
@@ -175,7 +177,8 @@ fn prune(
     };
     let kept = library.store.kept_moments(entry.uuid);
     let pruned = library.drive(*number).and_then(|unit| {
-        unit.with_drive(|drive| {
+        // Where the drive is busy for long, the next look finds it in a better moment.
+        unit.with_drive_within(DRIVE_LIMIT, |drive| {
             let cartridge = drive.cartridge_mut()?;
             if cartridge.label().uuid != entry.uuid {
                 return None;
