@@ -27,7 +27,10 @@ pub(crate) struct Report {
 const COMMANDS: u32 = 60;
 /// Files whose calls no scenario here reaches: sled needs a real file system. What its failures lead to, the store's own tests
 /// of the catalogue say.
-const NOT_HERE: [&str; 1] = ["catalogue/sled_catalogue.rs"];
+/// Pruning is not in the scenario: in `vtl-media`, the tests of undo let each of its calls fail. A verification notes how far it is and
+/// whether that can be read again; nothing hangs on either.
+const NOT_HERE: [&str; 3] =
+    ["catalogue/sled_catalogue.rs", "cartridge/prune.rs", "store/verification.rs"];
 /// After how many calls the making of a library was interrupted that is then made again.
 const INTERRUPTIONS: [u64; 5] = [0, 9, 17, 25, 33];
 /// How many seeds of a torn cut are tried to find what a start has to put right.
