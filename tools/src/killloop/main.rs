@@ -37,7 +37,7 @@ const CATALOGUE_ROUNDS: u32 = 3;
 /// Rounds between readings of every cartridge that was ever written.
 const EVERYTHING_ROUNDS: u32 = 10;
 /// A kill comes at the latest after this time.
-const MAX_LIFE_MS: u64 = 1500;
+const MAX_LIFE_MS: u64 = 1000;
 /// A start that is not to succeed is killed at the latest after this time.
 const MAX_START_MS: u64 = 120;
 
