@@ -184,6 +184,12 @@ impl Library {
                 format!("drive {number} is a {}, which this version does not know", record.profile)
             })?;
             let mut drive = Drive::new(profile, &record.serial, naa(&record.serial), luns.clone());
+            let weak = Arc::downgrade(library);
+            drive.on_failure(move |failure| {
+                if let Some(library) = weak.upgrade() {
+                    library.note_failure(number, failure);
+                }
+            });
             if let Some(cartridge) = library.holdings.at(&library.drive_place(number)) {
                 library.load(&mut drive, number, &cartridge, true);
             }
