@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod control;
 mod doctor;
+mod failures;
 mod holdings;
 mod inventory;
 mod library;
@@ -33,6 +34,9 @@ mod undo;
 mod unit;
 mod upkeep;
 mod verification;
+
+#[cfg(test)]
+mod tests;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

@@ -20,7 +20,8 @@ impl Cartridge {
     }
 
     /// Writes `block_count` blocks of `block_length` bytes at the position, in one record. What was there and behind is given
-    /// up. The payload has been accepted, not written, when this returns; it waits only while the buffer is full.
+    /// up. The payload has been accepted, not written, when this returns; it waits only while the buffer is full. After an
+    /// error nothing of it has been accepted.
     pub fn write(
         &mut self,
         payload: Box<dyn Payload>,
@@ -257,8 +258,10 @@ impl Cartridge {
         let item = self.item(kind, content, block_length, block_count, claim_bytes);
         let Some(writer) = &self.writer else { return Err(MediumError::ReadOnly) };
         let time_us = item.time_us;
-        writer.queue.push(item);
-        self.check_writable()?;
+        // What was accepted right before a failure counts as accepted: the failure is that of all accepted data.
+        if !writer.queue.push(item) {
+            return Err(self.check_writable().err().unwrap_or(MediumError::Fenced));
+        }
         self.last_written_us = Some(time_us);
         Ok(())
     }

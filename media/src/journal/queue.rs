@@ -178,14 +178,14 @@ impl Queue {
             && (!self.has_room(&state, length) || state.available_bytes < space_bytes)
     }
 
-    /// Accepts a record, waiting for room if need be. After a failure it is dropped; the caller finds that out by itself.
-    pub(crate) fn push(&self, item: Item) {
+    /// Accepts a record, waiting for room if need be. After a failure it is dropped: `false`.
+    pub(crate) fn push(&self, item: Item) -> bool {
         let mut state = self.state();
         while !self.has_room(&state, item.buffer_bytes()) && state.failure.is_none() {
             state = self.wait_for_worker(state);
         }
         if state.failure.is_some() {
-            return;
+            return false;
         }
         let is_first = state.items.is_empty();
         state.queued_bytes = state.queued_bytes.saturating_add(item.buffer_bytes());
@@ -201,6 +201,7 @@ impl Queue {
         if is_first || state.waiting_bytes >= self.batch_bytes {
             self.to_worker.notify_one();
         }
+        true
     }
 
     /// Preallocated bytes that may be claimed, after an attempt to have at least `wanted_bytes` of them. That there are fewer

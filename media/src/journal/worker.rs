@@ -11,6 +11,7 @@ use super::open_segment::is_full;
 use super::promise::Promise;
 use super::queue::{Amount, Item, Queue, Work};
 use crate::disk::Disk;
+use crate::label::Label;
 
 /// What the worker has to know of the file system.
 #[derive(Debug)]
@@ -67,11 +68,24 @@ impl Worker {
                 Work::Stop => return self.appender,
             };
             if let Err(error) = result {
-                tracing::error!(directory = %self.space.directory.display(), %error, "the cartridge cannot be written any more");
+                let cause = error.to_string();
                 self.dirty = None;
                 self.queue.fail(error);
+                self.tell_operator(&cause);
             }
         }
+    }
+
+    /// People know a cartridge by its barcode. Nobody waits for this: the failure has been noted before.
+    fn tell_operator(&self, cause: &str) {
+        let directory = self.space.directory.parent().unwrap_or(&self.space.directory);
+        // The disk may not even be read any more.
+        let label = Label::read(self.space.disk.as_ref(), directory);
+        let barcode =
+            label.map_or_else(|_| "unknown".to_owned(), |label| label.barcode.to_string());
+        tracing::error!(barcode, directory = %directory.display(), cause,
+            "the disk failed: what was written to the cartridge since its last sync point may be lost, and nothing more can be \
+             written to it. Look after the disk, then unload the cartridge and load it again, and repeat the backup");
     }
 
     fn append(&mut self, items: Vec<Item>) -> io::Result<()> {
