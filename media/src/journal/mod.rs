@@ -12,6 +12,7 @@ mod open_segment;
 mod queue;
 mod reader;
 mod record;
+mod region;
 mod repair;
 mod scan;
 mod segment;
