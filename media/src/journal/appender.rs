@@ -188,7 +188,8 @@ impl Appender {
         drop(view);
         if let Memory::Batch(mut batch) = flight.memory {
             batch.clear();
-            self.spare = batch;
+            // Two are enough: one under way, one being filled.
+            *(if self.batch.has_memory() { &mut self.spare } else { &mut self.batch }) = batch;
         }
         Ok(skipped)
     }

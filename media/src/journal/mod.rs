@@ -16,6 +16,7 @@ mod promise;
 mod queue;
 mod reader;
 mod record;
+mod region;
 mod repair;
 mod scan;
 mod segment;
