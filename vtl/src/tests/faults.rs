@@ -1,5 +1,6 @@
 //! A disk that fails under a cartridge: which host is told what, and what the operator hears of it.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use vtl_media::disk::{Call, Fault, Reaction};
@@ -296,9 +297,9 @@ fn a_move_that_cannot_empty_the_drive_tells_the_writer() {
 fn the_end_of_a_session_and_of_the_program_tell_of_failures_too() {
     let ended = scene();
     fail_syncs(&ended);
-    let (sender, done) = std::sync::mpsc::channel();
+    let (sender, done) = mpsc::channel();
     ended.library.unit(Lun(1)).unwrap().nexus_ends(A, move || sender.send(()).unwrap());
-    done.recv_timeout(std::time::Duration::from_mins(1)).unwrap();
+    done.recv_timeout(Duration::from_mins(1)).unwrap();
     expect_one_fault(&ended);
     let off = scene();
     fail_syncs(&off);
