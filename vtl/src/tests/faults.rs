@@ -324,3 +324,19 @@ fn a_cartridge_that_cannot_be_loaded_again_says_so_and_can_be_taken_out() {
     scene.take_attentions(A);
     good(&scene.write(A, &[1; 100]));
 }
+
+#[test]
+fn sync_points_name_the_writer_on_every_cartridge() {
+    // The drive remembered who had written last over a change of cartridges, and did not tell the next one who writes.
+    let scene = scene();
+    let drive = scene.library.drive(0).unwrap();
+    for place in [Place::slot(1), Place::drive(0)] {
+        let entry = scene.library.store().find(BARCODE).unwrap();
+        scene.library.relocate(&entry, &place, "test").unwrap();
+    }
+    scene.take_attentions(A);
+    good(&scene.write(A, &block(0, LENGTH)));
+    good(&scene.filemarks(A, false, 1));
+    let points = drive.with_drive(|drive| drive.cartridge().unwrap().recovery_points(1).unwrap());
+    assert_eq!(points.unwrap()[0].initiator, Some(format!("iqn.2026-11.test:{A:?}")));
+}

@@ -1,6 +1,7 @@
 //! Libraries on simulated disks, and hosts that send them commands; no sockets.
 
 mod faults;
+mod full;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -166,7 +167,7 @@ fn sense(completion: &Completion) -> Sense {
     completion.sense.unwrap()
 }
 
-/// A block that tells which one it is.
+/// A block that tells which one it is, and of which no two sectors are the same.
 fn block(number: u64, length: usize) -> Vec<u8> {
     let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let byte = || {
@@ -175,5 +176,8 @@ fn block(number: u64, length: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()[3]
     };
-    std::iter::repeat_with(byte).take(length).collect()
+    let pattern: Vec<u8> = std::iter::repeat_with(byte).take(509).collect();
+    let mut data = pattern.repeat(length.div_ceil(509));
+    data.truncate(length);
+    data
 }
