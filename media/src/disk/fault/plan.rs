@@ -10,37 +10,37 @@ use super::site::{Site, caller};
 /// The calls of the seam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
-    /// [`Disk::open`] and [`Disk::open_direct`].
+    /// [`Disk::open`](crate::disk::Disk::open) and [`Disk::open_direct`](crate::disk::Disk::open_direct).
     Open,
-    /// [`Disk::create_dir`].
+    /// [`Disk::create_dir`](crate::disk::Disk::create_dir).
     CreateDir,
-    /// [`Disk::list`].
+    /// [`Disk::list`](crate::disk::Disk::list).
     List,
-    /// [`Disk::exists`].
+    /// [`Disk::exists`](crate::disk::Disk::exists).
     Exists,
-    /// [`Disk::rename`]; its path is the old name.
+    /// [`Disk::rename`](crate::disk::Disk::rename); its path is the old name.
     Rename,
-    /// [`Disk::remove`].
+    /// [`Disk::remove`](crate::disk::Disk::remove).
     Remove,
-    /// [`Disk::remove_dir`].
+    /// [`Disk::remove_dir`](crate::disk::Disk::remove_dir).
     RemoveDir,
-    /// [`Disk::sync_dir`].
+    /// [`Disk::sync_dir`](crate::disk::Disk::sync_dir).
     SyncDir,
-    /// [`Disk::free_bytes`] and [`Disk::total_bytes`].
+    /// [`Disk::free_bytes`](crate::disk::Disk::free_bytes) and [`Disk::total_bytes`](crate::disk::Disk::total_bytes).
     Space,
-    /// [`DiskFile::length_bytes`].
+    /// [`DiskFile::length_bytes`](crate::disk::DiskFile::length_bytes).
     Length,
-    /// [`DiskFile::read_at`].
+    /// [`DiskFile::read_at`](crate::disk::DiskFile::read_at).
     Read,
-    /// [`DiskFile::write_at`].
+    /// [`DiskFile::write_at`](crate::disk::DiskFile::write_at).
     Write,
-    /// [`DiskFile::allocate`].
+    /// [`DiskFile::allocate`](crate::disk::DiskFile::allocate).
     Allocate,
-    /// [`DiskFile::set_length`].
+    /// [`DiskFile::set_length`](crate::disk::DiskFile::set_length).
     SetLength,
-    /// [`DiskFile::sync_data`].
+    /// [`DiskFile::sync_data`](crate::disk::DiskFile::sync_data).
     SyncData,
-    /// [`DiskFile::try_lock`].
+    /// [`DiskFile::try_lock`](crate::disk::DiskFile::try_lock).
     TryLock,
 }
 
@@ -53,7 +53,7 @@ pub enum Reaction {
     Short(usize),
     /// A write or a sync pretends to have been done; other calls are not affected.
     Lose,
-    /// It waits until [`FaultDisk::release`], then goes on.
+    /// It waits until [`FaultDisk::release`](crate::disk::FaultDisk::release), then goes on.
     Hang,
 }
 
