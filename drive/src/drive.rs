@@ -11,8 +11,9 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
 use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
 
+use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
-use crate::{commands, log_page, mode_page, sense};
+use crate::{commands, log_page, mode_page};
 
 /// The longest block, in bytes: READ BLOCK LIMITS announces it.
 pub(crate) const MAX_BLOCK_BYTES: u32 = 8 << 20;
@@ -36,6 +37,7 @@ pub struct Drive {
     pub(crate) tape_alerts: BTreeSet<u16>,
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
+    pub(crate) on_failure: Option<OnFailure>,
     identity: Identity,
     names: BTreeMap<ItNexus, NexusName>,
 }
@@ -111,6 +113,7 @@ impl Drive {
             prevented_by: BTreeSet::new(),
             tape_alerts: BTreeSet::new(),
             last_writer: None,
+            on_failure: None,
             identity,
             names: BTreeMap::new(),
         }
@@ -148,6 +151,8 @@ impl Drive {
             Access::Read(generation) => Some((generation, true)),
             Access::None => None,
         };
+        // Nobody has written to this one yet.
+        self.last_writer = None;
         match generation {
             Some((generation, is_read_only)) => {
                 self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
@@ -174,7 +179,13 @@ impl Drive {
         let bay = std::mem::replace(&mut self.bay, Bay::Empty);
         self.prevented_by.clear();
         match bay {
-            Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.unload().map(Some),
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
+                let unloaded = loaded.cartridge.unload();
+                if let Err(error @ MediumError::WriteFailed { .. }) = &unloaded {
+                    self.defer(error);
+                }
+                unloaded.map(Some)
+            }
             Bay::Empty | Bay::Refused(_) => Ok(None),
         }
     }
@@ -218,12 +229,17 @@ impl Drive {
         }
     }
 
-    /// Before the robot takes the cartridge: brings everything to disk while the drive still has it.
+    /// Before the robot takes the cartridge: brings everything to disk while the drive still has it. A failure is told to
+    /// the writer as well as to whoever wants the cartridge moved.
     pub fn prepare_removal(&mut self) -> Result<(), MediumError> {
-        match &mut self.bay {
+        let rewound = match &mut self.bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.rewind(),
             Bay::Empty | Bay::Refused(_) => Ok(()),
+        };
+        if let Err(error) = &rewound {
+            self.defer(error);
         }
+        rewound
     }
 
     /// Whether this task may have to wait for the disk. Where the answer is no, it is done in the time that memory takes.
@@ -233,11 +249,14 @@ impl Drive {
         };
         match task.cdb.operation_code() {
             commands::WRITE_6 => {
-                !self.is_buffered || loaded.cartridge.write_would_block(task.data_out.len())
+                !self.is_buffered
+                    || loaded.cartridge.write_would_block(task.data_out.len())
+                    || self.takes_over(task.nexus)
             }
             commands::READ_6 => loaded.cartridge.read_would_block(),
             commands::WRITE_FILEMARKS_6 => {
                 task.cdb.bytes().get(1).is_none_or(|flags| flags & 0x01 == 0)
+                    || self.takes_over(task.nexus)
             }
             code => commands::MOVES_THE_MEDIUM.contains(&code),
         }
@@ -267,30 +286,41 @@ impl Drive {
         }
     }
 
+    /// Whether another nexus has written what is not on disk yet.
+    fn takes_over(&self, nexus: ItNexus) -> bool {
+        self.last_writer.is_some_and(|writer| writer != nexus)
+            && self.cartridge().is_some_and(Cartridge::has_unsynced)
+    }
+
     /// The loaded cartridge, for a command that changes it.
     pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Cartridge, Refusal> {
         let name = self.names.get(&nexus).map(|name| name.initiator.clone());
         let is_new_writer = self.last_writer != Some(nexus);
+        let takes_over = self.takes_over(nexus);
         let loaded = self.loaded()?;
         if loaded.is_read_only {
             return Err(Sense::cannot_write_format().into());
         }
-        if loaded.cartridge.is_read_only() {
-            return Err(Sense::write_protected().into());
+        // What fails later on has to be the failure of one nexus.
+        let mut failure = if takes_over { loaded.cartridge.sync().err() } else { None };
+        let is_read_only = loaded.cartridge.is_read_only();
+        if is_read_only && failure.is_none() {
+            failure = loaded.cartridge.take_deferred();
         }
+        if let Some(error) = failure {
+            self.defer(&error);
+        }
+        if is_read_only {
+            // It may have become so since deferred errors were looked for: then it is that what there is to be told.
+            let deferred = self.unit.take_deferred(nexus);
+            return Err(deferred.unwrap_or(Sense::write_protected()).into());
+        }
+        let loaded = self.loaded()?;
         if let (Some(name), true) = (name, is_new_writer) {
             loaded.cartridge.set_writer(&name);
         }
         self.last_writer = Some(nexus);
         Ok(&mut self.loaded()?.cartridge)
-    }
-
-    /// Keeps a failure behind an answered command for the nexus that wrote, and lights the TapeAlert flags.
-    pub(crate) fn defer(&mut self, error: &MediumError) {
-        self.tape_alerts.extend([log_page::ALERT_HARD_ERROR, log_page::ALERT_WRITE_FAILURE]);
-        if let Some(nexus) = self.last_writer {
-            self.unit.defer(nexus, sense::of_medium_error(error, None));
-        }
     }
 }
 

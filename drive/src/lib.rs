@@ -7,6 +7,7 @@
 mod commands;
 mod density;
 mod drive;
+mod failure;
 mod log_page;
 mod medium;
 mod mode_page;

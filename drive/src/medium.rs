@@ -6,16 +6,15 @@ use nom::number::complete::be_u8;
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Executed;
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Completion, Task};
+use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
-use crate::drive::Bay;
-use crate::sense::of_medium_error;
+use crate::drive::{Bay, Loaded, NotLoaded};
 
 /// LOAD UNLOAD: threads the cartridge, or brings everything to disk and lets the robot have it.
 pub(crate) fn load_unload(drive: &mut Drive, task: &mut Task) -> Executed {
     let (_, _, action, _control) = task.cdb.fields((be_u8, take(2_usize), be_u8, be_u8))?;
-    if bit(action, 0) { load(drive) } else { unload(drive) }
+    if bit(action, 0) { load(drive, task.nexus) } else { unload(drive, task.nexus) }
 }
 
 /// PREVENT ALLOW MEDIUM REMOVAL: each nexus for itself.
@@ -29,9 +28,13 @@ pub(crate) fn prevent_allow_medium_removal(drive: &mut Drive, task: &mut Task) -
     Ok(Completion::good())
 }
 
-fn load(drive: &mut Drive) -> Executed {
+fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
     match std::mem::replace(&mut drive.bay, Bay::Empty) {
         Bay::Unloaded(loaded) => {
+            let Some(loaded) = reopened(loaded) else {
+                drive.refuse(NotLoaded::Damaged);
+                return Err(Sense::medium_load_failed().into());
+            };
             drive.bay = Bay::Ready(loaded);
             drive.unit.raise(Sense::medium_may_have_changed());
         }
@@ -39,7 +42,7 @@ fn load(drive: &mut Drive) -> Executed {
             let rewound = loaded.cartridge.rewind();
             drive.bay = Bay::Ready(loaded);
             if let Err(error) = rewound {
-                return Ok(of_medium_error(&error, None).into());
+                return Ok(drive.failed(nexus, &error));
             }
         }
         Bay::Empty => return Err(Sense::medium_not_present().into()),
@@ -53,7 +56,17 @@ fn load(drive: &mut Drive) -> Executed {
     Ok(Completion::good())
 }
 
-fn unload(drive: &mut Drive) -> Executed {
+/// A cartridge on which a write has failed is read anew from its journal, and can be written again then.
+fn reopened(loaded: Loaded) -> Option<Loaded> {
+    if !loaded.cartridge.is_fenced() {
+        return Some(loaded);
+    }
+    let Loaded { cartridge, generation, is_read_only } = loaded;
+    let cartridge = cartridge.reopen().ok()?;
+    Some(Loaded { cartridge, generation, is_read_only })
+}
+
+fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
     if drive.is_removal_prevented() {
         return Err(Sense::removal_prevented().into());
     }
@@ -62,7 +75,7 @@ fn unload(drive: &mut Drive) -> Executed {
             // Rewinding is a sync point: what could not be brought to disk is said, and the cartridge stays loaded.
             if let Err(error) = loaded.cartridge.rewind() {
                 drive.bay = Bay::Ready(loaded);
-                return Ok(of_medium_error(&error, None).into());
+                return Ok(drive.failed(nexus, &error));
             }
             drive.bay = Bay::Unloaded(loaded);
         }

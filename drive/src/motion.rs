@@ -7,10 +7,9 @@ use vtl_media::{MediumError, ObjectNumber, SpaceOutcome};
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Executed;
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Completion, Task};
+use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
-use crate::sense::of_medium_error;
 
 const SPACE_BLOCKS: u8 = 0;
 const SPACE_FILEMARKS: u8 = 1;
@@ -21,22 +20,22 @@ const LOCATE_FILE: u8 = 1;
 const LOCATE_END_OF_DATA: u8 = 3;
 
 /// REWIND: to the beginning of the partition. It is done when it is answered, with IMMED or without.
-pub(crate) fn rewind(drive: &mut Drive, _task: &mut Task) -> Executed {
+pub(crate) fn rewind(drive: &mut Drive, task: &mut Task) -> Executed {
     let rewound = drive.loaded()?.cartridge.rewind();
-    Ok(finish(rewound.map(|()| SpaceOutcome::Done)))
+    Ok(finish(drive, task.nexus, rewound.map(|()| SpaceOutcome::Done)))
 }
 
 /// SPACE(6).
 pub(crate) fn space_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let (code, count, _control) = task.cdb.fields((be_u8, be_i24, be_u8))?;
-    space(drive, code & 0x0f, count.into())
+    space(drive, task.nexus, code & 0x0f, count.into())
 }
 
 /// SPACE(16).
 pub(crate) fn space_16(drive: &mut Drive, task: &mut Task) -> Executed {
     let (code, _, count, _parameter_length, ..) =
         task.cdb.fields((be_u8, be_u16, be_i64, be_u16, be_u16))?;
-    space(drive, code & 0x0f, count)
+    space(drive, task.nexus, code & 0x0f, count)
 }
 
 /// LOCATE(10): an object number of 32 bits. BT asks for a device-specific number, which is the same one here.
@@ -45,7 +44,7 @@ pub(crate) fn locate_10(drive: &mut Drive, task: &mut Task) -> Executed {
         task.cdb.fields((be_u8, be_u8, be_u32, be_u8, be_u8, be_u8))?;
     check_partition(bit(flags, 1), partition, 8)?;
     let located = drive.loaded()?.cartridge.locate(ObjectNumber(object.into()));
-    Ok(finish(located))
+    Ok(finish(drive, task.nexus, located))
 }
 
 /// LOCATE(16): an object, a file, or the end of data.
@@ -60,10 +59,10 @@ pub(crate) fn locate_16(drive: &mut Drive, task: &mut Task) -> Executed {
         LOCATE_END_OF_DATA => cartridge.space_to_end_of_data(),
         _ => return Err(Sense::invalid_field_in_cdb(1, Some(5)).into()),
     };
-    Ok(finish(located))
+    Ok(finish(drive, task.nexus, located))
 }
 
-fn space(drive: &mut Drive, code: u8, count: i64) -> Executed {
+fn space(drive: &mut Drive, nexus: ItNexus, code: u8, count: i64) -> Executed {
     let cartridge = &mut drive.loaded()?.cartridge;
     let spaced = match code {
         SPACE_BLOCKS => cartridge.space_blocks(count),
@@ -71,7 +70,7 @@ fn space(drive: &mut Drive, code: u8, count: i64) -> Executed {
         SPACE_END_OF_DATA => cartridge.space_to_end_of_data(),
         _ => return Err(Sense::invalid_field_in_cdb(1, Some(3)).into()),
     };
-    Ok(finish(spaced))
+    Ok(finish(drive, nexus, spaced))
 }
 
 /// There is one partition; another one cannot be changed to.
@@ -86,7 +85,11 @@ fn check_partition(
     Ok(())
 }
 
-fn finish(outcome: Result<SpaceOutcome, MediumError>) -> Completion {
+fn finish(
+    drive: &mut Drive,
+    nexus: ItNexus,
+    outcome: Result<SpaceOutcome, MediumError>,
+) -> Completion {
     let residual = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     match outcome {
         Ok(SpaceOutcome::Done) => Completion::good(),
@@ -99,6 +102,6 @@ fn finish(outcome: Result<SpaceOutcome, MediumError>) -> Completion {
         Ok(SpaceOutcome::BeginningOfPartition { residual: left }) => {
             Sense::beginning_of_partition(residual(left)).into()
         }
-        Err(error) => of_medium_error(&error, None).into(),
+        Err(error) => drive.failed(nexus, &error),
     }
 }

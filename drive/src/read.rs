@@ -5,9 +5,9 @@ use nom::number::complete::{be_u8, be_u24};
 
 use vtl_media::{MediumError, ReadOutcome};
 use vtl_scsi::cdb::bit;
-use vtl_scsi::device::Executed;
+use vtl_scsi::device::{Executed, Refusal};
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Completion, Task};
+use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
@@ -29,9 +29,9 @@ pub(crate) fn read_6(drive: &mut Drive, task: &mut Task) -> Executed {
         return Ok(Completion::good());
     }
     if is_fixed {
-        return read_fixed(drive, length);
+        return read_fixed(drive, task.nexus, length);
     }
-    read_variable(drive, length, suppresses_incorrect_length)
+    read_variable(drive, task.nexus, length, suppresses_incorrect_length)
 }
 
 /// READ BLOCK LIMITS: the lengths that READ and WRITE take, or the highest object number.
@@ -49,10 +49,15 @@ pub(crate) fn read_block_limits(_drive: &mut Drive, task: &mut Task) -> Executed
     Ok(Completion::data_in(data))
 }
 
-fn read_variable(drive: &mut Drive, length: u32, suppresses_incorrect_length: bool) -> Executed {
+fn read_variable(
+    drive: &mut Drive,
+    nexus: ItNexus,
+    length: u32,
+    suppresses_incorrect_length: bool,
+) -> Executed {
     let has_block_length = drive.block_length_bytes != 0;
     let requested = i64::from(length);
-    let block = match drive.loaded()?.cartridge.read() {
+    let block = match next_object(drive, nexus)? {
         Ok(ReadOutcome::Block(block)) => block,
         Ok(ReadOutcome::Filemark) => return Ok(Sense::filemark_detected(requested).into()),
         Ok(ReadOutcome::EndOfData) => {
@@ -72,12 +77,12 @@ fn read_variable(drive: &mut Drive, length: u32, suppresses_incorrect_length: bo
     Ok(completion)
 }
 
-fn read_fixed(drive: &mut Drive, count: u32) -> Executed {
+fn read_fixed(drive: &mut Drive, nexus: ItNexus, count: u32) -> Executed {
     let block_length = usize::try_from(drive.block_length_bytes).unwrap_or(usize::MAX);
     let mut data = BytesMut::new();
     for done in 0..count {
         let residual = i64::from(count - done);
-        let sense = match drive.loaded()?.cartridge.read() {
+        let sense = match next_object(drive, nexus)? {
             Ok(ReadOutcome::Block(block)) if block.len() == block_length => {
                 if count == 1 {
                     return Ok(Completion::data_in(block));
@@ -98,13 +103,25 @@ fn read_fixed(drive: &mut Drive, count: u32) -> Executed {
     Ok(Completion::data_in(data))
 }
 
-/// A read that failed. Where it failed because earlier writes did not reach the disk, that is what is told.
-fn read_error(drive: &mut Drive, error: &MediumError, residual: i64, data_in: Bytes) -> Completion {
-    if matches!(error, MediumError::WriteFailed { .. }) {
-        drive.defer(error);
-        let pending = drive.last_writer.and_then(|nexus| drive.unit.take_attention(nexus));
-        return pending.unwrap_or_else(|| of_medium_error(error, None).deferred()).into();
+/// Reads the next object. Where what had been written before it cannot be brought to disk, that is told to its writer, whose
+/// command is not done; anybody else reads what there is.
+fn next_object(
+    drive: &mut Drive,
+    nexus: ItNexus,
+) -> Result<Result<ReadOutcome, MediumError>, Refusal> {
+    match drive.loaded()?.cartridge.read() {
+        Err(error @ MediumError::WriteFailed { .. }) => {
+            drive.defer(&error);
+            match drive.unit.take_deferred(nexus) {
+                Some(sense) => Err(sense.into()),
+                None => Ok(drive.loaded()?.cartridge.read()),
+            }
+        }
+        outcome => Ok(outcome),
     }
+}
+
+fn read_error(drive: &mut Drive, error: &MediumError, residual: i64, data_in: Bytes) -> Completion {
     drive.tape_alerts.insert(crate::log_page::ALERT_HARD_ERROR);
     Completion { data_in, ..of_medium_error(error, Some(residual)).into() }
 }

@@ -6,7 +6,7 @@ use vtl_media::{MediumError, Payload, WriteOutcome};
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Executed;
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Buffer, Completion, Task};
+use vtl_scsi::{Buffer, Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
@@ -53,10 +53,10 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
     let outcome =
         drive.writable(task.nexus)?.write(Box::new(DataOut(data)), block_length, block_count);
-    let completion = finish(drive, outcome, |blocks_not_written| {
+    let way = Way { nexus: task.nexus, is_buffered: drive.is_buffered, object_count: block_count };
+    let completion = finish(drive, way, outcome, |blocks_not_written| {
         if is_fixed { i64::from(blocks_not_written) } else { i64::from(length) }
     });
-    let completion = if drive.is_buffered { completion } else { synced(drive, completion) };
     Ok(completion.after_data_out(total))
 }
 
@@ -67,47 +67,71 @@ pub(crate) fn write_filemarks_6(drive: &mut Drive, task: &mut Task) -> Executed 
     let cartridge = drive.writable(task.nexus)?;
     let outcome =
         if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
-    let completion = finish(drive, outcome, i64::from);
-    Ok(if is_immediate { completion } else { synced(drive, completion) })
+    let way = Way { nexus: task.nexus, is_buffered: is_immediate, object_count: count };
+    Ok(finish(drive, way, outcome, i64::from))
 }
 
 /// ERASE(6): the data ends here. LONG asks for the same: what was overwritten stays until the undo window has passed.
 pub(crate) fn erase_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let erased = drive.writable(task.nexus)?.erase();
-    let completion = finish(drive, erased.map(|()| WriteOutcome::Written), i64::from);
-    Ok(synced(drive, completion))
+    let way = Way { nexus: task.nexus, is_buffered: false, object_count: 0 };
+    Ok(finish(drive, way, erased.map(|()| WriteOutcome::Written), i64::from))
+}
+
+/// How a command writes.
+#[derive(Clone, Copy)]
+struct Way {
+    nexus: ItNexus,
+    /// It is answered when its data is in the buffer; else it is also a sync point.
+    is_buffered: bool,
+    /// How many objects it writes.
+    object_count: u32,
 }
 
 fn finish(
     drive: &mut Drive,
+    way: Way,
     outcome: Result<WriteOutcome, MediumError>,
     residual: impl Fn(u32) -> i64,
 ) -> Completion {
-    match outcome {
+    let completion = match outcome {
         Ok(WriteOutcome::Written) => Completion::good(),
         Ok(WriteOutcome::EarlyWarning) => Sense::early_warning().into(),
         Ok(WriteOutcome::EndOfPartition { blocks_not_written }) => {
             Sense::volume_overflow(residual(blocks_not_written)).into()
         }
-        Err(error) => failed(drive, &error),
-    }
-}
-
-/// The completion of a command that is also a sync point: a failure to sync outweighs an early warning.
-fn synced(drive: &mut Drive, completion: Completion) -> Completion {
-    let synced = match drive.loaded() {
-        Ok(loaded) => loaded.cartridge.sync(),
-        Err(_) => return completion,
+        Err(error) => return not_accepted(drive, way, error),
     };
-    match synced {
-        Ok(()) => completion,
-        Err(error) => failed(drive, &error),
+    if way.is_buffered {
+        return completion;
+    }
+    // A failure to sync outweighs an early warning.
+    match drive.loaded().map(|loaded| loaded.cartridge.sync()) {
+        Ok(Err(error)) => drive.failed(way.nexus, &error),
+        Ok(Ok(())) | Err(_) => completion,
     }
 }
 
-fn failed(drive: &mut Drive, error: &MediumError) -> Completion {
-    drive
-        .tape_alerts
-        .extend([crate::log_page::ALERT_HARD_ERROR, crate::log_page::ALERT_WRITE_FAILURE]);
-    of_medium_error(error, None).into()
+/// Nothing of what the command brought was accepted.
+fn not_accepted(drive: &mut Drive, way: Way, error: MediumError) -> Completion {
+    match error {
+        // What failed had been answered before, and this command has not been carried out.
+        MediumError::WriteFailed { .. } if way.is_buffered => {
+            drive.defer(&error);
+            let deferred = drive.unit.take_deferred(way.nexus);
+            deferred.unwrap_or_else(|| of_medium_error(&error, None).deferred()).into()
+        }
+        MediumError::WriteFailed { objects_not_written, bytes_not_written, source } => {
+            let objects_not_written = objects_not_written.saturating_add(way.object_count.into());
+            let with_own =
+                MediumError::WriteFailed { objects_not_written, bytes_not_written, source };
+            drive.failed(way.nexus, &with_own)
+        }
+        // The disk failed before anything was accepted, and what was accepted before is not touched by it.
+        MediumError::Io(_) | MediumError::Label(_) => {
+            drive.note_failure(&error);
+            Sense::write_error().into()
+        }
+        _ => of_medium_error(&error, None).into(),
+    }
 }

@@ -245,6 +245,17 @@ impl Label {
         Ok(())
     }
 
+    /// Writes the newer copy once more, as it was read. After a sync that failed the kernel may hold it in memory only and count
+    /// it as written; the older copy, which is the durable one then, must not be given up before.
+    pub(crate) fn confirm(&self, disk: &dyn Disk, directory: &Path) -> Result<(), LabelError> {
+        let bytes = self.encode(self.sequence)?;
+        let name = if self.sequence % 2 == 1 { COPY_A } else { COPY_B };
+        let file = disk.open(&directory.join(name), OpenMode::ReadWrite)?;
+        write_all_at(file.as_ref(), &bytes, 0)?;
+        file.sync_data()?;
+        Ok(())
+    }
+
     fn encode(&self, sequence: u64) -> Result<Vec<u8>, LabelError> {
         let body = serde_json::to_vec(self).map_err(io::Error::other)?;
         let length = HEADER_BYTES.saturating_add(body.len());
@@ -290,7 +301,19 @@ fn read_copy(disk: &dyn Disk, path: &Path) -> Result<Copy, LabelError> {
     }
     let file = disk.open(path, OpenMode::Read)?;
     let bytes = read_whole(file.as_ref())?;
-    Ok(decode(&bytes))
+    match decode(&bytes) {
+        Copy::Whole(label) if !belongs(label.uuid, path) => {
+            tracing::error!(path = %path.display(), found = %label.uuid, "the label of another cartridge is in this one's place");
+            Ok(Copy::Damaged)
+        }
+        copy => Ok(copy),
+    }
+}
+
+/// Whether a label may be where it is: a directory that is named like a cartridge holds that one and no other.
+fn belongs(uuid: Uuid, path: &Path) -> bool {
+    let name = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.and_then(|name| Uuid::try_parse(name).ok()).is_none_or(|named| named == uuid)
 }
 
 fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
@@ -434,5 +457,52 @@ mod tests {
         label.hold = Some("x".repeat(LABEL_BYTES_MAX));
         assert!(matches!(label.write(&disk, Path::new("/c")), Err(LabelError::TooLarge { .. })));
         assert_eq!(Label::read(&disk, Path::new("/c")).unwrap().sequence, 2);
+    }
+
+    #[test]
+    fn a_copy_that_was_never_durable_is_made_so_before_the_other_one_is_given_up() {
+        // The sync of a label failed, and its bytes stayed in the page cache, counted as written. The next load read them and
+        // wrote the other copy: a power cut then left half of that one, and the older state of the first.
+        let (disk, _) = written();
+        let faulty = crate::disk::FaultDisk::new(std::sync::Arc::new(disk.clone()));
+        let mut label = Label::read(&faulty, Path::new("/c")).unwrap();
+        faulty.inject(crate::disk::Fault::once(
+            crate::disk::Call::SyncData,
+            "label",
+            crate::disk::Reaction::Errno(5),
+        ));
+        label.owner_epoch = 7;
+        assert!(label.write(&faulty, Path::new("/c")).is_err());
+        let found = Label::read(&faulty, Path::new("/c")).unwrap();
+        assert_eq!((found.sequence, found.owner_epoch), (3, 7), "only in memory");
+        found.confirm(&faulty, Path::new("/c")).unwrap();
+        // Half of the next write, to the other copy.
+        flip(&disk, COPY_B, 100, 0xff);
+        disk.power_cut();
+        flip(&disk, COPY_B, 100, 0xff);
+        assert_eq!(Label::read(&disk, Path::new("/c")).unwrap().owner_epoch, 7);
+    }
+
+    #[test]
+    fn the_label_of_another_cartridge_is_no_label_here() {
+        // A sector of another cartridge's label that the disk had put into the newer copy was believed: all records were
+        // foreign then, and the tape was cut off as a torn tail, down to nothing.
+        let disk = MemoryDisk::new();
+        let write = |number, times: u32| {
+            let uuid = Uuid::from_u128(number);
+            let directory = Path::new("/").join(uuid.to_string());
+            disk.create_dir(&directory).unwrap();
+            let barcode = Barcode::new(&format!("VTL{number:03}L9")).unwrap();
+            let spec = CartridgeSpec::new(uuid, barcode, "lto9", 1 << 40);
+            let mut label = Label::new(&spec, Timestamp::UNIX_EPOCH);
+            (0..times).for_each(|_| label.write(&disk, &directory).unwrap());
+            directory
+        };
+        let (own, other) = (write(1, 4), write(2, 6));
+        disk.rename(&other.join(COPY_B), &own.join(COPY_B)).unwrap();
+        let label = Label::read(&disk, &own).unwrap();
+        assert_eq!((label.uuid, label.is_single_copy), (Uuid::from_u128(1), true));
+        disk.rename(&other.join(COPY_A), &own.join(COPY_A)).unwrap();
+        assert!(Label::read(&disk, &own).is_err());
     }
 }

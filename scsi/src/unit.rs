@@ -102,6 +102,11 @@ impl LogicalUnit {
         }
     }
 
+    /// The deferred error of this nexus alone, once: for a command that finds out in the middle that it cannot be done.
+    pub fn take_deferred(&mut self, nexus: ItNexus) -> Option<Sense> {
+        self.nexuses.get_mut(&nexus)?.deferred.take()
+    }
+
     /// What this nexus has to be told first: a deferred error before any unit attention. It is told once.
     pub fn take_attention(&mut self, nexus: ItNexus) -> Option<Sense> {
         let state = self.nexuses.get_mut(&nexus)?;

@@ -73,7 +73,10 @@ fn doctor_looks_at_everything() {
         let findings = ran.json();
         let checks: Vec<_> =
             findings.as_array().unwrap().iter().map(|row| row["check"].as_str().unwrap()).collect();
-        assert_eq!(checks, ["configuration", "free space", "library", "ledger", "catalogue"]);
+        assert_eq!(
+            checks,
+            ["configuration", "free space", "library", "cartridges", "ledger", "catalogue"]
+        );
         for finding in findings.as_array().unwrap() {
             // How much space there is, is the machine's business.
             assert!(finding["verdict"] == "ok" || finding["check"] == "free space", "{finding}");

@@ -59,8 +59,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ADDR:PORT")]
         listen: Option<SocketAddr>,
     },
-    /// What runs, and what is in the drives.
-    Status,
+    /// What runs, what is in the drives, how full it is, and what undo and proofs are like.
+    Status {
+        /// Again and again, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
     /// Which cartridges there are, and where.
     Inventory(InventoryFilter),
     /// Make, show, take back, copy, eject, insert and delete cartridges.
@@ -200,7 +204,7 @@ impl Command {
     /// The request that a command is, unless it is done without the library.
     pub(crate) fn request(self) -> Result<Request, Box<Self>> {
         Ok(match self {
-            Self::Status => Request::Status {},
+            Self::Status { watch: false } => Request::Status {},
             Self::Inventory(filter) => Request::Inventory(filter),
             Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
             Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },

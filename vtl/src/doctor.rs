@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client;
 use crate::config::Config;
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 
 /// Less free space than this is worth a warning: drives stop taking data before the file system is full.
 const LOW_SPACE_BYTES: u64 = 10 << 30;
@@ -27,6 +27,7 @@ pub(crate) fn examine(directory: &Path) -> Report {
         finding("configuration", configuration(directory)),
         finding("free space", free_space(directory)),
         finding("library", asked(directory, Request::Status {}, "running")),
+        finding("cartridges", damaged(directory)),
         finding("ledger", asked(directory, Request::AuditVerify {}, "entries")),
         finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
     ])
@@ -75,6 +76,29 @@ fn free_space(directory: &Path) -> Result<String, String> {
         ));
     }
     Ok(text)
+}
+
+/// Cartridges that cannot be relied on, by name.
+fn damaged(directory: &Path) -> Result<String, String> {
+    let all = client::ask(directory, Request::Inventory(InventoryFilter::default()))
+        .map_err(|failure| failure.message)?;
+    let rows = all.as_array().cloned().unwrap_or_default();
+    let text = |row: &Value, key: &str| {
+        row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let is_bad = |row: &&Value| ["damaged", "missing"].contains(&text(row, "state").as_str());
+    let bad: Vec<String> = rows
+        .iter()
+        .filter(is_bad)
+        .map(|row| format!("{} ({})", text(row, "barcode"), text(row, "state")))
+        .collect();
+    if bad.is_empty() {
+        return Ok(format!("{}, none of them damaged or missing", rows.len()));
+    }
+    Err(format!(
+        "{}; `vtl verify BARCODE` says what is damaged: restore that from another copy and write it anew",
+        bad.join(", ")
+    ))
 }
 
 fn asked(directory: &Path, request: Request, key: &str) -> Result<String, String> {

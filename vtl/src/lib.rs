@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod control;
 mod doctor;
+mod failures;
 mod holdings;
 mod inventory;
 mod library;
@@ -34,7 +35,10 @@ mod unit;
 mod upkeep;
 mod verification;
 
-use std::io::Write;
+#[cfg(test)]
+mod tests;
+
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,6 +77,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             logging::start(cli.global.log);
             serve::serve(&directory, listen).map_err(|error| Failure::failed(format!("{error:#}")))
         }
+        Command::Status { .. } => watch_status(&directory, format),
         Command::Doctor => {
             let report = doctor::examine(&directory);
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
@@ -88,6 +93,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
             std::io::stdout().write_all(&page).map_err(Failure::failed)
         }
         _ => Err(Failure::usage("there is no such command")),
+    }
+}
+
+/// `vtl status --watch`: the screen is written anew every two seconds.
+fn watch_status(directory: &std::path::Path, format: cli::Format) -> Result<(), Failure> {
+    const INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+    const CLEAR_SCREEN: &[u8] = b"\x1b[2J\x1b[H";
+    let is_terminal = std::io::stdout().is_terminal();
+    loop {
+        let answer = client::ask(directory, request::Request::Status {})?;
+        if is_terminal {
+            std::io::stdout().write_all(CLEAR_SCREEN).map_err(Failure::failed)?;
+        }
+        output::print(&answer, format).map_err(Failure::failed)?;
+        std::thread::sleep(INTERVAL);
     }
 }
 

@@ -194,7 +194,14 @@ impl Library {
             })?;
             let drive = || {
                 let serial = &record.serial;
-                Device::Drive(Box::new(Drive::new(profile, serial, naa(serial), luns.clone())))
+                let mut drive = Drive::new(profile, serial, naa(serial), luns.clone());
+                let weak = Arc::downgrade(library);
+                drive.on_failure(move |failure| {
+                    if let Some(library) = weak.upgrade() {
+                        library.note_failure(number, failure);
+                    }
+                });
+                Device::Drive(Box::new(drive))
             };
             drives.push(Unit::start(Lun(number + 1), drive(), drive())?);
         }

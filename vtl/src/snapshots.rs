@@ -11,7 +11,7 @@ use vtl_media::{CartridgeKind, Origin, SnapshotRecord};
 use crate::library::Library;
 use crate::operations::find;
 use crate::request::{Failure, SnapshotChoice};
-use crate::undo::{explain, in_drive};
+use crate::undo::{explain, in_drive, is_drive_stuck};
 
 /// Takes a snapshot of everything, of a pool, or of some cartridges.
 pub(crate) fn create(
@@ -38,6 +38,12 @@ pub(crate) fn create(
             Some(point) => cartridge.origin_at(&point).map(Some),
             None => Ok(None),
         });
+        if moment.is_none() && is_drive_stuck(library, entry) {
+            return Err(Failure::failed(format!(
+                "{} is in {}, which does not answer: no snapshot was made; see the log, or leave that cartridge out",
+                entry.barcode, entry.place
+            )));
+        }
         if let Some(moment) = moment {
             let moment =
                 moment.map_err(|error| Failure::failed(format!("{}: {error}", entry.barcode)))?;

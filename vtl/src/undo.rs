@@ -1,6 +1,7 @@
 //! `vtl tape history|rewind|clone`: what has been on cartridges, and taking them back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ use crate::request::{Failure, FailureKind, Rewind};
 /// Recovery points that are listed unless more are asked for.
 const HISTORY_LIMIT: usize = 50;
 const HISTORY_LIMIT_MAX: usize = 100_000;
+/// A drive that does not answer within this time is stuck.
+const DRIVE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What has been on a cartridge: its recovery points and its generations.
 pub(crate) fn history(
@@ -128,7 +131,14 @@ pub(crate) fn in_drive<T>(
     let Place::Drive { number, .. } = &entry.place else { return None };
     let unit = library.drive(*number)?;
     let is_it = |cartridge: &&Cartridge| cartridge.label().uuid == entry.uuid;
-    unit.with_drive(|drive| drive.cartridge().filter(is_it).map(work)).flatten()
+    unit.with_drive_within(DRIVE_LIMIT, |drive| drive.cartridge().filter(is_it).map(work)).flatten()
+}
+
+/// Whether the drive that holds a cartridge does not answer: then nobody knows what is being written on it.
+pub(crate) fn is_drive_stuck(library: &Library, entry: &CartridgeEntry) -> bool {
+    let Place::Drive { number, .. } = &entry.place else { return false };
+    let unit = library.drive(*number);
+    unit.is_some_and(|unit| unit.with_drive_within(DRIVE_LIMIT, |_| ()).is_none())
 }
 
 /// What went wrong, with the exit code that it has.

@@ -16,6 +16,8 @@ use crate::operations::current;
 use crate::undo::chain;
 use crate::verification::{self, Manner};
 
+/// The one reason for pruning that was agreed upon.
+const WINDOW: &str = "older than the undo window";
 /// In the ledger, what nobody asked for.
 const ACTOR: &str = "upkeep";
 /// Looks at the free space. A drive can fill a gigabyte in a second.
@@ -41,6 +43,8 @@ pub(crate) struct Plan {
     /// The share of the disk's time for that, in percent.
     pub(crate) share_percent: u32,
 }
+
+const DRIVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The daemon's own threads.
 #[derive(Debug)]
@@ -119,7 +123,7 @@ fn is_space_short(library: &Library) -> bool {
 pub(crate) fn prune_window(library: &Library, plan: Plan) {
     let before = Timestamp::now().checked_sub(plan.keep).unwrap_or(Timestamp::MIN);
     for entry in with_undo(library) {
-        note(&entry, &prune(library, &entry, before), "older than the undo window");
+        note(&entry, &prune(library, &entry, before), WINDOW);
     }
     if let Some(limit) = plan.keep_bytes_max {
         let undo_bytes = || with_undo(library).iter().map(|entry| entry.undo_bytes).sum::<u64>();
@@ -173,7 +177,8 @@ fn prune(
     };
     let kept = library.store.kept_moments(entry.uuid);
     let pruned = library.drive(*number).and_then(|unit| {
-        unit.with_drive(|drive| {
+        // Where the drive is busy for long, the next look finds it in a better moment.
+        unit.with_drive_within(DRIVE_LIMIT, |drive| {
             let cartridge = drive.cartridge_mut()?;
             if cartridge.label().uuid != entry.uuid {
                 return None;
@@ -192,8 +197,11 @@ fn prune(
 
 fn note(entry: &CartridgeEntry, pruned: &Result<Pruned, UndoError>, why: &str) {
     match pruned {
-        Ok(Pruned { bytes, segments }) if *segments > 0 => {
+        Ok(Pruned { bytes, segments }) if *segments > 0 && why == WINDOW => {
             info!(barcode = %entry.barcode, bytes, why, "undo data was given up");
+        }
+        Ok(Pruned { bytes, segments }) if *segments > 0 => {
+            warn!(barcode = %entry.barcode, bytes, why, "undo data was given up before its time; make room, or set a shorter [undo] keep");
         }
         // In the other case it went into a drive a moment ago: the next look finds it there.
         Ok(_) | Err(UndoError::InDrive { .. }) => {}

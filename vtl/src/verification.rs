@@ -6,15 +6,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, ObjectNumber, Verification, Verified};
+use vtl_media::{
+    Barcode, CartridgeEntry, CartridgeKind, ObjectNumber, UndoError, Verification, Verified,
+};
 
 use crate::library::Library;
 use crate::operations::find;
 use crate::request::{Failure, FailureKind};
-use crate::undo::{chain, in_drive};
+use crate::undo::{chain, explain, in_drive};
 
 /// Read between two looks at whether to go on.
 const STEP_BYTES: u64 = 8 << 20;
+/// A cartridge on its way into a drive is asked for so often.
+const BEGIN_TRIES: u32 = 20;
+const BEGIN_PAUSE: Duration = Duration::from_millis(100);
 /// Runs of damaged objects that are named one by one.
 const DAMAGE_TOLD_MAX: usize = 100;
 
@@ -124,21 +129,11 @@ pub(crate) fn verify_one(
     if entry.kind == CartridgeKind::Cleaning {
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
     }
-    let moment = in_drive(library, entry, |cartridge| match cartridge.last_point()? {
-        Some(point) => cartridge.origin_at(&point).map(Some),
-        None => Ok(None),
-    });
-    let at = match moment {
-        // Nothing has been synced on it yet.
-        Some(Ok(None)) => return Ok(result(entry, None, &Verified::default(), &[])),
-        Some(Ok(moment)) => moment,
-        Some(Err(error)) => return Err(Failure::failed(format!("{}: {error}", entry.barcode))),
-        None => None,
-    };
-    let mut verification = match library.store.begin_verification(entry.uuid, at) {
-        Ok(verification) => verification,
+    let mut verification = match begin(library, entry)? {
+        Begun::Reading(verification) => *verification,
+        Begun::Blank => return Ok(result(entry, None, &Verified::default(), &[])),
         // A cartridge that cannot even be opened is the news, and no reason to stop before the others.
-        Err(error) => return Ok(unreadable(entry, &error.to_string())),
+        Begun::Unreadable(why) => return Ok(unreadable(entry, &why)),
     };
     let listed = list(library, entry, &verification)?;
     let begun = Instant::now();
@@ -180,6 +175,42 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
             damaged.join(", ")
         ),
     ))
+}
+
+/// How a verification begins.
+enum Begun {
+    Reading(Box<Verification>),
+    /// It is loaded, and nothing has been synced on it yet.
+    Blank,
+    Unreadable(String),
+}
+
+fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
+    for _ in 0..BEGIN_TRIES {
+        let now = library.store.cartridge(entry.uuid);
+        let entry = now.as_ref().unwrap_or(entry);
+        let moment = in_drive(library, entry, |cartridge| match cartridge.last_point()? {
+            Some(point) => cartridge.origin_at(&point).map(Some),
+            None => Ok(None),
+        });
+        let at = match moment {
+            Some(Ok(None)) => return Ok(Begun::Blank),
+            Some(Ok(moment)) => moment,
+            Some(Err(error)) => {
+                return Err(Failure::failed(format!("{}: {}", entry.barcode, chain(&error))));
+            }
+            None => None,
+        };
+        match library.store.begin_verification(entry.uuid, at) {
+            Ok(verification) => return Ok(Begun::Reading(Box::new(verification))),
+            // It went into a drive or came out of one this moment.
+            Err(UndoError::InDrive { .. }) => {}
+            Err(error @ UndoError::NoCartridge(_)) => return Err(explain(&error)),
+            Err(error) => return Ok(Begun::Unreadable(chain(&error))),
+        }
+        std::thread::sleep(BEGIN_PAUSE);
+    }
+    Err(Failure::refused(format!("{} is being moved or loaded: try again", entry.barcode)))
 }
 
 fn list<'a>(

@@ -198,6 +198,7 @@ fn take_over(
     if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
         appender.close_recovered(tail, recovered.last_written_us)?;
     }
+    label.confirm(disk.as_ref(), directory)?;
     label.owner_epoch = owner_epoch;
     label.is_clean = false;
     let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));

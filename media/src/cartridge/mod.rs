@@ -12,6 +12,7 @@ mod origin;
 mod outcome;
 mod prune;
 mod read;
+mod reopen;
 mod revert;
 mod spec;
 mod stream;

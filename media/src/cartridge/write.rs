@@ -20,7 +20,8 @@ impl Cartridge {
     }
 
     /// Writes `block_count` blocks of `block_length` bytes at the position, in one record. What was there and behind is given
-    /// up. The payload has been accepted, not written, when this returns; it waits only while the buffer is full.
+    /// up. The payload has been accepted, not written, when this returns; it waits only while the buffer is full. After an
+    /// error nothing of it has been accepted.
     pub fn write(
         &mut self,
         payload: Box<dyn Payload>,
@@ -33,7 +34,7 @@ impl Cartridge {
             return Err(MediumError::WrongLength { data_bytes, block_length, block_count });
         }
         self.check_writable()?;
-        let fitting = self.fitting_blocks(block_length, block_count)?;
+        let (fitting, is_next_sure) = self.fitting_blocks(block_length, block_count)?;
         let blocks_not_written = block_count.saturating_sub(fitting);
         if fitting == 0 {
             return Ok(WriteOutcome::EndOfPartition { blocks_not_written });
@@ -54,7 +55,7 @@ impl Cartridge {
         if blocks_not_written > 0 {
             return Ok(WriteOutcome::EndOfPartition { blocks_not_written });
         }
-        Ok(self.outcome())
+        Ok(if is_next_sure { self.outcome() } else { WriteOutcome::EarlyWarning })
     }
 
     /// Writes filemarks at the position. They are accepted, not durable, when this returns; none is no change at all.
@@ -127,7 +128,8 @@ impl Cartridge {
     /// Whether a payload of this length would have to wait: for room in the buffer, or for the disk to set space aside.
     pub fn write_would_block(&self, length: usize) -> bool {
         let overhead = self.generation_claim_bytes().saturating_add(FINAL_BYTES);
-        let space_bytes = data_record_bytes(length as u64).saturating_add(overhead);
+        let space_bytes =
+            data_record_bytes(length as u64).saturating_mul(2).saturating_add(overhead);
         self.writer.as_ref().is_some_and(|writer| writer.queue.would_block(length, space_bytes))
     }
 
@@ -187,20 +189,35 @@ impl Cartridge {
         }
     }
 
-    /// How many of these blocks fit, by the capacity and by the space on the host's disk.
-    fn fitting_blocks(&mut self, block_length: u32, block_count: u32) -> Result<u32, MediumError> {
+    /// How many of these blocks fit, by the capacity and by the space on the host's disk; and whether there is space for as
+    /// many again, without which the next command might be the first to hear of the end.
+    fn fitting_blocks(
+        &mut self,
+        block_length: u32,
+        block_count: u32,
+    ) -> Result<(u32, bool), MediumError> {
         let length = u64::from(block_length);
         let by_capacity = self.capacity.room_bytes(self.position) / length;
         let wanted = u64::from(block_count).min(by_capacity);
         let overhead = self.generation_claim_bytes().saturating_add(FINAL_BYTES);
-        let needed = data_record_bytes(wanted.saturating_mul(length)).saturating_add(overhead);
-        let available = self.available(needed)?;
+        let record = data_record_bytes(wanted.saturating_mul(length));
+        let needed = record.saturating_add(overhead);
+        let needed_next = needed.saturating_add(record);
+        let mut available = match self.available(needed_next) {
+            // That concerns this command only if there is not enough for it.
+            Err(MediumError::Io(_)) => 0,
+            available => available?,
+        };
+        if available < needed {
+            available = self.available(needed)?;
+        }
         if available >= needed {
-            return Ok(u32::try_from(wanted).unwrap_or(block_count));
+            let fitting = u32::try_from(wanted).unwrap_or(block_count);
+            return Ok((fitting, available >= needed_next));
         }
         let record = available.saturating_sub(overhead) / 512 * 512;
         let by_space = record.saturating_sub(512) / length;
-        Ok(u32::try_from(wanted.min(by_space)).unwrap_or(block_count))
+        Ok((u32::try_from(wanted.min(by_space)).unwrap_or(block_count), false))
     }
 
     /// Preallocated space, after an attempt to have that much.
@@ -257,8 +274,10 @@ impl Cartridge {
         let item = self.item(kind, content, block_length, block_count, claim_bytes);
         let Some(writer) = &self.writer else { return Err(MediumError::ReadOnly) };
         let time_us = item.time_us;
-        writer.queue.push(item);
-        self.check_writable()?;
+        // What was accepted right before a failure counts as accepted: the failure is that of all accepted data.
+        if !writer.queue.push(item) {
+            return Err(self.check_writable().err().unwrap_or(MediumError::Fenced));
+        }
         self.last_written_us = Some(time_us);
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use self::plan::{Call, Fault, Reaction, Watch};
 pub use self::site::Site;
 
-use self::plan::{Manner, Plan};
+use self::plan::{Manner, Plan, TRACED_MAX};
 use super::{Disk, DiskFile, MemoryDisk, OpenMode};
 
 /// Another disk, with the faults that have been asked for. Clones share faults and counters.
@@ -41,9 +41,9 @@ impl FaultDisk {
         self.plan.state().watch = Some(watch);
     }
 
-    /// From now on, [`FaultDisk::failed_sites`] notes where calls that meet a fault were made.
+    /// From now on, [`FaultDisk::failed_sites`] notes where calls that meet a fault were made, for the first few of them.
     pub fn trace(&self) {
-        self.plan.state().traces = true;
+        self.plan.state().traces_left = TRACED_MAX;
     }
 
     /// Where in the sources of this crate calls were made that met a fault, since [`FaultDisk::trace`].
@@ -51,8 +51,8 @@ impl FaultDisk {
         self.plan.state().sites.clone()
     }
 
-    /// Files that were synced again through a descriptor on which a sync had failed: whoever does that is told that all is
-    /// well by a kernel that has dropped the data. It must be empty.
+    /// Files that were synced again through a descriptor on which a sync had failed, with nothing written in between: whoever
+    /// does that is told that all is well by a kernel that has dropped the data. It must be empty.
     pub fn retried_syncs(&self) -> Vec<PathBuf> {
         self.plan.state().retried_syncs.clone()
     }
@@ -176,6 +176,7 @@ impl DiskFile for FaultFile {
     }
 
     fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<usize> {
+        self.has_failed_sync.store(false, Ordering::Relaxed);
         match self.plan.check(Call::Write, &self.path)? {
             Manner::Plain => self.inner.write_at(buffer, offset),
             Manner::Short(bytes) => {
@@ -277,6 +278,12 @@ mod tests {
         assert!(other.sync_data().is_ok() && disk.retried_syncs().is_empty());
         assert!(file.sync_data().is_ok());
         assert_eq!(disk.retried_syncs(), [PathBuf::from("/a")]);
+        write_all_at(file.as_ref(), b"x", 0).unwrap();
+        disk.inject(Fault::once(Call::SyncData, "/a", Reaction::Errno(5)));
+        assert!(file.sync_data().is_err());
+        write_all_at(file.as_ref(), b"x", 0).unwrap();
+        assert!(file.sync_data().is_ok());
+        assert_eq!(disk.retried_syncs().len(), 1, "it was written again");
     }
 
     #[test]

@@ -217,6 +217,6 @@ fn size_of(record: &Record) -> usize {
 }
 
 /// The thread rests when so much is ready, and goes on at half of it. A single record may go beyond.
-const AHEAD_BYTES: usize = 4 * 1024 * 1024;
+const AHEAD_BYTES: usize = 6 * 1024 * 1024;
 /// Records are handed over when there are so many of them.
 const BATCH_BYTES: usize = 128 * 1024;

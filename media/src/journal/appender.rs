@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use super::batch::{AlignedBuffer, is_aligned};
-use super::open_segment::OpenSegment;
+use super::flight::{DiskThread, Flight, Memory};
+use super::open_segment::{OpenSegment, move_records};
 use super::queue::{Content, Item};
 use super::record::{
     Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, REVERTED, SECTOR_BYTES, payload_offset,
     record_bytes,
 };
 use super::view::View;
-use crate::disk::{Disk, write_all_at};
-use crate::payload::HEADROOM_BYTES;
+use crate::disk::Disk;
+use crate::payload::{HEADROOM_BYTES, Payload};
 
 /// What the appender has to know of its cartridge.
 #[derive(Debug)]
@@ -42,6 +43,10 @@ pub(crate) struct Appender {
     open: Option<OpenSegment>,
     batch: AlignedBuffer,
     headers: Vec<Header>,
+    /// What is being written. The view learns of it when that has succeeded.
+    disk_thread: DiskThread,
+    /// Memory of a batch that has been written.
+    spare: AlignedBuffer,
     /// Set by a failure after which nothing may be written.
     is_broken: bool,
 }
@@ -64,6 +69,8 @@ impl Appender {
             open: None,
             batch: AlignedBuffer::default(),
             headers: Vec::new(),
+            disk_thread: DiskThread::default(),
+            spare: AlignedBuffer::default(),
             is_broken: false,
         }
     }
@@ -111,34 +118,33 @@ impl Appender {
         step_bytes: u64,
     ) -> io::Result<()> {
         self.roll_if_due(promised_bytes, step_bytes)?;
-        let mut header = self.header_of(&item);
-        if let Some(open) = &mut self.open
-            && header.has_objects()
-        {
-            open.last_written_us = item.time_us;
-        }
-        match item.content {
-            Content::Own(bytes) => self.copy_in(header, &bytes),
+        let (kind, time_us) = (item.kind, item.time_us);
+        let result = match item.content {
             Content::Data { mut payload, length } => {
-                let data = payload.data().get(..length).unwrap_or_default();
-                header.data_crc = header.data_checksum(data);
-                if length >= FRAME_BYTES_MIN && self.may_write_frames(header.record_bytes()) {
-                    let alignment =
-                        self.open.as_ref().map_or(1, |open| open.file.alignment_bytes());
-                    let end = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
-                    if let Some(frame) = payload.frame().and_then(|frame| frame.get_mut(..end))
-                        && is_aligned(frame, alignment)
-                    {
-                        return self.write_frame(header, frame, length);
-                    }
+                let item = Item { content: Content::Own(Vec::new()), ..item };
+                if self.may_write_frame(payload.as_mut(), length) {
+                    self.write_frame(&item, payload, length)
+                } else {
+                    let mut header = self.header_of(&item, length);
+                    let data = payload.data().get(..length).unwrap_or_default();
+                    header.data_crc = header.data_checksum(data);
+                    self.copy_in(header, data)
                 }
-                let data = payload.data().get(..length).unwrap_or_default();
-                self.copy_in(header, data)
             }
+            Content::Own(ref bytes) => {
+                let header = self.header_of(&item, bytes.len());
+                self.copy_in(header, bytes)
+            }
+        };
+        if let Some(open) =
+            self.open.as_mut().filter(|_| matches!(kind, Kind::DATA | Kind::FILEMARKS))
+        {
+            open.last_written_us = time_us;
         }
+        result
     }
 
-    /// Writes what is in memory.
+    /// Begins to write what is in memory; whether that has succeeded says [`Appender::settle`].
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.headers.is_empty() {
             return Ok(());
@@ -147,19 +153,52 @@ impl Appender {
         {
             self.pad_to_page()?;
         }
-        let mut batch = std::mem::take(&mut self.batch);
-        let mut headers = std::mem::take(&mut self.headers);
-        let result = self.write_out(batch.bytes_mut(), &mut headers);
-        batch.clear();
-        headers.clear();
-        (self.batch, self.headers) = (batch, headers);
+        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut self.spare));
+        let headers = std::mem::take(&mut self.headers);
+        self.write_out(Memory::Batch(batch), headers)
+    }
+
+    /// Waits for the write that is under way. If it failed, it is done once more behind the place that is bad; then what is to
+    /// follow moves too, by as many bytes as this returns, and follows the record that is the last one now.
+    pub(crate) fn settle(&mut self) -> io::Result<u64> {
+        let Some(done) = self.disk_thread.wait() else { return Ok(0) };
+        debug_assert!(self.headers.is_empty(), "records in memory would have to move");
+        let result = done.and_then(|(flight, result)| self.take_written(flight, result));
+        self.is_broken |= result.is_err();
         result
+    }
+
+    fn take_written(&mut self, mut flight: Flight, result: io::Result<()>) -> io::Result<u64> {
+        let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotFound.into()) };
+        let mut skipped = 0;
+        if let Err(error) = result {
+            tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a write failed and is repeated elsewhere");
+            skipped = flight.length.next_multiple_of(PAGE_BYTES);
+            let (bytes, headers) = (flight.memory.bytes_mut(), &mut flight.headers);
+            let chain = headers.first().map_or(self.chain, |header| header.chain);
+            move_records(bytes, headers, skipped, chain);
+            open.written_end = open.written_end.saturating_add(skipped);
+            open.write_at(bytes, flight.offset.saturating_add(skipped))?;
+            self.chain = headers.last().map_or(chain, |header| header.crc);
+        }
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        for header in &flight.headers {
+            view.append(header);
+        }
+        drop(view);
+        if let Memory::Batch(mut batch) = flight.memory {
+            batch.clear();
+            // Two are enough: one under way, one being filled.
+            *(if self.batch.has_memory() { &mut self.spare } else { &mut self.batch }) = batch;
+        }
+        Ok(skipped)
     }
 
     /// Writes what is in memory and makes all of it durable. After an error nothing more can be written.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.pad_to_page()?;
         self.flush()?;
+        self.settle()?;
         let Some(open) = &self.open else { return Ok(()) };
         if let Err(error) = open.file.sync_data() {
             // The kernel tells of lost pages once; another try would succeed without them.
@@ -192,8 +231,8 @@ impl Appender {
     ) -> Header {
         let (start, generation, generation_start, is_reverted) = {
             let view = self.view();
-            // Records that are still in memory are not in the view yet.
-            match self.headers.last() {
+            // Records that are still in memory or under way are not in the view yet.
+            match self.headers.last().or_else(|| self.disk_thread.last_header()) {
                 Some(last) => {
                     (last.end(), last.generation, last.generation_start, last.is_reverted())
                 }
@@ -230,13 +269,10 @@ impl Appender {
         }
     }
 
-    fn header_of(&mut self, item: &Item) -> Header {
+    /// The header of a record with so many bytes of payload.
+    fn header_of(&mut self, item: &Item, payload_length: usize) -> Header {
         let (number, end) =
             self.open.as_ref().map_or((0, 0), |open| (open.number, self.end_of(open)));
-        let payload_length = match &item.content {
-            Content::Data { length, .. } => *length,
-            Content::Own(bytes) => bytes.len(),
-        };
         let plain = record_bytes(
             payload_offset(payload_length),
             u32::try_from(payload_length).unwrap_or(u32::MAX),
@@ -280,46 +316,55 @@ impl Appender {
     /// Writes a record from where its data is.
     fn write_frame(
         &mut self,
-        mut header: Header,
-        frame: &mut [u8],
+        item: &Item,
+        mut payload: Box<dyn Payload>,
         length: usize,
     ) -> io::Result<()> {
         self.check_open()?;
+        // What is before it goes first; only then is it certain where that ends.
         self.flush()?;
+        let mut header = self.header_of(item, length);
+        header.data_crc = header.data_checksum(payload.data().get(..length).unwrap_or_default());
+        let record_length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
+        let frame = payload.frame().and_then(|frame| frame.get_mut(..record_length));
+        let frame = frame.unwrap_or_default();
         let (head, rest) = frame.split_at_mut_checked(HEADROOM_BYTES).unwrap_or_default();
         head.fill(0);
         rest.get_mut(length..).unwrap_or_default().fill(0);
         finish(frame, &mut header);
         self.chain = header.crc;
-        self.write_out(frame, std::slice::from_mut(&mut header))
+        self.write_out(Memory::Frame { payload, length: record_length }, vec![header])
     }
 
-    /// Whether records of this length can go to the disk from where they are.
-    fn may_write_frames(&self, length: u64) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            let alignment = open.file.alignment_bytes() as u64;
-            length.is_multiple_of(alignment) && self.end_of(open).is_multiple_of(alignment)
-        })
+    /// Whether a record with this data can go to the disk from where it is.
+    fn may_write_frame(&self, payload: &mut dyn Payload, length: usize) -> bool {
+        let Some(open) = self.open.as_ref().filter(|_| length >= FRAME_BYTES_MIN) else {
+            return false;
+        };
+        let stored = u32::try_from(length).unwrap_or(u32::MAX);
+        let record_length = record_bytes(payload_offset(length), stored);
+        let alignment = open.file.alignment_bytes();
+        let fits =
+            |frame: &mut [u8]| frame.len() as u64 >= record_length && is_aligned(frame, alignment);
+        record_length.is_multiple_of(alignment as u64)
+            && self.end_of(open).is_multiple_of(alignment as u64)
+            && payload.frame().is_some_and(fits)
     }
 
-    /// Writes encoded records to the end of the segment; if that fails, once more behind the place that is bad.
-    fn write_out(&mut self, bytes: &mut [u8], headers: &mut [Header]) -> io::Result<()> {
+    /// Begins to write encoded records to the end of the segment, as soon as what is before them has been written.
+    fn write_out(&mut self, mut memory: Memory, mut headers: Vec<Header>) -> io::Result<()> {
         self.check_open()?;
+        let chain = self.chain;
+        let skipped = self.settle()?;
+        if skipped > 0 {
+            move_records(memory.bytes_mut(), &mut headers, skipped, self.chain);
+        }
+        self.chain = headers.last().map_or(chain, |header| header.crc);
+        let length = memory.bytes_mut().len() as u64;
         let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotFound.into()) };
-        if let Err(error) = write_all_at(open.file.as_ref(), bytes, open.written_end) {
-            tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a write failed and is repeated elsewhere");
-            let skipped = (bytes.len() as u64).next_multiple_of(PAGE_BYTES);
-            if let Err(error) = open.write_behind(bytes, headers, skipped) {
-                self.is_broken = true;
-                return Err(error);
-            }
-            self.chain = headers.last().map_or(self.chain, |header| header.crc);
-        }
-        open.written_end = open.written_end.saturating_add(bytes.len() as u64);
-        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        for header in headers {
-            view.append(header);
-        }
+        let offset = open.written_end;
+        open.written_end = offset.saturating_add(length);
+        self.disk_thread.begin(&open.file, Flight { memory, headers, offset, length });
         Ok(())
     }
 
@@ -350,11 +395,12 @@ fn flags(is_reverted: bool) -> u16 {
 
 /// Lays out a record: header, payload, zeros.
 fn fill(record: &mut [u8], header: &mut Header, payload: &[u8]) {
-    record.fill(0);
-    let start = usize::from(header.payload_offset);
-    if let Some(target) = record.get_mut(start..start.saturating_add(payload.len())) {
-        target.copy_from_slice(payload);
-    }
+    let start = usize::from(header.payload_offset).min(record.len());
+    let (head, rest) = record.split_at_mut(start);
+    let (data, padding) = rest.split_at_mut(payload.len().min(rest.len()));
+    head.fill(0);
+    data.copy_from_slice(payload.get(..data.len()).unwrap_or_default());
+    padding.fill(0);
     finish(record, header);
 }
 
@@ -368,5 +414,8 @@ fn finish(record: &mut [u8], header: &mut Header) {
 }
 
 /// Shorter records are collected.
-const FRAME_BYTES_MIN: usize = 512 * 1024;
-const BATCH_BYTES: usize = 1024 * 1024;
+const FRAME_BYTES_MIN: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! Memory that the disk can take without a copy.
 
-/// A growing buffer whose first byte stands at a multiple of [`ALIGNMENT_BYTES`] in memory.
+use super::region::Region;
+
+/// A growing buffer whose first byte stands at a multiple of the alignment of regions in memory.
 #[derive(Debug, Default)]
 pub(crate) struct AlignedBuffer {
-    storage: Vec<u8>,
-    /// Where in `storage` the first byte is; `start + length <= storage.len()`.
-    start: usize,
+    storage: Region,
+    /// `length <= storage.len()`.
     length: usize,
 }
 
@@ -22,29 +23,31 @@ impl AlignedBuffer {
 
     /// The bytes.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.storage.get_mut(self.start..self.start.saturating_add(self.length)).unwrap_or_default()
+        self.storage.get_mut(..self.length).unwrap_or_default()
     }
 
     /// Adds `count` bytes of any content and gives them to be filled.
     pub(crate) fn extend(&mut self, count: usize) -> &mut [u8] {
         let end = self.length.saturating_add(count);
-        if self.start.saturating_add(end) > self.storage.len() {
+        if end > self.storage.len() {
             self.grow(end);
         }
-        let from = self.start.saturating_add(self.length);
+        let from = self.length;
         self.length = end;
-        self.storage.get_mut(from..from.saturating_add(count)).unwrap_or_default()
+        self.storage.get_mut(from..end).unwrap_or_default()
+    }
+
+    /// Whether it has memory.
+    pub(crate) fn has_memory(&self) -> bool {
+        !self.storage.is_empty()
     }
 
     fn grow(&mut self, needed: usize) {
-        let capacity = needed.next_power_of_two().max(CAPACITY_BYTES_MIN);
-        let mut storage = vec![0; capacity.saturating_add(ALIGNMENT_BYTES)];
-        let start = storage.as_ptr().align_offset(ALIGNMENT_BYTES).min(ALIGNMENT_BYTES);
-        if let Some(target) = storage.get_mut(start..start.saturating_add(self.length)) {
+        let mut storage = Region::new(needed.next_power_of_two().max(CAPACITY_BYTES_MIN));
+        if let Some(target) = storage.get_mut(..self.length) {
             target.copy_from_slice(self.bytes_mut());
         }
         self.storage = storage;
-        self.start = start;
     }
 }
 
@@ -53,7 +56,6 @@ pub(crate) fn is_aligned(bytes: &[u8], alignment_bytes: usize) -> bool {
     bytes.as_ptr().addr().is_multiple_of(alignment_bytes.max(1))
 }
 
-const ALIGNMENT_BYTES: usize = 4096;
 const CAPACITY_BYTES_MIN: usize = 64 * 1024;
 
 #[cfg(test)]

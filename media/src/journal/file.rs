@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::layers::Layers;
 use super::record::{Header, HeaderError, Place, SECTOR_SIZE};
+use super::region::Region;
 use super::segment::file_name;
 use crate::disk::{Disk, DiskFile, OpenMode, read_up_to_at};
 
@@ -23,7 +24,16 @@ pub(crate) struct SegmentReader {
     stride_bytes: usize,
     /// Memory of windows. What nobody looks at any more is used again: fresh memory costs more than reading the disk.
     // Invariant: kept.len() <= KEPT_MAX
-    kept: Vec<Bytes>,
+    kept: Vec<Arc<Region>>,
+}
+
+/// Keeps a region from being used again for as long as somebody looks at it.
+struct Held(Arc<Region>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A piece of a segment in memory.
@@ -120,26 +130,26 @@ impl SegmentReader {
         let from = place.offset - place.offset % alignment as u64;
         let skipped = usize::try_from(place.offset - from).unwrap_or(0);
         let wanted = skipped.saturating_add(length).next_multiple_of(alignment);
-        let mut storage = self.memory(wanted.saturating_add(alignment));
+        let mut region = self.memory(wanted);
         let file = self.open(place.segment)?;
-        let start = storage.as_ptr().align_offset(alignment).min(alignment);
-        let target = storage.get_mut(start..start.saturating_add(wanted)).unwrap_or_default();
-        let count = read_up_to_at(file, target, from)?.saturating_sub(skipped).min(length);
-        let start = start.saturating_add(skipped);
-        let storage = storage.freeze();
+        let target = Arc::get_mut(&mut region).and_then(|region| region.get_mut(..wanted));
+        let count = read_up_to_at(file, target.unwrap_or_default(), from);
         if self.kept.len() >= KEPT_MAX {
             self.kept.remove(0);
         }
-        self.kept.push(storage.clone());
-        Ok(storage.slice(start..start.saturating_add(count)))
+        self.kept.push(Arc::clone(&region));
+        let count = count?.saturating_sub(skipped).min(length);
+        Ok(Bytes::from_owner(Held(region)).slice(skipped..skipped.saturating_add(count)))
     }
 
-    /// At least so many bytes of any content.
-    fn memory(&mut self, needed: usize) -> BytesMut {
+    /// At least so many bytes of any content, which nobody else has.
+    fn memory(&mut self, needed: usize) -> Arc<Region> {
         self.window = Window::default();
-        let found = self.kept.iter().position(|kept| kept.len() >= needed && kept.is_unique());
-        let reused = found.and_then(|index| self.kept.swap_remove(index).try_into_mut().ok());
-        reused.unwrap_or_else(|| BytesMut::zeroed(needed.next_multiple_of(AHEAD_BYTES_MIN)))
+        let is_free = |kept: &mut Arc<Region>| kept.len() >= needed && Arc::get_mut(kept).is_some();
+        match self.kept.iter_mut().position(is_free) {
+            Some(index) => self.kept.swap_remove(index),
+            None => Arc::new(Region::new(needed.next_multiple_of(AHEAD_BYTES_MIN))),
+        }
     }
 
     fn open(&mut self, segment: u32) -> io::Result<&dyn DiskFile> {
@@ -181,6 +191,7 @@ pub(crate) fn is_bad_sector(error: &io::Error) -> bool {
 }
 
 const AHEAD_BYTES_MIN: usize = 64 * 1024;
-const AHEAD_BYTES_MAX: usize = 1280 * 1024;
+/// With what alignment adds, two huge pages.
+const AHEAD_BYTES_MAX: usize = 4096 * 1024 - AHEAD_BYTES_MIN;
 /// How many windows' memory is kept, at most [`AHEAD_BYTES_MAX`] or a record's length each.
-const KEPT_MAX: usize = 8;
+const KEPT_MAX: usize = 5;

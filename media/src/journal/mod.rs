@@ -1,12 +1,13 @@
 //! The journal: append-only segments of self-describing records.
 //!
 //! FORMAT.md has the layout. [`record`] and [`segment`] are the codecs, [`view`] says which records are live, [`reader`]
-//! finds and checks them, [`ahead`] before they are asked for, [`appender`] and [`worker`] write behind the [`queue`], [`scan`] and [`repair`] recover.
+//! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover.
 
 mod ahead;
 mod appender;
 mod batch;
 mod file;
+mod flight;
 mod index;
 mod layers;
 mod lineage;
@@ -15,6 +16,7 @@ mod promise;
 mod queue;
 mod reader;
 mod record;
+mod region;
 mod repair;
 mod scan;
 mod segment;

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use std::sync::Arc;
+
 use super::record::{HEADER_BYTES, Header, PAGE_BYTES, Point};
 use crate::disk::{DiskFile, write_all_at};
 
@@ -9,8 +11,8 @@ use crate::disk::{DiskFile, write_all_at};
 #[derive(Debug)]
 pub(crate) struct OpenSegment {
     pub(crate) number: u32,
-    pub(crate) file: Box<dyn DiskFile>,
-    /// Where the next write goes; the batch in memory is not counted.
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Where the next write goes: behind what has been written or is under way. The batch in memory is not counted.
     pub(crate) written_end: u64,
     /// `written_end <= allocated_end`, but for file systems that gave less than they promised.
     pub(crate) allocated_end: u64,
@@ -29,34 +31,30 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Gives the records new places, `skipped` bytes further on, and writes them there.
-    pub(crate) fn write_behind(
-        &mut self,
-        bytes: &mut [u8],
-        headers: &mut [Header],
-        skipped: u64,
-    ) -> io::Result<()> {
-        self.written_end = self.written_end.saturating_add(skipped);
-        let end = self.written_end.saturating_add(bytes.len() as u64);
+    /// Writes encoded records at a place that need not have been set aside.
+    pub(crate) fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset.saturating_add(bytes.len() as u64);
         if end > self.allocated_end {
             self.extend(end.saturating_sub(self.allocated_end))?;
         }
-        let mut rest = &mut *bytes;
-        let mut chain = headers.first().map(|header| header.chain);
-        for header in headers {
-            header.place.offset = header.place.offset.saturating_add(skipped);
-            header.chain = chain.unwrap_or(header.chain);
-            let encoded = header.encode();
-            chain = Some(header.crc);
-            let length =
-                usize::try_from(header.record_bytes()).unwrap_or(usize::MAX).min(rest.len());
-            let (record, behind) = rest.split_at_mut(length);
-            if let Some(target) = record.get_mut(..HEADER_BYTES) {
-                target.copy_from_slice(&encoded);
-            }
-            rest = behind;
+        write_all_at(self.file.as_ref(), bytes, offset)
+    }
+}
+
+/// Gives encoded records new places, `skipped` bytes further on, behind a record whose header has this checksum.
+pub(crate) fn move_records(bytes: &mut [u8], headers: &mut [Header], skipped: u64, mut chain: u32) {
+    let mut rest = bytes;
+    for header in headers {
+        header.place.offset = header.place.offset.saturating_add(skipped);
+        header.chain = chain;
+        let encoded = header.encode();
+        chain = header.crc;
+        let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX).min(rest.len());
+        let (record, behind) = rest.split_at_mut(length);
+        if let Some(target) = record.get_mut(..HEADER_BYTES) {
+            target.copy_from_slice(&encoded);
         }
-        write_all_at(self.file.as_ref(), bytes, self.written_end)
+        rest = behind;
     }
 }
 

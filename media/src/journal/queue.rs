@@ -126,6 +126,8 @@ pub(crate) struct State {
     items: VecDeque<Item>,
     /// Payload bytes that have been accepted and not yet been written.
     queued_bytes: usize,
+    /// Those of them that are in `items`; `waiting_bytes <= queued_bytes`.
+    waiting_bytes: usize,
     last_push: Option<Instant>,
     /// Preallocated bytes that nobody has a claim on.
     pub(crate) available_bytes: u64,
@@ -154,7 +156,7 @@ pub(crate) struct State {
 impl Queue {
     /// An empty queue for `capacity_bytes` of payload.
     pub(crate) fn new(capacity_bytes: usize, timing: Timing) -> Self {
-        let batch_bytes = BATCH_BYTES.min(capacity_bytes / 4);
+        let batch_bytes = WAKING_BYTES.min(capacity_bytes / 4);
         let (state, to_worker, to_front) = (Mutex::default(), Condvar::new(), Condvar::new());
         Self { state, to_worker, to_front, capacity_bytes, batch_bytes, timing }
     }
@@ -164,6 +166,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing waits to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state().items.is_empty()
+    }
+
     /// Whether a payload of this length that takes so much space on the disk would have to wait.
     pub(crate) fn would_block(&self, length: usize, space_bytes: u64) -> bool {
         let state = self.state();
@@ -171,17 +178,18 @@ impl Queue {
             && (!self.has_room(&state, length) || state.available_bytes < space_bytes)
     }
 
-    /// Accepts a record, waiting for room if need be. After a failure it is dropped; the caller finds that out by itself.
-    pub(crate) fn push(&self, item: Item) {
+    /// Accepts a record, waiting for room if need be. After a failure it is dropped: `false`.
+    pub(crate) fn push(&self, item: Item) -> bool {
         let mut state = self.state();
         while !self.has_room(&state, item.buffer_bytes()) && state.failure.is_none() {
             state = self.wait_for_worker(state);
         }
         if state.failure.is_some() {
-            return;
+            return false;
         }
         let is_first = state.items.is_empty();
         state.queued_bytes = state.queued_bytes.saturating_add(item.buffer_bytes());
+        state.waiting_bytes = state.waiting_bytes.saturating_add(item.buffer_bytes());
         state.available_bytes = state.available_bytes.saturating_sub(item.claim_bytes);
         state.claimed_bytes = state.claimed_bytes.saturating_add(item.claim_bytes);
         state.accepted.add(item.amount());
@@ -190,9 +198,10 @@ impl Queue {
         }
         state.last_push = Some(Instant::now());
         state.items.push_back(item);
-        if is_first || state.queued_bytes >= self.batch_bytes {
+        if is_first || state.waiting_bytes >= self.batch_bytes {
             self.to_worker.notify_one();
         }
+        true
     }
 
     /// Preallocated bytes that may be claimed, after an attempt to have at least `wanted_bytes` of them. That there are fewer
@@ -274,12 +283,18 @@ impl Queue {
         }
     }
 
-    /// These records have been written and their memory is free again.
-    pub(crate) fn written(&self, buffer_bytes: usize, claimed_bytes: u64, available_bytes: u64) {
+    /// Records with this claim are on their way, and so much is free behind them.
+    pub(crate) fn under_way(&self, claimed_bytes: u64, available_bytes: u64) {
         let mut state = self.state();
-        state.queued_bytes = state.queued_bytes.saturating_sub(buffer_bytes);
         state.claimed_bytes = state.claimed_bytes.saturating_sub(claimed_bytes);
         state.set_free(available_bytes);
+        self.to_front.notify_all();
+    }
+
+    /// So much has been written and counts as buffered no more.
+    pub(crate) fn written(&self, buffer_bytes: usize) {
+        let mut state = self.state();
+        state.queued_bytes = state.queued_bytes.saturating_sub(buffer_bytes);
         self.to_front.notify_all();
     }
 
@@ -334,7 +349,7 @@ impl Queue {
         let is_sync_wanted = state.sync_requested > state.sync_done;
         let idle_deadline =
             state.last_push.map(|last| last + self.timing.idle).filter(|_| !state.items.is_empty());
-        let is_due = state.queued_bytes >= self.batch_bytes
+        let is_due = state.waiting_bytes >= self.batch_bytes
             || is_sync_wanted
             || state.is_stopping
             || state.is_front_waiting
@@ -381,16 +396,20 @@ impl State {
             bytes = bytes.saturating_add(item.buffer_bytes());
             batch.push(item);
         }
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
         batch
     }
 
     /// Gives up everything that waits.
     fn abandon(&mut self) {
         self.items.clear();
-        self.queued_bytes = 0;
+        (self.queued_bytes, self.waiting_bytes) = (0, 0);
         self.claimed_bytes = 0;
         self.wanted_bytes = None;
     }
 }
 
-const BATCH_BYTES: usize = 1024 * 1024;
+/// The worker begins when there is so much, …
+const WAKING_BYTES: usize = 1024 * 1024;
+/// … and takes up to so much at once, and one record more: the longer a write is, the faster is the disk.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;

@@ -266,4 +266,4 @@ pub(crate) fn read_payload(
 /// How many sealed segments' indexes are kept in memory.
 const INDEXES_MAX: usize = 4;
 /// How much one write may hold, and so how far behind a failed one its repetition may be, beside a long record.
-const REPEAT_BYTES: u64 = 2 * 1024 * 1024;
+const REPEAT_BYTES: u64 = 5 * 1024 * 1024;

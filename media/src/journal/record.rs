@@ -230,15 +230,15 @@ impl Header {
     /// The checksum of raw data, bound to where the data belongs, so that a block that is whole but stands in the place of
     /// another is found like a damaged one.
     pub(crate) fn data_checksum(&self, data: &[u8]) -> u64 {
-        let mut digest = crc64fast::Digest::new();
-        digest.write(data);
-        digest.write(self.cartridge.as_bytes());
-        digest.write(&self.generation.to_le_bytes());
-        digest.write(&[self.partition]);
-        digest.write(&self.start.objects.to_le_bytes());
-        digest.write(&self.block_length.to_le_bytes());
-        digest.write(&self.block_count.to_le_bytes());
-        digest.sum64()
+        let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz);
+        digest.update(data);
+        digest.update(self.cartridge.as_bytes());
+        digest.update(&self.generation.to_le_bytes());
+        digest.update(&[self.partition]);
+        digest.update(&self.start.objects.to_le_bytes());
+        digest.update(&self.block_length.to_le_bytes());
+        digest.update(&self.block_count.to_le_bytes());
+        digest.finalize()
     }
 
     /// The data in the bytes of the whole record; `None` if it is stored in a way that is not known.
@@ -396,6 +396,27 @@ mod tests {
         assert_eq!(Header::decode(&bytes).unwrap(), header);
         assert_eq!(header.record_bytes(), 512 + 3072);
         assert_eq!(header.end(), Point { objects: 80, filemarks: 8, bytes: (1 << 40) + 3072 });
+    }
+
+    #[test]
+    fn the_checksum_of_data_is_the_one_that_others_compute() {
+        assert_eq!(
+            crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Xz, b"123456789"),
+            0x995d_c9bb_df19_39fa
+        );
+        let header = header();
+        for length in [0, 1, 15, 16, 127, 128, 255, 256, 1000, 4096, 70_001] {
+            let data: Vec<u8> = (0..length).map(|at: u32| (at % 253) as u8).collect();
+            let mut other = crc64fast::Digest::new();
+            other.write(&data);
+            other.write(header.cartridge.as_bytes());
+            other.write(&header.generation.to_le_bytes());
+            other.write(&[header.partition]);
+            other.write(&header.start.objects.to_le_bytes());
+            other.write(&header.block_length.to_le_bytes());
+            other.write(&header.block_count.to_le_bytes());
+            assert_eq!(header.data_checksum(&data), other.sum64(), "{length}");
+        }
     }
 
     #[test]

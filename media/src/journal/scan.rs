@@ -5,6 +5,7 @@
 //! label. What is bad below that promise is damage: it is passed over, and reading it is an error. What is bad above it is the
 //! torn tail of writes that nobody was told were safe: there the tape ends.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -50,6 +51,9 @@ pub(crate) struct OpenTail {
     pub(crate) first_sequence: u64,
     pub(crate) start: Point,
     pub(crate) start_generation: u32,
+    /// Where the first record is that nothing says was durable. It was read, but if a sync of it has failed before, the
+    /// kernel may hold it in memory only and count it as written.
+    pub(crate) doubtful_from: u64,
 }
 
 /// The end of a segment that is not believed.
@@ -86,6 +90,7 @@ pub(crate) fn recover(
         is_torn: false,
         recovered: Recovered { last_file, ..Recovered::default() },
         is_rest_known: false,
+        doubtful: VecDeque::new(),
     };
     scan.recovered.view.begin_own(first_own);
     let mut expected = 1;
@@ -96,6 +101,11 @@ pub(crate) fn recover(
         scan.segment(*number, rest)?;
     }
     scan.recovered.is_end_missing = scan.promised > scan.recovered.sequence;
+    scan.forget_durable();
+    if let (Some(tail), Some((_, place))) = (&mut scan.recovered.open, scan.doubtful.front()) {
+        let is_in_tail = place.segment == tail.number;
+        tail.doubtful_from = if is_in_tail { place.offset } else { 0 };
+    }
     Ok(scan.recovered)
 }
 
@@ -112,6 +122,8 @@ struct Scan {
     recovered: Recovered,
     /// Whether `promised` includes what the rest of the journal says.
     is_rest_known: bool,
+    /// Believed records of segments without a seal that nothing has said were durable, by their sequence.
+    doubtful: VecDeque<(u64, Place)>,
 }
 
 /// What is at a place.
@@ -151,6 +163,7 @@ impl Scan {
             first_sequence: self.recovered.sequence.saturating_add(1),
             start: self.recovered.view.end(),
             start_generation: self.recovered.view.generation(),
+            doubtful_from: u64::MAX,
         });
         let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
         self.recovered.view.begin_segment(number, first);
@@ -194,6 +207,7 @@ impl Scan {
         self.note(header);
         self.recovered.last_written_us = Some(seal.last_written_us);
         self.recovered.open = None;
+        self.doubtful.clear();
         self.has_gap = false;
         Ok(())
     }
@@ -218,6 +232,7 @@ impl Scan {
         }
         self.believe(seal);
         self.recovered.open = None;
+        self.doubtful.clear();
         Ok(())
     }
 
@@ -261,7 +276,15 @@ impl Scan {
             self.recovered.last_written_us = Some(header.time_us);
         }
         self.has_gap = false;
+        self.doubtful.push_back((header.sequence, header.place));
+        self.forget_durable();
         header.place.offset.saturating_add(header.record_bytes())
+    }
+
+    fn forget_durable(&mut self) {
+        while self.doubtful.front().is_some_and(|(sequence, _)| *sequence <= self.promised) {
+            self.doubtful.pop_front();
+        }
     }
 
     fn note(&mut self, header: &Header) {

@@ -11,6 +11,7 @@ use super::open_segment::is_full;
 use super::promise::Promise;
 use super::queue::{Amount, Item, Queue, Work};
 use crate::disk::Disk;
+use crate::label::Label;
 
 /// What the worker has to know of the file system.
 #[derive(Debug)]
@@ -30,8 +31,15 @@ pub(crate) fn start(
     queue: Arc<Queue>,
     space: SpaceOptions,
 ) -> io::Result<JoinHandle<Appender>> {
-    let worker =
-        Worker { appender, promise, queue, space, appended: Amount::default(), dirty: None };
+    let worker = Worker {
+        appender,
+        promise,
+        queue,
+        space,
+        appended: Amount::default(),
+        dirty: None,
+        under_way_bytes: 0,
+    };
     Builder::new().name("vtl-cartridge".to_owned()).spawn(move || worker.run())
 }
 
@@ -43,6 +51,8 @@ struct Worker {
     appended: Amount,
     /// Since when there have been appended records that are not durable, and how many bytes of them.
     dirty: Option<(Instant, u64)>,
+    /// Payload bytes of the write that is under way.
+    under_way_bytes: usize,
 }
 
 impl Worker {
@@ -58,11 +68,24 @@ impl Worker {
                 Work::Stop => return self.appender,
             };
             if let Err(error) = result {
-                tracing::error!(directory = %self.space.directory.display(), %error, "the cartridge cannot be written any more");
+                let cause = error.to_string();
                 self.dirty = None;
                 self.queue.fail(error);
+                self.tell_operator(&cause);
             }
         }
+    }
+
+    /// People know a cartridge by its barcode. Nobody waits for this: the failure has been noted before.
+    fn tell_operator(&self, cause: &str) {
+        let directory = self.space.directory.parent().unwrap_or(&self.space.directory);
+        // The disk may not even be read any more.
+        let label = Label::read(self.space.disk.as_ref(), directory);
+        let barcode =
+            label.map_or_else(|_| "unknown".to_owned(), |label| label.barcode.to_string());
+        tracing::error!(barcode, directory = %directory.display(), cause,
+            "the disk failed: what was written to the cartridge since its last sync point may be lost, and nothing more can be \
+             written to it. Look after the disk, then unload the cartridge and load it again, and repeat the backup");
     }
 
     fn append(&mut self, items: Vec<Item>) -> io::Result<()> {
@@ -87,8 +110,15 @@ impl Worker {
             )?;
             claimed = claimed.saturating_add(claim);
         }
+        // That waits for what was under way before.
         self.appender.flush()?;
-        self.queue.written(buffer_bytes, claimed, self.appender.free_bytes());
+        self.queue.under_way(claimed, self.appender.free_bytes());
+        self.queue.written(std::mem::replace(&mut self.under_way_bytes, buffer_bytes));
+        if self.queue.is_empty() {
+            // A failure must not stay unknown because nothing follows.
+            self.appender.settle()?;
+            self.queue.written(std::mem::take(&mut self.under_way_bytes));
+        }
         if self.queue.state().available_bytes < self.space.step_bytes / 2 {
             self.allocate(self.space.step_bytes / 2);
         }
@@ -100,6 +130,7 @@ impl Worker {
         if let Err(error) = self.promise.keep(self.appender.durable_sequence()) {
             tracing::debug!(directory = %self.space.directory.display(), %error, "the promise was not written");
         }
+        self.queue.written(std::mem::take(&mut self.under_way_bytes));
         self.dirty = None;
         self.queue.synced(self.appended, self.appender.durable_sequence(), ticket);
         Ok(())

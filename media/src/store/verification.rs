@@ -35,7 +35,11 @@ impl Store {
         uuid: Uuid,
         at: Option<Origin>,
     ) -> Result<Verification, UndoError> {
-        let entry = self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?;
+        // One that a drive is about to load must not be looked at as if nobody wrote on it.
+        let (entry, _reserved) = match at {
+            None => self.for_work(uuid).map(|(entry, reserved)| (entry, Some(reserved)))?,
+            Some(_) => (self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?, None),
+        };
         let now = self.clock.now();
         let options = LoadOptions {
             read_only: true,

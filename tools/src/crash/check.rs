@@ -104,12 +104,13 @@ fn compare(found: &Library, promise: &Promise) -> anyhow::Result<()> {
 
 /// Reads everything: what is in drives by SCSI, the rest from the disk.
 fn read_library(host: &Host, promise: &Promise) -> anyhow::Result<Library> {
+    host.expect_sound()?;
     let places = host.places()?;
     let mut tapes = BTreeMap::new();
     for (barcode, place) in &places {
         let known = known_blocks(promise, barcode);
         let objects = match place {
-            Place::Drive { number, .. } => read_in_drive(host, u16::try_from(*number)?, &known),
+            Place::Drive { number, .. } => read_drive(host, u16::try_from(*number)?, &known),
             _ => read_on_disk(host, barcode, &known),
         };
         tapes.insert(barcode.clone(), objects.with_context(|| format!("reading {barcode}"))?);
@@ -127,7 +128,17 @@ fn known_blocks(promise: &Promise, barcode: &str) -> BTreeMap<Vec<u8>, Object> {
     blocks.collect()
 }
 
-fn read_in_drive(
+/// Reads everything on a cartridge that is in a drive.
+pub(crate) fn read_in_drive(
+    host: &Host,
+    drive: u16,
+    promise: &Promise,
+    barcode: &str,
+) -> anyhow::Result<Objects> {
+    read_drive(host, drive, &known_blocks(promise, barcode))
+}
+
+fn read_drive(
     host: &Host,
     drive: u16,
     known: &BTreeMap<Vec<u8>, Object>,

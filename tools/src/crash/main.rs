@@ -4,6 +4,9 @@
 //! A cut is a copy of the disk at that moment, so one run of the work gives many of them. What was written and not synced is
 //! then torn at random, 512 bytes by 512 bytes and name by name.
 //!
+//! With `--faults`, every call to the disk fails in turn instead, in every way, and no command may be answered GOOD for what
+//! was not done.
+//!
 //! All of it follows from the seed, but for one thing: the thread that writes a cartridge's journal and the drive's own take
 //! turns as the scheduler likes while neither waits for the other. A failure that depends on that may need a few runs of its
 //! workload to show again.
@@ -11,12 +14,16 @@
 mod check;
 mod command;
 mod cut;
+mod every_call;
+mod faults;
+mod flips;
 mod host;
 mod promise;
 #[path = "../killloop/random.rs"]
 #[allow(dead_code, reason = "shared with vtl-killloop, which uses all of it")]
 mod random;
 mod run;
+mod sites;
 mod tape;
 mod workload;
 
@@ -42,20 +49,37 @@ struct Options {
     /// How many cuts are checked at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Instead of cutting the power, let every call to the disk fail in turn, in every way.
+    #[arg(long)]
+    faults: bool,
+    /// Instead of cutting the power, spoil a cartridge: flip every bit in turn, lose and misplace every sector.
+    #[arg(long)]
+    flips: bool,
+    /// Let only every so-manieth call fail, or flip only every so-manieth bit.
+    #[arg(long, default_value_t = 1)]
+    stride: u64,
 }
 
 #[allow(clippy::print_stdout, reason = "the last line is the result")]
 fn main() -> ExitCode {
-    let Options { cuts, seed, workload, jobs } = Options::parse();
+    let options = Options::parse();
     let start = Instant::now();
-    match run(&Plan { cuts, seed, workload, jobs, prepare: |_| {} }) {
-        Ok(summary) => {
-            println!(
-                "seed {seed}: {} power cuts in {} workloads, 0 lost, {:.1} s",
-                summary.cuts,
-                summary.workloads,
-                start.elapsed().as_secs_f64()
-            );
+    let result = if options.faults {
+        every_call::run(options.seed, options.stride).map(|report| report.to_string())
+    } else if options.flips {
+        flips::run(options.seed, options.stride).map(|report| report.to_string())
+    } else {
+        let Options { cuts, seed, workload, jobs, .. } = options;
+        run(&Plan { cuts, seed, workload, jobs, prepare: |_| {} }).map(|summary| {
+            format!(
+                "seed {seed}: {} power cuts in {} workloads, 0 lost",
+                summary.cuts, summary.workloads
+            )
+        })
+    };
+    match result {
+        Ok(report) => {
+            println!("{report}, {:.1} s", start.elapsed().as_secs_f64());
             ExitCode::SUCCESS
         }
         Err(failure) => {

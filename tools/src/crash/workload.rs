@@ -30,7 +30,21 @@ pub(crate) struct Workload<'a> {
     next_id: u64,
     /// The last commands, for whoever has to find out what went wrong.
     log: Vec<String>,
+    /// Whether the disk may fail: then a command may, too, and the work ends there.
+    may_fail: bool,
 }
+
+/// A command ended in CHECK CONDITION although nothing is wrong with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    /// The drive and its cartridge; `None` for a move.
+    pub(crate) drive: Option<(u16, String)>,
+    pub(crate) what: String,
+    pub(crate) sense: Sense,
+}
+
+/// What became of a command: `Some` ends the work.
+type Step = anyhow::Result<Option<Failed>>;
 
 impl<'a> Workload<'a> {
     /// Work on a library of empty cartridges.
@@ -48,25 +62,37 @@ impl<'a> Workload<'a> {
             drives: vec![DriveState::default(); usize::from(DRIVES)],
             next_id: seed << 20,
             log: Vec::new(),
+            may_fail: false,
         }
+    }
+
+    /// The same work on a disk that may fail.
+    pub(crate) fn on_failing_disk(self) -> Self {
+        Self { may_fail: true, ..self }
     }
 
     pub(crate) fn promise(&self) -> SharedPromise {
         Arc::clone(&self.promise)
     }
 
-    /// Does so many commands.
-    pub(crate) fn run(&mut self, commands: u32) -> anyhow::Result<()> {
+    /// Does so many commands, or as many as succeed where the disk may fail.
+    pub(crate) fn run(&mut self, commands: u32) -> Step {
         for _ in 0..commands {
-            self.step().with_context(|| {
-                let last = self.log.len().saturating_sub(30);
-                self.log.get(last..).unwrap_or_default().join("\n  ")
-            })?;
+            let step = self.step().with_context(|| self.last_commands())?;
+            if step.is_some() {
+                return Ok(step);
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn step(&mut self) -> anyhow::Result<()> {
+    /// What was done last, one command a line.
+    pub(crate) fn last_commands(&self) -> String {
+        let last = self.log.len().saturating_sub(30);
+        self.log.get(last..).unwrap_or_default().join("\n  ")
+    }
+
+    fn step(&mut self) -> Step {
         let drive = u16::try_from(self.random.below(DRIVES.into()))?;
         let loaded = self.barcode_at(&place_of(Element::Drive(drive)));
         match loaded {
@@ -76,7 +102,7 @@ impl<'a> Workload<'a> {
         }
     }
 
-    fn drive_command(&mut self, drive: u16, barcode: &str) -> anyhow::Result<()> {
+    fn drive_command(&mut self, drive: u16, barcode: &str) -> Step {
         let state = self.drives.get_mut(usize::from(drive)).context("no such drive")?;
         let tape = self.tapes.get_mut(barcode).context("no such tape")?;
         let objects = u32::try_from(tape.objects.len()).unwrap_or(0);
@@ -93,17 +119,39 @@ impl<'a> Workload<'a> {
             lock(&self.promise).may_be(barcode, objects);
         }
         let completion = self.host.send(drive + 1, &cdb, &data)?;
-        check(&completion, effect.sense, &effect.data_in)?;
+        let is_write = matches!(
+            command,
+            Command::WriteFixed { .. } | Command::WriteVariable { .. } | Command::Filemarks { .. }
+        );
+        if self.may_fail
+            && let Some(sense) = failure(&completion, effect.sense)
+            && !(is_write && sense == Sense::early_warning())
+        {
+            let what = format!("{command:?}");
+            return Ok(Some(Failed { drive: Some((drive, barcode.to_owned())), what, sense }));
+        }
+        if completion.sense != Some(Sense::early_warning()) || !self.may_fail {
+            let mut data_in = effect.data_in;
+            if self.may_fail
+                && command == Command::Position
+                && let (Some(flags), Some(found)) =
+                    (data_in.first_mut(), completion.data_in.first())
+            {
+                // A disk that cannot say how much room it has counts as nearly full.
+                *flags |= found & END_OF_PARTITION;
+            }
+            check(&completion, effect.sense, &data_in)?;
+        }
         if effect.is_sync_point {
             lock(&self.promise).is_synced(barcode);
         }
         if effect.raises {
             self.host.take_attentions(drive + 1)?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn move_medium(&mut self) -> anyhow::Result<()> {
+    fn move_medium(&mut self) -> Step {
         let all = elements();
         let mut from = self.random.pick(&all).context("no elements")?;
         // A cartridge more often than an empty element.
@@ -125,7 +173,10 @@ impl<'a> Workload<'a> {
         cdb.resize(12, 0);
         match (source, target) {
             (None, _) => self.refused(&cdb, Sense::source_empty()),
-            (Some(_), _) if from == to => check(&self.host.send(0, &cdb, &[])?, None, &[]),
+            (Some(_), _) if from == to => {
+                check(&self.host.send(0, &cdb, &[])?, None, &[])?;
+                Ok(None)
+            }
             (Some(_), Some(_)) => self.refused(&cdb, Sense::destination_full()),
             (Some(barcode), None) => {
                 let mut after = self.places.clone();
@@ -135,7 +186,7 @@ impl<'a> Workload<'a> {
         }
     }
 
-    fn exchange(&mut self) -> anyhow::Result<()> {
+    fn exchange(&mut self) -> Step {
         let all = elements();
         let mut pick = || self.random.pick(&all).context("no elements");
         let (from, to, other) = (pick()?, pick()?, pick()?);
@@ -164,9 +215,19 @@ impl<'a> Workload<'a> {
     }
 
     /// A move that has to succeed.
-    fn moved(&mut self, cdb: &[u8], after: Places, moved: &[String]) -> anyhow::Result<()> {
+    fn moved(&mut self, cdb: &[u8], after: Places, moved: &[String]) -> Step {
         lock(&self.promise).places.push(Arc::new(after.clone()));
-        check(&self.host.send(0, cdb, &[])?, None, &[])?;
+        let completion = self.host.send(0, cdb, &[])?;
+        if self.may_fail
+            && let Some(sense) = failure(&completion, None)
+        {
+            let places = self.host.places();
+            if places.as_ref().is_ok_and(|places| *places != self.places) {
+                bail!("a move that failed with {sense} has changed the inventory: {places:?}");
+            }
+            return Ok(Some(Failed { drive: None, what: format!("a move of {moved:?}"), sense }));
+        }
+        check(&completion, None, &[])?;
         {
             let mut promise = lock(&self.promise);
             promise.places.remove(0);
@@ -193,18 +254,24 @@ impl<'a> Workload<'a> {
             }
         }
         if self.host.places()? == self.places {
-            return Ok(());
+            return Ok(None);
         }
         bail!("the inventory is not what the moves have made of it: {:?}", self.host.places()?)
     }
 
-    fn refused(&self, cdb: &[u8], sense: Sense) -> anyhow::Result<()> {
-        check(&self.host.send(0, cdb, &[])?, Some(sense), &[])
+    fn refused(&self, cdb: &[u8], sense: Sense) -> Step {
+        check(&self.host.send(0, cdb, &[])?, Some(sense), &[])?;
+        Ok(None)
     }
 
     fn barcode_at(&self, place: &Place) -> Option<String> {
         self.places.iter().find(|(_, at)| *at == place).map(|(barcode, _)| barcode.clone())
     }
+}
+
+/// The sense of an answer that another one was expected for, where there is one.
+fn failure(completion: &Completion, expected: Option<Sense>) -> Option<Sense> {
+    completion.sense.filter(|sense| expected != Some(*sense))
 }
 
 /// Holds an answer against the model's.
@@ -230,3 +297,6 @@ fn check(completion: &Completion, sense: Option<Sense>, data_in: &[u8]) -> anyho
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// READ POSITION: the early-warning zone has been entered.
+const END_OF_PARTITION: u8 = 0x40;

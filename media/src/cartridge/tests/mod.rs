@@ -4,6 +4,7 @@ mod ahead;
 mod basics;
 mod damage;
 mod ends;
+mod failed_sync;
 mod faults;
 mod model;
 mod promise;

@@ -111,10 +111,11 @@ pub(super) struct PlanState {
     pub(super) counts: BTreeMap<Call, u64>,
     pub(super) hanging: u64,
     pub(super) watch: Option<Watch>,
-    pub(super) traces: bool,
+    /// How many calls that meet a fault are still to be asked where they were made.
+    pub(super) traces_left: u32,
     /// Where calls that met a fault were made.
     pub(super) sites: BTreeSet<Site>,
-    /// Files that were synced again through a descriptor on which a sync had failed.
+    /// Files that were synced again through a descriptor on which a sync had failed, and not written in between.
     pub(super) retried_syncs: Vec<PathBuf>,
 }
 
@@ -152,7 +153,8 @@ impl Plan {
         let count = state.counts.entry(call).or_default();
         *count = count.saturating_add(1);
         let met = state.meet(call, path);
-        if met.is_some() && state.traces {
+        if met.is_some() && state.traces_left > 0 {
+            state.traces_left = state.traces_left.saturating_sub(1);
             state.sites.extend(caller(call));
         }
         match met {
@@ -197,3 +199,6 @@ impl PlanState {
         None
     }
 }
+
+/// To find out where a call was made is slow, and a fault that is met for ever is met at the same places.
+pub(super) const TRACED_MAX: u32 = 24;

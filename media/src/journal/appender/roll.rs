@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::batch::AlignedBuffer;
 use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
@@ -10,7 +11,7 @@ use super::super::record::{Kind, PAGE_BYTES, Place, payload_offset, record_bytes
 use super::super::scan::OpenTail;
 use super::super::segment::{Seal, file_name};
 use super::{Appender, fill};
-use crate::disk::{OpenMode, write_all_at};
+use crate::disk::{DiskFile, OpenMode, read_up_to_at, write_all_at};
 
 impl Appender {
     /// Closes a segment that recovery found open. Its records are made durable before anybody is told of them.
@@ -20,9 +21,11 @@ impl Appender {
         last_written_us: Option<i64>,
     ) -> io::Result<()> {
         let path = self.options.directory.join(file_name(tail.number));
-        let file = self.options.disk.open_direct(&path, OpenMode::ReadWrite)?;
-        file.sync_data()?;
+        let file: Arc<dyn DiskFile> =
+            Arc::from(self.options.disk.open_direct(&path, OpenMode::ReadWrite)?);
         let data_end = self.view().row(tail.number).map_or(0, |row| row.data_end);
+        rewrite(file.as_ref(), tail.doubtful_from, data_end)?;
+        file.sync_data()?;
         self.open = Some(OpenSegment {
             number: tail.number,
             allocated_end: file.length_bytes()?,
@@ -46,21 +49,35 @@ impl Appender {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (sequence, chain) = (self.sequence, self.chain);
         let end = open.written_end;
-        if let Err(error) = self.write_seal(&open) {
-            tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a segment was not sealed");
-            (self.sequence, self.chain) = (sequence, chain);
-            // Half a seal must not stay: its records have numbers that others will have now.
-            let result = open.file.set_length(end).and_then(|()| open.file.sync_data());
-            self.is_broken = result.is_err();
-            return result;
+        let seal = match self.write_seal(&open) {
+            Ok(seal) => seal,
+            Err(error) => {
+                tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a segment was not sealed");
+                (self.sequence, self.chain) = (sequence, chain);
+                // Half a seal must not stay: its records have numbers that others will have now.
+                let result = open.file.set_length(end).and_then(|()| open.file.sync_data());
+                self.is_broken = result.is_err();
+                return result;
+            }
+        };
+        if let Err(error) = open.file.sync_data() {
+            // Not even to take the seal away again: another sync would succeed whatever became of it. The next load finds
+            // either the whole seal or a segment without one.
+            self.is_broken = true;
+            return Err(error);
+        }
+        self.durable_sequence = self.sequence;
+        if let Some(seal) = seal {
+            self.view().note_sealed(&seal, self.sequence);
         }
         Ok(())
     }
 
-    fn write_seal(&mut self, open: &OpenSegment) -> io::Result<()> {
+    /// Writes index and seal behind the data, and cuts the file there. They are not durable yet.
+    fn write_seal(&mut self, open: &OpenSegment) -> io::Result<Option<Seal>> {
         let (index, mut seal) = {
             let view = self.view();
-            let Some((_, index)) = view.last_index() else { return Ok(()) };
+            let Some((_, index)) = view.last_index() else { return Ok(None) };
             let seal = Seal {
                 start: open.start,
                 start_generation: open.start_generation,
@@ -87,10 +104,7 @@ impl Appender {
         self.encode_own(Kind::SEAL, place, &seal.encode(), PAGE_BYTES, &mut bytes);
         write_all_at(open.file.as_ref(), bytes.bytes_mut(), seal.index_offset)?;
         open.file.set_length(place.offset.saturating_add(PAGE_BYTES))?;
-        open.file.sync_data()?;
-        self.durable_sequence = self.sequence;
-        self.view().note_sealed(&seal, self.sequence);
-        Ok(())
+        Ok(Some(seal))
     }
 
     /// Encodes a record of our own with a length of its own choice.
@@ -117,8 +131,9 @@ impl Appender {
             return Ok(());
         };
         let is_long = self.end_of(open) >= self.options.segment_bytes;
+        let margin = self.headers.len().saturating_add(self.disk_thread.header_count());
         let is_index_full =
-            self.view().last_index().is_some_and(|(_, index)| index.is_full(self.headers.len()));
+            self.view().last_index().is_some_and(|(_, index)| index.is_full(margin));
         if !is_long && !is_index_full {
             return Ok(());
         }
@@ -170,7 +185,8 @@ impl Appender {
 
     /// Begins to write in a file that is there and empty.
     fn adopt(&mut self, path: &Path, number: u32) -> io::Result<OpenSegment> {
-        let file = self.options.disk.open_direct(path, OpenMode::ReadWrite)?;
+        let file: Arc<dyn DiskFile> =
+            Arc::from(self.options.disk.open_direct(path, OpenMode::ReadWrite)?);
         let allocated_end = file.length_bytes()?;
         let first_sequence = self.sequence.saturating_add(1);
         let mut view = self.view();
@@ -200,4 +216,25 @@ impl Appender {
     }
 }
 
+/// Writes what is in a file to the same place. Where a sync has failed before, the kernel counts the pages that it has lost
+/// as written, and a sync alone would succeed without them.
+fn rewrite(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let page = PAGE_BYTES.max(file.alignment_bytes() as u64);
+    // A sync ends its page, so that nothing in the first one is durable either.
+    let (mut at, to) = (from - from % page, to.next_multiple_of(page));
+    let mut buffer = AlignedBuffer::default();
+    while from < to && at < to {
+        let left = usize::try_from(to.saturating_sub(at)).unwrap_or(REWRITE_BYTES);
+        buffer.clear();
+        let piece = buffer.extend(left.min(REWRITE_BYTES));
+        // Behind the end of the file there are zeros.
+        piece.fill(0);
+        read_up_to_at(file, piece, at)?;
+        write_all_at(file, piece, at)?;
+        at = at.saturating_add(piece.len() as u64);
+    }
+    Ok(())
+}
+
+const REWRITE_BYTES: usize = 1024 * 1024;
 const SEAL_RESERVE_BYTES_MIN: u64 = 16 * 1024;
