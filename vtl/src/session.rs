@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -26,6 +27,9 @@ const MAX_RECEIVES: usize = 32;
 /// A peer that is told goodbye takes the last bytes within this time, or does not get them.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// Other sessions give up their waiting tasks within this time, or later than a task management function is answered.
+const OTHERS_LIMIT: Duration = Duration::from_millis(500);
+
 /// What reaches a connection from outside.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -33,8 +37,8 @@ pub(crate) enum Message {
     Completed(TaskKey, Completion),
     /// A task was aborted on behalf of somebody else.
     Aborted(TaskKey),
-    /// Tasks that were not delivered yet are aborted on behalf of somebody else.
-    AbortWaiting(Option<[u8; 8]>),
+    /// Tasks that were not delivered yet are aborted on behalf of somebody else, who waits until the sender is dropped.
+    AbortWaiting(Option<[u8; 8]>, std::sync::mpsc::Sender<()>),
     /// A task management function is done.
     ManagementDone(TaskManagementKey, TaskManagementResponse),
     /// The program ends: ask the initiator to log out.
@@ -218,7 +222,7 @@ impl Session {
                 self.tickets.remove(&key);
                 self.connection.abort_task(key);
             }
-            Message::AbortWaiting(lun) => self.connection.abort_waiting_tasks(lun),
+            Message::AbortWaiting(lun, _done) => self.connection.abort_waiting_tasks(lun),
             Message::ManagementDone(key, response) => {
                 self.connection.complete_task_management(key, response);
             }
@@ -324,15 +328,21 @@ impl Session {
                 .complete_task_management(key, TaskManagementResponse::LUN_DOES_NOT_EXIST);
             return;
         }
-        let target = open.key.target.as_deref();
-        self.portal.tell_others(target, Some(open.tsih), || Message::AbortWaiting(lun));
+        let (target, own) = (open.key.target.as_deref(), Some(open.tsih));
+        let (done, others) = std::sync::mpsc::channel();
+        self.portal.tell_others(target, own, || Message::AbortWaiting(lun, done.clone()));
+        drop(done);
         if function == TaskManagement::TargetColdReset {
             let close = || Message::Close(CloseReason::TargetReset);
-            self.portal.tell_others(target, Some(open.tsih), close);
+            self.portal.tell_others(target, own, close);
         }
         let sender = self.sender.clone();
         let nexus = Some(open.nexus);
         tokio::task::spawn_blocking(move || {
+            // Once this is answered, nobody's next command may be taken for one of those that were aborted.
+            if others.recv_timeout(OTHERS_LIMIT) == Err(RecvTimeoutError::Timeout) {
+                debug!("a session does not react; its waiting tasks are aborted when it does");
+            }
             if is_reset {
                 // All at once, so that several that are stuck do not take longer than one.
                 let deadline = std::time::Instant::now() + RESET_LIMIT;
