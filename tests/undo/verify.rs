@@ -13,6 +13,10 @@ fn planted_damage_is_named_and_good_cartridges_are_proved() {
     let blocks: Vec<_> = (0..6).map(|n| noise(n, 40_000)).collect();
     write_tape(&mut session, &blocks);
     let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    // A loaded cartridge with nothing on it was said to be "read, but perhaps from a cache".
+    let blank = vtl(&["load", "VTL002L9", "1"]).done().code;
+    let row = vtl(&["verify", "VTL002L9", "--format", "json"]).done().json()[0].clone();
+    assert_eq!((blank, &row["verdict"]), (Some(0), &"proved".into()));
     // Also while it is loaded.
     let row = vtl(&["verify", "VTL001L9", "--format", "json"]).done().json()[0].clone();
     assert_eq!((&row["verdict"], &row["damaged_objects"]), (&"proved".into(), &0.into()));

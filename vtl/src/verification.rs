@@ -131,7 +131,10 @@ pub(crate) fn verify_one(
     }
     let mut verification = match begin(library, entry)? {
         Begun::Reading(verification) => *verification,
-        Begun::Blank => return Ok(result(entry, None, &Verified::default(), &[])),
+        Begun::Blank => {
+            let nothing = Verified { is_direct: true, ..Verified::default() };
+            return Ok(result(entry, None, &nothing, &[]));
+        }
         // A cartridge that cannot even be opened is the news, and no reason to stop before the others.
         Begun::Unreadable(why) => return Ok(unreadable(entry, &why)),
     };
