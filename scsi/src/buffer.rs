@@ -163,7 +163,7 @@ impl Stock {
         let size = region.len();
         if size == 0
             || size > LARGEST_CLASS_BYTES + 2 * ALIGNMENT_BYTES
-            || self.kept_bytes + size > self.limit_bytes
+            || size > self.limit_bytes
         {
             return;
         }
@@ -171,10 +171,24 @@ impl Stock {
         if self.classes.len() <= class {
             self.classes.resize_with(class + 1, Vec::new);
         }
+        // What nobody asks for any more must not stand in the way of what is used now.
+        while self.kept_bytes + size > self.limit_bytes {
+            if !self.evict_other_than(class) {
+                return;
+            }
+        }
         if let Some(stack) = self.classes.get_mut(class) {
             self.kept_bytes += size;
             stack.push(region);
         }
+    }
+
+    /// Frees one region of another class; `false` if there is none.
+    fn evict_other_than(&mut self, class: usize) -> bool {
+        let others = self.classes.iter_mut().enumerate().filter(|(other, _)| *other != class);
+        let Some(region) = others.rev().find_map(|(_, stack)| stack.pop()) else { return false };
+        self.kept_bytes -= region.len();
+        true
     }
 }
 
@@ -225,6 +239,20 @@ mod tests {
         let all: Vec<_> = (0..10).map(|_| pool.take(100_000)).collect();
         drop(all);
         assert!(pool.kept_bytes() <= 300_000);
+    }
+
+    #[test]
+    fn regions_of_a_size_that_is_not_used_any_more_make_room() {
+        // A client changed from blocks of 64 KiB to blocks of 1 MiB. The pool stayed full of small regions for ever, and every
+        // large one was made anew, page by page.
+        let pool = BufferPool::new(4 << 20);
+        let small: Vec<_> = (0..100).map(|_| pool.take(64 << 10)).collect();
+        drop(small);
+        drop(pool.take(1 << 20));
+        let kept = pool.kept_bytes();
+        assert!(kept <= 4 << 20);
+        let _large = pool.take(1 << 20);
+        assert!(pool.kept_bytes() <= kept - (1 << 20), "the large one was not kept");
     }
 
     #[test]
