@@ -161,9 +161,7 @@ impl Stock {
 
     fn put(&mut self, region: Vec<u8>) {
         let size = region.len();
-        if size == 0
-            || size > LARGEST_CLASS_BYTES + 2 * ALIGNMENT_BYTES
-            || size > self.limit_bytes
+        if size == 0 || size > LARGEST_CLASS_BYTES + 2 * ALIGNMENT_BYTES || size > self.limit_bytes
         {
             return;
         }

@@ -51,7 +51,7 @@ impl Cartridge {
     /// Forgets what was read and what was read ahead: objects have been given up.
     pub(super) fn forget_read(&mut self) {
         self.current = None;
-        self.reader.forget();
+        self.reader.release();
         self.ahead.cancel();
     }
 

@@ -56,7 +56,17 @@ struct State {
     run: u64,
     is_front_waiting: bool,
     is_thread_waiting: bool,
+    /// Whether the thread shall give back its memory.
+    is_release_wanted: bool,
     is_ending: bool,
+}
+
+/// What the thread does next.
+enum Task {
+    /// Read on in this run, from this object.
+    Read(u64, u64),
+    Release,
+    End,
 }
 
 impl ReadAhead {
@@ -83,10 +93,14 @@ impl ReadAhead {
         self.shared.to_thread.notify_one();
     }
 
-    /// Forgets what was read, and what is being read. To be called when objects have been given up.
+    /// Forgets what was read, and what is being read, and gives back its memory. To be called when objects have been given up.
     pub(crate) fn cancel(&self) {
         if self.thread.is_some() {
-            self.shared.state().begin(None);
+            let mut state = self.shared.state();
+            state.begin(None);
+            state.is_release_wanted = true;
+            drop(state);
+            self.shared.to_thread.notify_one();
         }
     }
 
@@ -142,7 +156,15 @@ impl Shared {
     /// The thread.
     fn run(&self, mut reader: Reader) {
         let mut last_run = None;
-        while let Some((run, object)) = self.next_task() {
+        loop {
+            let (run, object) = match self.next_task() {
+                Task::Read(run, object) => (run, object),
+                Task::Release => {
+                    reader.release();
+                    continue;
+                }
+                Task::End => return,
+            };
             if last_run.replace(run) != Some(run) {
                 reader.forget();
             }
@@ -161,16 +183,19 @@ impl Shared {
         }
     }
 
-    /// Which run it is and where to read; `None` at the end.
-    fn next_task(&self) -> Option<(u64, u64)> {
+    /// Waits for something to do.
+    fn next_task(&self) -> Task {
         let mut state = self.state();
         loop {
             if state.is_ending {
-                return None;
+                return Task::End;
+            }
+            if std::mem::take(&mut state.is_release_wanted) {
+                return Task::Release;
             }
             match state.next {
                 Some(object) if state.ready_bytes < AHEAD_BYTES => {
-                    return Some((state.run, object));
+                    return Task::Read(state.run, object);
                 }
                 Some(_) | None => {}
             }

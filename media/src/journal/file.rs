@@ -62,6 +62,13 @@ impl SegmentReader {
         Self::new(Arc::clone(&self.disk), Arc::clone(&self.layers))
     }
 
+    /// Gives back the memory of windows, as far as nobody looks at them.
+    pub(crate) fn release(&mut self) {
+        self.window = Window::default();
+        self.ahead_bytes = AHEAD_BYTES_MIN;
+        self.kept.clear();
+    }
+
     /// `length` bytes at a place, none of them at or behind `limit`; fewer if the file or the limit ends before.
     pub(crate) fn bytes(&mut self, place: Place, length: usize, limit: u64) -> io::Result<Bytes> {
         let available = usize::try_from(limit.saturating_sub(place.offset)).unwrap_or(usize::MAX);

@@ -111,9 +111,15 @@ impl Reader {
         view.row(segment).map_or(0, |row| row.data_end)
     }
 
-    /// Forgets everything that was read; to be called when objects have been given up.
+    /// Forgets where it was; to be called when objects have been given up.
     pub(crate) fn forget(&mut self) {
         self.cursor = None;
+    }
+
+    /// Forgets the same and gives back its memory: who writes needs memory elsewhere.
+    pub(crate) fn release(&mut self) {
+        self.forget();
+        self.segments.release();
     }
 
     /// The extent and the place from which to walk to an object.
