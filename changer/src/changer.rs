@@ -9,7 +9,7 @@ use vtl_scsi::log::{LogPage, LogParameter};
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{ItNexus, LogicalUnit, Lun, Task};
+use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
 
 use crate::{ElementMap, Profile, Robot, commands, mode_page};
 
@@ -59,8 +59,9 @@ impl Changer {
     }
 
     /// A session began.
-    pub fn nexus_begins(&mut self, nexus: ItNexus) {
+    pub fn nexus_begins(&mut self, nexus: ItNexus, name: NexusName) {
         self.unit.nexus_begins(nexus);
+        self.unit.nexus_is(nexus, name);
     }
 
     /// A session ended: its reservation and its PREVENT go with it.

@@ -53,6 +53,17 @@ pub(crate) static COMMANDS: &[Command<Changer>] = &[
     RESERVE_ROWS[1],
     RELEASE_ROWS[1],
     MODE_ROWS[1],
+    IN_ROWS[0],
+    IN_ROWS[1],
+    IN_ROWS[2],
+    IN_ROWS[3],
+    OUT_ROWS[0],
+    OUT_ROWS[1],
+    OUT_ROWS[2],
+    OUT_ROWS[3],
+    OUT_ROWS[4],
+    OUT_ROWS[5],
+    OUT_ROWS[6],
     spc::report_luns_row(),
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),
@@ -73,7 +84,8 @@ pub(crate) static COMMANDS: &[Command<Changer>] = &[
         &[0xb8, 0x1f, 0xff, 0xff, 0xff, 0xff, 0x03, 0xff, 0xff, 0xff, 0, 0],
         element_status::read_element_status,
     )
-    .under_reservation(UnderReservation::AllowedIf { byte: 6, mask: 0x02 }),
+    .under_reservation(UnderReservation::AllowedIf { byte: 6, mask: 0x02 })
+    .only_reads(),
     Command::new(
         "INITIALIZE ELEMENT STATUS WITH RANGE (vendor's code)",
         &[0xe7, 0x03, 0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0],
@@ -82,6 +94,8 @@ pub(crate) static COMMANDS: &[Command<Changer>] = &[
     .timeout_seconds(MOVE_TIMEOUT_SECONDS),
 ];
 
+const IN_ROWS: [Command<Changer>; 4] = spc::persistent_reserve_in_rows();
+const OUT_ROWS: [Command<Changer>; 7] = spc::persistent_reserve_out_rows();
 const MODE_ROWS: [Command<Changer>; 4] = spc::mode_rows();
 const RESERVE_ROWS: [Command<Changer>; 2] = spc::reserve_rows();
 const RELEASE_ROWS: [Command<Changer>; 2] = spc::release_rows();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use vtl_scsi::sense::{Asc, Sense};
-use vtl_scsi::{Completion, ItNexus, Lun, Status, Task, device};
+use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Changer, DriveStatus, Element, MoveFailure, Occupant, Profile, Robot};
 
@@ -74,7 +74,8 @@ fn changer() -> (Changer, Elements) {
     let robot = Box::new(Map(elements.clone()));
     let mut changer = Changer::new(profile, map, "LIB0000001", 7, Arc::from([Lun(0)]), robot);
     for nexus in [A, B] {
-        changer.nexus_begins(nexus);
+        let name = NexusName { initiator: "iqn.2026-11.test:a".into(), initiator_port: "0".into() };
+        changer.nexus_begins(nexus, name);
         assert_eq!(sense(&run(&mut changer, nexus, &[0; 6])), Sense::power_on());
     }
     (changer, elements)

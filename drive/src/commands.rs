@@ -29,12 +29,14 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     spc::test_unit_ready_row().needs_medium(),
     Command::new("REWIND", &[REWIND, 0x01, 0, 0, 0, 0], motion::rewind)
         .needs_medium()
+        .only_reads()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::request_sense_row(),
     Command::new("READ BLOCK LIMITS", &[0x05, 0x01, 0, 0, 0, 0], read::read_block_limits)
         .under_reservation(UnderReservation::Allowed),
     Command::new("READ(6)", &[READ_6, 0x03, 0xff, 0xff, 0xff, 0], read::read_6)
         .needs_medium()
+        .only_reads()
         .timeout_seconds(1500),
     Command::new("WRITE(6)", &[WRITE_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_6)
         .needs_medium()
@@ -48,6 +50,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     .timeout_seconds(1500),
     Command::new("SPACE(6)", &[SPACE_6, 0x0f, 0xff, 0xff, 0xff, 0], motion::space_6)
         .needs_medium()
+        .only_reads()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::inquiry_row(),
     MODE_ROWS[2],
@@ -70,6 +73,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[LOCATE_10, 0x07, 0, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0],
         motion::locate_10,
     )
+    .only_reads()
     .needs_medium()
     .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     Command::new(
@@ -90,11 +94,23 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     RESERVE_ROWS[1],
     RELEASE_ROWS[1],
     MODE_ROWS[1],
+    IN_ROWS[0],
+    IN_ROWS[1],
+    IN_ROWS[2],
+    IN_ROWS[3],
+    OUT_ROWS[0],
+    OUT_ROWS[1],
+    OUT_ROWS[2],
+    OUT_ROWS[3],
+    OUT_ROWS[4],
+    OUT_ROWS[5],
+    OUT_ROWS[6],
     Command::new(
         "SPACE(16)",
         &[SPACE_16, 0x0f, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
         motion::space_16,
     )
+    .only_reads()
     .needs_medium()
     .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     Command::new(
@@ -102,6 +118,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[LOCATE_16, 0x3b, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
         motion::locate_16,
     )
+    .only_reads()
     .needs_medium()
     .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::report_luns_row(),
@@ -109,6 +126,8 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     spc::report_supported_task_management_functions_row(),
 ];
 
+const IN_ROWS: [Command<Drive>; 4] = spc::persistent_reserve_in_rows();
+const OUT_ROWS: [Command<Drive>; 7] = spc::persistent_reserve_out_rows();
 const MODE_ROWS: [Command<Drive>; 4] = spc::mode_rows();
 const RESERVE_ROWS: [Command<Drive>; 2] = spc::reserve_rows();
 const RELEASE_ROWS: [Command<Drive>; 2] = spc::release_rows();

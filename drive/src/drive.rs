@@ -1,6 +1,6 @@
 //! The drive: what is in it, and what it has been told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use vtl_media::{Cartridge, CartridgeFacts, MediumError};
@@ -39,7 +39,6 @@ pub struct Drive {
     pub(crate) last_writer: Option<ItNexus>,
     pub(crate) on_failure: Option<OnFailure>,
     identity: Identity,
-    names: BTreeMap<ItNexus, NexusName>,
 }
 
 /// What is in the drive.
@@ -115,7 +114,6 @@ impl Drive {
             last_writer: None,
             on_failure: None,
             identity,
-            names: BTreeMap::new(),
         }
     }
 
@@ -192,15 +190,14 @@ impl Drive {
 
     /// A session began.
     pub fn nexus_begins(&mut self, nexus: ItNexus, name: NexusName) {
-        self.names.insert(nexus, name);
         self.unit.nexus_begins(nexus);
+        self.unit.nexus_is(nexus, name);
     }
 
     /// A session ended: its reservation and its PREVENT go with it, and what it wrote is brought to disk.
     pub fn nexus_ends(&mut self, nexus: ItNexus) {
         self.unit.nexus_ends(nexus);
         self.prevented_by.remove(&nexus);
-        self.names.remove(&nexus);
         if self.last_writer == Some(nexus) {
             self.sync_or_defer();
         }
@@ -294,7 +291,7 @@ impl Drive {
 
     /// The loaded cartridge, for a command that changes it.
     pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Cartridge, Refusal> {
-        let name = self.names.get(&nexus).map(|name| name.initiator.clone());
+        let name = self.unit.name(nexus).map(|name| name.initiator);
         let is_new_writer = self.last_writer != Some(nexus);
         let takes_over = self.takes_over(nexus);
         let loaded = self.loaded()?;

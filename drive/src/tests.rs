@@ -524,3 +524,6 @@ mod checks {
         assert_eq!(header[..], [11, 0x98, 0x10, 8, 0x60, 0, 0, 0, 0, 0, 0, 0]);
     }
 }
+
+#[path = "tests/persistent_reservations.rs"]
+mod persistent_reservations;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::Status;
 use crate::sense::{Sense, SenseFormat};
+use crate::{ItNexus, Status};
 
 /// The one answer to a task: a status, sense data where the status is CHECK CONDITION, and data-in.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Completion {
     /// Bytes of data-out that the CDB asked for, whether or not they came: the transport computes its residual count from
     /// this and from what the initiator had announced.
     pub data_out_length_bytes: u64,
+    /// Nexuses whose tasks in this logical unit are to be ended (PREEMPT AND ABORT).
+    pub aborted: Vec<ItNexus>,
 }
 
 impl Completion {
@@ -30,6 +32,7 @@ impl Completion {
             sense_format: SenseFormat::Fixed,
             data_in: Bytes::new(),
             data_out_length_bytes: 0,
+            aborted: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! are written once, in [`execute`] and in [`spc`](crate::spc).
 
 use crate::sense::Sense;
-use crate::{Completion, LogicalUnit, Status, Task};
+use crate::{Completion, LogicalUnit, ReservationType, Status, Task};
 
 /// A command was refused before anything was done about it. Not an error of the program: it becomes a CHECK CONDITION.
 ///
@@ -45,6 +45,17 @@ pub enum UnderReservation {
     },
 }
 
+/// How a command stands to a persistent reservation that is in its nexus' way (SPC-5 §5.14.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnderPersistentReservation {
+    /// As it does to one made by RESERVE.
+    AsReservation,
+    /// Carried out all the same.
+    Allowed,
+    /// Carried out if the reservation is for writing only.
+    AllowedToRead,
+}
+
 /// One row of a device type's command table.
 pub struct Command<D: 'static> {
     /// The standard's name of the command.
@@ -61,6 +72,8 @@ pub struct Command<D: 'static> {
     pub reports_attention: bool,
     /// What happens while another nexus holds the logical unit reserved.
     pub under_reservation: UnderReservation,
+    /// What happens while a persistent reservation is in the way.
+    pub under_persistent_reservation: UnderPersistentReservation,
     /// How long an initiator should wait, in seconds.
     pub timeout_seconds: u32,
     /// What does it.
@@ -96,6 +109,7 @@ impl<D> Command<D> {
             needs_medium: false,
             reports_attention: true,
             under_reservation: UnderReservation::Conflicts,
+            under_persistent_reservation: UnderPersistentReservation::AsReservation,
             timeout_seconds: 60,
             execute,
         }
@@ -127,6 +141,19 @@ impl<D> Command<D> {
     pub const fn under_reservation(mut self, rule: UnderReservation) -> Self {
         self.under_reservation = rule;
         self
+    }
+
+    /// With a rule of its own for persistent reservations.
+    #[must_use]
+    pub const fn under_persistent_reservation(mut self, rule: UnderPersistentReservation) -> Self {
+        self.under_persistent_reservation = rule;
+        self
+    }
+
+    /// A command that only reads: a persistent reservation for writing does not keep others from it.
+    #[must_use]
+    pub const fn only_reads(self) -> Self {
+        self.under_persistent_reservation(UnderPersistentReservation::AllowedToRead)
     }
 
     /// With another timeout.
@@ -202,7 +229,10 @@ fn refuse_or_execute<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     };
     device.collect_attentions();
     let unit = device.unit_mut();
-    if unit.conflicts(task.nexus) && is_conflict(row.under_reservation, task) {
+    let persistent = unit.persistent().in_the_way_of(task.nexus);
+    if (unit.conflicts(task.nexus) && is_conflict(row.under_reservation, task))
+        || persistent.is_some_and(|kind| is_persistent_conflict(row, kind, task))
+    {
         return Ok(Completion::with_status(Status::RESERVATION_CONFLICT));
     }
     if row.reports_attention
@@ -246,6 +276,16 @@ fn check_usage<D>(row: &Command<D>, task: &Task) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn is_persistent_conflict<D>(row: &Command<D>, kind: ReservationType, task: &Task) -> bool {
+    match row.under_persistent_reservation {
+        UnderPersistentReservation::AsReservation => is_conflict(row.under_reservation, task),
+        UnderPersistentReservation::Allowed => false,
+        UnderPersistentReservation::AllowedToRead => {
+            !kind.lets_others_read() && is_conflict(row.under_reservation, task)
+        }
+    }
 }
 
 fn is_conflict(rule: UnderReservation, task: &Task) -> bool {

@@ -4,7 +4,10 @@ use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
 
 use crate::cdb::bit;
-use crate::device::{Command, Device, Executed, UnderReservation};
+use crate::device::{Command, Device, Executed, UnderPersistentReservation, UnderReservation};
+pub use crate::persistent::command::{
+    in_rows as persistent_reserve_in_rows, out_rows as persistent_reserve_out_rows,
+};
 use crate::sense::{Sense, SenseFormat};
 use crate::{Completion, Lun, Status, Task};
 
@@ -44,13 +47,16 @@ pub const fn report_luns_row<D: Device>() -> Command<D> {
 /// TEST UNIT READY (SPC-5 §6.47).
 pub const fn test_unit_ready_row<D: Device>() -> Command<D> {
     Command::new("TEST UNIT READY", &[0x00, 0, 0, 0, 0, 0], |_, _| Ok(Completion::good()))
+        .under_persistent_reservation(UnderPersistentReservation::Allowed)
 }
 
 /// RESERVE(6) and RESERVE(10) of the whole logical unit (SPC-2 §7.21, §7.22).
 pub const fn reserve_rows<D: Device>() -> [Command<D>; 2] {
     [
-        Command::new("RESERVE(6)", &[0x16, 0, 0, 0, 0, 0], reserve::<D>),
-        Command::new("RESERVE(10)", &[0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0], reserve::<D>),
+        Command::new("RESERVE(6)", &[0x16, 0, 0, 0, 0, 0], reserve::<D>)
+            .under_persistent_reservation(UnderPersistentReservation::Allowed),
+        Command::new("RESERVE(10)", &[0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0], reserve::<D>)
+            .under_persistent_reservation(UnderPersistentReservation::Allowed),
     ]
 }
 
@@ -68,12 +74,14 @@ pub const fn release_rows<D: Device>() -> [Command<D>; 2] {
 pub const fn mode_rows<D: Device>() -> [Command<D>; 4] {
     use crate::mode;
     [
-        Command::new("MODE SENSE(6)", &[0x1a, 0x08, 0xff, 0xff, 0xff, 0], mode::mode_sense_6::<D>),
+        Command::new("MODE SENSE(6)", &[0x1a, 0x08, 0xff, 0xff, 0xff, 0], mode::mode_sense_6::<D>)
+            .only_reads(),
         Command::new(
             "MODE SENSE(10)",
             &[0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0],
             mode::mode_sense_10::<D>,
-        ),
+        )
+        .only_reads(),
         Command::new("MODE SELECT(6)", &[0x15, 0x11, 0, 0, 0xff, 0], mode::mode_select_6::<D>),
         Command::new(
             "MODE SELECT(10)",
@@ -192,13 +200,17 @@ fn lun_list(task: &Task, luns: &[Lun]) -> Executed {
 }
 
 fn reserve<D: Device>(device: &mut D, task: &mut Task) -> Executed {
-    if device.unit_mut().reserve(task.nexus) {
+    // The two ways of reserving exclude each other (SPC-2 §5.5.1); CRH in REPORT CAPABILITIES is zero.
+    if !device.unit().persistent().is_in_use() && device.unit_mut().reserve(task.nexus) {
         return Ok(Completion::good());
     }
     Ok(Completion::with_status(Status::RESERVATION_CONFLICT))
 }
 
 fn release<D: Device>(device: &mut D, task: &mut Task) -> Executed {
+    if device.unit().persistent().is_in_use() {
+        return Ok(Completion::with_status(Status::RESERVATION_CONFLICT));
+    }
     device.unit_mut().release(task.nexus);
     Ok(Completion::good())
 }

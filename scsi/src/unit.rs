@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::sense::{Sense, SenseFormat};
-use crate::{ItNexus, Lun};
+use crate::{ItNexus, Lun, NexusName, PersistentReservations};
 
 /// As many conditions are kept for one nexus; the oldest goes first when there are more (SAM-5 §5.14 allows it).
 const MAX_ATTENTIONS_PER_NEXUS: usize = 16;
@@ -12,7 +12,7 @@ const MAX_ATTENTIONS_PER_NEXUS: usize = 16;
 /// As many nexuses are remembered. Beyond that the one that was away the longest is forgotten, and is a new one next time.
 const MAX_NEXUSES: usize = 4096;
 
-/// Unit attentions per I_T nexus, SPC-2 reservation, and the form of sense data.
+/// Unit attentions per I_T nexus, reservations, and the form of sense data.
 #[derive(Debug)]
 pub struct LogicalUnit {
     /// What REPORT LUNS answers at this logical unit.
@@ -21,6 +21,7 @@ pub struct LogicalUnit {
     pub sense_format: SenseFormat,
     nexuses: BTreeMap<ItNexus, NexusState>,
     reserved_by: Option<ItNexus>,
+    persistent: PersistentReservations,
     /// Counts losses of nexuses, to know which was lost first.
     losses: u64,
 }
@@ -30,6 +31,7 @@ struct NexusState {
     // Invariant: len() <= MAX_ATTENTIONS_PER_NEXUS
     attentions: VecDeque<Sense>,
     deferred: Option<Sense>,
+    name: Option<NexusName>,
     /// Set while the nexus is away: the number of the loss.
     lost: Option<u64>,
 }
@@ -42,6 +44,7 @@ impl LogicalUnit {
             sense_format: SenseFormat::Fixed,
             nexuses: BTreeMap::new(),
             reserved_by: None,
+            persistent: PersistentReservations::default(),
             losses: 0,
         }
     }
@@ -60,7 +63,29 @@ impl LogicalUnit {
         self.nexuses.insert(nexus, state);
     }
 
-    /// A session ended: its reservation goes with it (SPC-2 §5.5.1).
+    /// Says who a nexus is that has begun.
+    pub fn nexus_is(&mut self, nexus: ItNexus, name: NexusName) {
+        if let Some(state) = self.nexuses.get_mut(&nexus) {
+            state.name = Some(name);
+        }
+    }
+
+    /// Who a nexus is.
+    pub fn name(&self, nexus: ItNexus) -> Option<NexusName> {
+        self.nexuses.get(&nexus)?.name.clone()
+    }
+
+    /// The persistent reservations.
+    pub fn persistent(&self) -> &PersistentReservations {
+        &self.persistent
+    }
+
+    /// The persistent reservations, to change them.
+    pub(crate) fn persistent_mut(&mut self) -> &mut PersistentReservations {
+        &mut self.persistent
+    }
+
+    /// A session ended: its reservation by RESERVE goes with it (SPC-2 §5.5.1).
     pub fn nexus_ends(&mut self, nexus: ItNexus) {
         self.losses += 1;
         if let Some(state) = self.nexuses.get_mut(&nexus) {
@@ -69,7 +94,7 @@ impl LogicalUnit {
         self.release(nexus);
     }
 
-    /// Back to the state after power on, as LOGICAL UNIT RESET asks for.
+    /// Back to the state after power on, as LOGICAL UNIT RESET asks for. Persistent reservations stay.
     pub fn reset(&mut self) {
         self.reserved_by = None;
         self.sense_format = SenseFormat::Fixed;
@@ -82,6 +107,13 @@ impl LogicalUnit {
     /// Every nexus is told this with its next command.
     pub fn raise(&mut self, attention: Sense) {
         for state in self.nexuses.values_mut() {
+            state.add(attention);
+        }
+    }
+
+    /// This nexus is told this with its next command.
+    pub fn raise_for(&mut self, nexus: ItNexus, attention: Sense) {
+        if let Some(state) = self.nexuses.get_mut(&nexus) {
             state.add(attention);
         }
     }

@@ -136,7 +136,7 @@ impl Device {
 
     fn nexus_begins(&mut self, nexus: ItNexus, name: NexusName) {
         match self {
-            Self::Changer(changer) => changer.nexus_begins(nexus),
+            Self::Changer(changer) => changer.nexus_begins(nexus, name),
             Self::Drive(drive) => drive.nexus_begins(nexus, name),
         }
     }
@@ -211,6 +211,7 @@ impl Unit {
                 let completion = device.execute(task);
                 self.take_snapshot(&device);
                 drop(device);
+                self.abort_all(&completion.aborted);
                 self.finish();
                 return Some(completion);
             }
@@ -240,6 +241,13 @@ impl Unit {
     pub fn abort(&self, nexus: Option<ItNexus>) {
         let mut queue = lock(&self.queue);
         queue.waiting.retain(|(_, task, _)| nexus.is_some_and(|nexus| task.nexus != nexus));
+    }
+
+    /// The same for several nexuses: their registrations were preempted.
+    fn abort_all(&self, nexuses: &[ItNexus]) {
+        for nexus in nexuses {
+            self.abort(Some(*nexus));
+        }
     }
 
     /// Takes one task out of the queue, if it has not begun.
@@ -365,6 +373,7 @@ impl Unit {
             queue.is_busy = true;
             drop(queue);
             let completion = self.with(|device| device.execute(task));
+            self.abort_all(&completion.aborted);
             self.finish();
             reply(completion);
         }

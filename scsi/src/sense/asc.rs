@@ -41,6 +41,7 @@ codes! {
     INVALID_FIELD_IN_CDB = 0x24, 0x00, "Invalid field in CDB";
     LOGICAL_UNIT_NOT_SUPPORTED = 0x25, 0x00, "Logical unit not supported";
     INVALID_FIELD_IN_PARAMETER_LIST = 0x26, 0x00, "Invalid field in parameter list";
+    INVALID_RELEASE_OF_RESERVATION = 0x26, 0x04, "Invalid release of persistent reservation";
     WRITE_PROTECTED = 0x27, 0x00, "Write protected";
     NOT_READY_TO_READY = 0x28, 0x00, "Not ready to ready change, medium may have changed";
     IMPORT_EXPORT_ACCESSED = 0x28, 0x01, "Import or export element accessed";
@@ -49,6 +50,9 @@ codes! {
     DEVICE_RESET = 0x29, 0x03, "Bus device reset function occurred";
     NEXUS_LOSS = 0x29, 0x07, "I_T nexus loss occurred";
     MODE_PARAMETERS_CHANGED = 0x2a, 0x01, "Mode parameters changed";
+    RESERVATIONS_PREEMPTED = 0x2a, 0x03, "Reservations preempted";
+    RESERVATIONS_RELEASED = 0x2a, 0x04, "Reservations released";
+    REGISTRATIONS_PREEMPTED = 0x2a, 0x05, "Registrations preempted";
     COMMANDS_CLEARED = 0x2f, 0x00, "Commands cleared by another initiator";
     INCOMPATIBLE_MEDIUM = 0x30, 0x00, "Incompatible medium installed";
     UNKNOWN_FORMAT = 0x30, 0x01, "Cannot read medium, unknown format";
@@ -68,6 +72,7 @@ codes! {
     LOAD_OR_EJECT_FAILED = 0x53, 0x00, "Media load or eject failed";
     UNLOAD_FAILURE = 0x53, 0x01, "Unload tape failure";
     REMOVAL_PREVENTED = 0x53, 0x02, "Medium removal prevented";
+    INSUFFICIENT_REGISTRATION_RESOURCES = 0x55, 0x04, "Insufficient registration resources";
 }
 
 impl Asc {

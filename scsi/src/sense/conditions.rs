@@ -75,6 +75,16 @@ conditions! {
     nexus_loss: UnitAttention, NEXUS_LOSS;
     /// Another nexus changed mode parameters that all share.
     mode_parameters_changed: UnitAttention, MODE_PARAMETERS_CHANGED;
+    /// Another nexus cleared all registrations and the reservation.
+    reservations_preempted: UnitAttention, RESERVATIONS_PREEMPTED;
+    /// The reservation under which this nexus had access is gone, or is another one.
+    reservations_released: UnitAttention, RESERVATIONS_RELEASED;
+    /// Another nexus ended this one's registration.
+    registrations_preempted: UnitAttention, REGISTRATIONS_PREEMPTED;
+    /// A persistent reservation was to be released as what it is not.
+    invalid_release_of_reservation: IllegalRequest, INVALID_RELEASE_OF_RESERVATION;
+    /// No more nexuses can be registered.
+    insufficient_registration_resources: IllegalRequest, INSUFFICIENT_REGISTRATION_RESOURCES;
     /// Another nexus cleared the task set.
     commands_cleared: UnitAttention, COMMANDS_CLEARED;
     /// The medium, the drive or the operator forbids writing.

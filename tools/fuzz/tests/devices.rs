@@ -218,7 +218,7 @@ fn changer() -> Changer {
     let robot = Box::new(Map(elements));
     let mut changer = Changer::new(profile, map, "LIB0000001", 7, Arc::from([Lun(0)]), robot);
     for number in 1..=2 {
-        changer.nexus_begins(ItNexus(number));
+        changer.nexus_begins(ItNexus(number), names(number));
     }
     changer
 }
