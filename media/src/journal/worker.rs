@@ -112,7 +112,7 @@ impl Worker {
         }
         // That waits for what was under way before.
         self.appender.flush()?;
-        self.queue.under_way(claimed, self.appender.free_bytes());
+        self.queue.under_way(claimed, self.appender.free_bytes(), self.appender.stored());
         self.queue.written(std::mem::replace(&mut self.under_way_bytes, buffer_bytes));
         if self.queue.is_empty() {
             // A failure must not stay unknown because nothing follows.
