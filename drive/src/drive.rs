@@ -381,6 +381,10 @@ impl Device for Drive {
         mode_page::select_header(self, device_specific, descriptor, descriptor_offset)
     }
 
+    fn mode_pages_selected(&mut self, before: &ModeParameters) {
+        mode_page::agree_on_compression(&mut self.mode, before);
+    }
+
     fn collect_attentions(&mut self) {
         let failure = match &mut self.bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.take_deferred(),

@@ -1,5 +1,6 @@
 //! Mode pages of a drive, and the header with the block descriptor in front of them (SSC-5 §8.3).
 
+use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Refusal;
 use vtl_scsi::mode::{ModeHeader, ModePage, ModeParameters};
 use vtl_scsi::sense::Sense;
@@ -15,6 +16,13 @@ const BUFFERED_MODE_MASK: u8 = 0x70;
 /// MODE SELECT: leave the density as it is.
 const DENSITY_NO_CHANGE: u8 = 0x7f;
 const DENSITY_DEFAULT: u8 = 0x00;
+
+const PAGE_DATA_COMPRESSION: u8 = 0x0f;
+/// Data compression enable, in the first byte behind the header.
+const DCE: u8 = 0x80;
+const PAGE_DEVICE_CONFIGURATION: u8 = 0x10;
+/// Where page 10h says which algorithm compresses, behind the header.
+const ALGORITHM_AT: usize = 12;
 
 /// The pages after power on.
 pub(crate) fn all() -> ModeParameters {
@@ -71,6 +79,34 @@ pub(crate) fn select_header(
     Ok(())
 }
 
+/// Whether blocks that are written now are to be compressed.
+pub(crate) fn compresses(mode: &ModeParameters) -> bool {
+    mode.page(PAGE_DATA_COMPRESSION, 0)
+        .and_then(|page| page.current.first())
+        .is_some_and(|flags| bit(*flags, 7))
+}
+
+/// Page 10h says again what page 0Fh says: the one that was changed is right, and page 0Fh if both were.
+pub(crate) fn agree_on_compression(mode: &mut ModeParameters, before: &ModeParameters) {
+    let of_configuration = |mode: &ModeParameters| {
+        let page = mode.page(PAGE_DEVICE_CONFIGURATION, 0);
+        page.and_then(|page| page.current.get(ALGORITHM_AT))
+            .is_some_and(|algorithm| *algorithm != 0)
+    };
+    let (wanted, again) = (compresses(mode), of_configuration(mode));
+    let is_on = if wanted == compresses(before) { again } else { wanted };
+    let flags = mode.page_mut(PAGE_DATA_COMPRESSION, 0).and_then(|page| page.current.first_mut());
+    if let Some(flags) = flags {
+        *flags = *flags & !DCE | if is_on { DCE } else { 0 };
+    }
+    let algorithm = mode
+        .page_mut(PAGE_DEVICE_CONFIGURATION, 0)
+        .and_then(|page| page.current.get_mut(ALGORITHM_AT));
+    if let Some(algorithm) = algorithm {
+        *algorithm = u8::from(is_on);
+    }
+}
+
 /// The density code in force: the medium's, else the drive's own.
 pub(crate) fn density(drive: &Drive) -> u8 {
     loaded(drive).map_or(drive.profile.generation, |loaded| loaded.generation).density
@@ -91,18 +127,22 @@ fn control() -> ModePage {
 // 0Fh data compression (SSC-5 §8.3.2): 2 DCE (bit 7), DCC (bit 6); 3 DDE (bit 7), RED; 4-7 and 8-11 algorithms.
 fn data_compression() -> ModePage {
     const ALGORITHM_DEFAULT: [u8; 4] = [0, 0, 0, 1];
-    let mut values = vec![0xc0, 0x80];
+    let mut values = vec![DCE | 0x40, 0x80];
     values.extend(ALGORITHM_DEFAULT);
     values.extend(ALGORITHM_DEFAULT);
     values.resize(14, 0);
-    ModePage::new(0x0f, 0, values, [&[0x80][..], &[0; 13]].concat())
+    ModePage::new(PAGE_DATA_COMPRESSION, 0, values, [&[DCE][..], &[0; 13]].concat())
 }
 
 // 10h device configuration (SSC-5 §8.3.3): 6-7 write delay time in tenths of a second; 8 LOIS (bit 6);
-// 10 EEG (bit 4), SEW (bit 3); 14 select data compression algorithm.
+// 10 EEG (bit 4), SEW (bit 3); 14 select data compression algorithm: 0 none, 1 the default one. Only that can be changed.
 fn device_configuration() -> ModePage {
     let values = vec![0, 0, 0, 0, 0, 1, 0x40, 0, 0x18, 0, 0, 0, 1, 0];
-    ModePage::fixed(0x10, values)
+    let mut changeable = vec![0; values.len()];
+    if let Some(algorithm) = changeable.get_mut(ALGORITHM_AT) {
+        *algorithm = 1;
+    }
+    ModePage::new(PAGE_DEVICE_CONFIGURATION, 0, values, changeable)
 }
 
 // 1Ch informational exceptions control (SSC-5 §8.3.6): 2 DEXCPT (bit 3): exceptions are found in the TapeAlert log page.

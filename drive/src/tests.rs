@@ -12,6 +12,9 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Drive, Profile};
 
+mod compression;
+mod persistent_reservations;
+
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);
 
@@ -503,7 +506,7 @@ mod checks {
         let [high, low] = u16::try_from(list.len()).unwrap().to_be_bytes();
         good(&run_with(&mut drive, &[0x55, 0x10, 0, 0, 0, 0, 0, high, low, 0], &list));
         assert_eq!(sense(&run(&mut drive, B, &TEST_UNIT_READY)), Sense::mode_parameters_changed());
-        // Page 10h cannot be changed.
+        // Of page 10h only the algorithm can be changed.
         let at = list.windows(2).position(|pair| pair == [0x10, 0x0e]).unwrap();
         list[at + 2] ^= 1;
         let refused =
@@ -524,6 +527,3 @@ mod checks {
         assert_eq!(header[..], [11, 0x98, 0x10, 8, 0x60, 0, 0, 0, 0, 0, 0, 0]);
     }
 }
-
-#[path = "tests/persistent_reservations.rs"]
-mod persistent_reservations;

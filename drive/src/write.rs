@@ -10,6 +10,7 @@ use vtl_scsi::{Buffer, Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
+use crate::mode_page;
 use crate::sense::of_medium_error;
 
 /// The data of one WRITE, on its way from the transport to the journal without a copy.
@@ -51,8 +52,10 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
         return Ok(refused.after_data_out(total));
     }
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
-    let outcome =
-        drive.writable(task.nexus)?.write(Box::new(DataOut(data)), block_length, block_count);
+    let compresses = mode_page::compresses(&drive.mode);
+    let cartridge = drive.writable(task.nexus)?;
+    cartridge.set_compression(compresses);
+    let outcome = cartridge.write(Box::new(DataOut(data)), block_length, block_count);
     let way = Way { nexus: task.nexus, is_buffered: drive.is_buffered, object_count: block_count };
     let completion = finish(drive, way, outcome, |blocks_not_written| {
         if is_fixed { i64::from(blocks_not_written) } else { i64::from(length) }

@@ -1,7 +1,8 @@
 //! Makes the golden data directory of the current format: `cargo run -p vtl-media --example make_golden DIR`.
 //!
-//! It is made once for each format version and then kept in `tests/golden/`: every later program has to open it. So this is only
-//! run again for a new version, into a new directory.
+//! It is made once for each format version, and once more for each codec that is new to one, and then kept in `tests/golden/`:
+//! every later program has to open it. `tests/golden/1` has records as they come, `tests/golden/2` has zero-fill and zstd too. So
+//! this is only run again for something new, into a new directory.
 #![allow(clippy::print_stdout, reason = "a program for developers")]
 
 use std::collections::HashMap;
@@ -28,6 +29,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<_>, Box<dyn Error>>>()?;
     store.initialize(LibrarySpec { cartridges, ..LibrarySpec::default() })?;
     // Two segments, an overwritten generation, blocks of several lengths, filemarks one behind the other.
+    // Blocks that are stored in less than they are long, in the two ways that there are, and others between them.
+    write(&store, "GOLD02L9", |cartridge| {
+        cartridge.set_compression(true);
+        for n in 0..30_u32 {
+            block(cartridge, &golden_block(n))?;
+        }
+        cartridge.write_filemarks(1)?;
+        cartridge.write(Box::new(golden_block(4).repeat(3)), 5_000, 3)?;
+        cartridge.write(Box::new(vec![0; 4 * 700]), 700, 4)?;
+        cartridge.set_compression(false);
+        block(cartridge, &golden_block(4))?;
+        cartridge.write_filemarks(1)?;
+        Ok(())
+    })?;
     write(&store, "GOLD01L9", |cartridge| {
         for n in 0..40_u8 {
             block(cartridge, &vec![n; 3000])?;
@@ -69,6 +84,23 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn block(cartridge: &mut Cartridge, data: &[u8]) -> Result<(), Box<dyn Error>> {
     cartridge.write(Box::new(data.to_vec()), u32::try_from(data.len())?, 1)?;
     Ok(())
+}
+
+/// Zeros, text, and what does not shrink, of which the lengths are all different.
+fn golden_block(number: u32) -> Vec<u8> {
+    let length = 5_000 + number * 97 * u32::from(number != 4);
+    let mut state = number.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    };
+    match number % 3 {
+        0 => (0..length).map(|_| 0).collect(),
+        1 => (0..length).map(|_| b'a' + next()[1] % 16).collect(),
+        _ => (0..length).map(|_| next()[1]).collect(),
+    }
 }
 
 fn write(

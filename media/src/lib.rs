@@ -24,7 +24,7 @@ pub use self::barcode::Barcode;
 pub use self::cartridge::{
     Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
     MediumError, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome, RecoveryPoint,
-    SpaceOutcome, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
+    SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};

@@ -37,17 +37,65 @@ fn read(store: &Store, barcode: &str, at: Option<Origin>) -> Vec<Option<Vec<u8>>
     }
 }
 
-#[test]
-fn format_1() {
-    let temporary = tempfile::tempdir().unwrap();
-    let directory = temporary.path().join("data");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/1"), &directory);
+/// The store of a copy.
+fn open(golden: &str, directory: &Path) -> Store {
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden), directory);
     // A version control system keeps no empty directories.
     for cartridge in std::fs::read_dir(directory.join("cartridges")).unwrap() {
         std::fs::create_dir_all(cartridge.unwrap().path().join("journal")).unwrap();
     }
-    let store =
-        Store::open(Arc::new(RealDisk::new()), &directory, StoreOptions::default()).unwrap();
+    Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default()).unwrap()
+}
+
+/// Zeros, text, and what does not shrink, as the program that made the directory wrote them.
+fn golden_block(number: u32) -> Vec<u8> {
+    let length = 5_000 + number * 97 * u32::from(number != 4);
+    let mut state = number.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    };
+    match number % 3 {
+        0 => (0..length).map(|_| 0).collect(),
+        1 => (0..length).map(|_| b'a' + next()[1] % 16).collect(),
+        _ => (0..length).map(|_| next()[1]).collect(),
+    }
+}
+
+#[test]
+fn format_1_with_zero_fill_and_zstd() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = open("2", &temporary.path().join("data"));
+    let mut expected: Vec<_> = (0..30).map(|number| Some(golden_block(number))).collect();
+    expected.push(None);
+    expected.extend((0..3).map(|_| Some(golden_block(4))));
+    expected.extend((0..4).map(|_| Some(vec![0; 700])));
+    expected.extend([Some(golden_block(4)), None]);
+    assert_eq!(read(&store, "GOLD02L9", None), expected);
+    let entry = store.find("GOLD02L9").unwrap();
+    let mut codecs = [0; 256];
+    let journal = store.directory_of(entry.uuid).join("journal");
+    for segment in std::fs::read_dir(journal).unwrap() {
+        let bytes = std::fs::read(segment.unwrap().path()).unwrap();
+        let records = bytes.chunks(512).filter(|record| record.starts_with(b"VTLR\x01\x01"));
+        records.for_each(|record| codecs[usize::from(record[6])] += 1);
+    }
+    assert_eq!(
+        (codecs[0], codecs[1], codecs[3]),
+        (11, 11, 11),
+        "every third block, and the last three"
+    );
+    let mut verification = store.begin_verification(entry.uuid, None).unwrap();
+    while verification.verifier.step(u64::MAX).unwrap() {}
+    assert!(verification.verifier.finish().is_good());
+}
+
+#[test]
+fn format_1() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = open("1", &temporary.path().join("data"));
     store.ledger().verify().unwrap();
     let place = |barcode: &str| store.find(barcode).unwrap().place;
     assert_eq!(place("GOLD01L9"), Place::mail(1));

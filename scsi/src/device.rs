@@ -195,6 +195,8 @@ pub trait Device: Sized + 'static {
         descriptor: Option<[u8; 8]>,
         descriptor_offset: u16,
     ) -> Result<(), Refusal>;
+    /// MODE SELECT has changed pages, which were like this before: pages that say the same thing have to agree.
+    fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.
     fn collect_attentions(&mut self) {}
     /// Log pages with their parameters, as they are now, page 00h left out; ascending by page and subpage.

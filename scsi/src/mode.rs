@@ -273,11 +273,13 @@ fn select<D: Device>(
         descriptor,
         u16::try_from(header.length).unwrap_or(0),
     )?;
+    let before = device.mode_parameters().clone();
     for page in wanted {
         if let Some(found) = device.mode_parameters().page_mut(page.page, page.subpage) {
             found.current = page.values;
         }
     }
+    device.mode_pages_selected(&before);
     take_over_sense_format(device);
     device.unit_mut().raise_for_others(task.nexus, Sense::mode_parameters_changed());
     Ok(done)

@@ -27,6 +27,7 @@ pub(crate) fn status(library: &Library) -> Value {
         "cartridges_in_elements": cartridges.iter().filter(|entry| entry.place.is_element()).count(),
         "space": {
             "written_bytes": sum(|entry| entry.written_bytes),
+            "stored_bytes": sum(|entry| entry.stored_bytes),
             "journal_bytes": sum(|entry| entry.journal_bytes),
             "free_bytes": disk.free_bytes(directory).ok(),
         },

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, AppenderOptions, Point, Promise, Queue, ReadAhead, Reader, Recovered, SpaceOptions,
-    Timing, View, recover, set_aside, start, time_from_us,
+    Appender, AppenderOptions, Flow, Point, Promise, Queue, ReadAhead, Reader, Recovered,
+    SpaceOptions, Timing, View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -117,6 +117,9 @@ impl Cartridge {
             is_journal_short,
             is_end_missing: recovered.is_end_missing,
             initiator_name: String::new(),
+            is_compressing: false,
+            read_flow: Flow::default(),
+            given_bytes: 0,
             last_written_us: recovered.last_written_us,
         })
     }
@@ -233,6 +236,7 @@ fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
         load_count: label.facts.load_count,
         journal_bytes: recovered.view.journal_bytes(),
         undo_bytes: recovered.view.undo_bytes(),
+        stored_bytes: if end.bytes == 0 { 0 } else { recovered.view.live_bytes() },
     }
 }
 

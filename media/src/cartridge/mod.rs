@@ -17,6 +17,7 @@ mod revert;
 mod spec;
 mod stream;
 mod timeline;
+mod traffic;
 mod verify;
 mod write;
 
@@ -36,10 +37,11 @@ pub use self::outcome::{
 pub use self::prune::Pruned;
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
 pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
+pub use self::traffic::Traffic;
 pub use self::verify::{Checkpoint, Verified, Verifier};
 use crate::disk::Disk;
 use crate::journal::{
-    Appender, Header, Layers, Point, Queue, ReadAhead, Reader, View, time_from_us,
+    Appender, Flow, Header, Layers, Point, Queue, ReadAhead, Reader, View, time_from_us,
 };
 use crate::label::Label;
 use crate::mam::{Attribute, Mam};
@@ -78,6 +80,11 @@ pub struct Cartridge {
     /// Whether objects are missing at the end that had been promised.
     is_end_missing: bool,
     initiator_name: String,
+    /// Whether data is to be stored in less where it can be.
+    is_compressing: bool,
+    /// What has been read and given out.
+    read_flow: Flow,
+    given_bytes: u64,
     last_written_us: Option<i64>,
 }
 
@@ -109,9 +116,9 @@ impl Cartridge {
 
     /// What is on it, accepted objects included.
     pub fn facts(&self) -> CartridgeFacts {
-        let (journal_bytes, undo_bytes) = {
+        let (journal_bytes, undo_bytes, live_bytes) = {
             let view = self.view();
-            (view.journal_bytes(), view.undo_bytes())
+            (view.journal_bytes(), view.undo_bytes(), view.live_bytes())
         };
         CartridgeFacts {
             generation: self.generation,
@@ -122,6 +129,7 @@ impl Cartridge {
             load_count: self.label.facts.load_count,
             journal_bytes,
             undo_bytes,
+            stored_bytes: if self.end.bytes == 0 { 0 } else { live_bytes },
         }
     }
 

@@ -12,6 +12,7 @@ impl Cartridge {
         let object = self.position.objects;
         if !self.is_current(object) {
             if let Some(Record { header, end, data }) = self.ahead.take(object) {
+                self.read_flow.add(&header);
                 self.current = Some(Current { header, end, data: Some(data) });
             } else {
                 match self.reader.find(Key::Object(object))? {
@@ -40,6 +41,9 @@ impl Cartridge {
             Some(_) if follows => self.sequential_count.saturating_add(1),
             Some(_) | None => 0,
         };
+        if data.is_some() {
+            self.read_flow.add(&header);
+        }
         self.current = Some(Current { header, end, data });
         if self.sequential_count >= SEQUENTIAL_MIN && end < self.end.objects {
             let reader = &self.reader;
@@ -87,6 +91,7 @@ impl Cartridge {
         if end > data.len() {
             return Err(damaged);
         }
+        self.given_bytes = self.given_bytes.saturating_add(header.block_length.into());
         Ok(ReadOutcome::Block(data.slice(start..end)))
     }
 

@@ -80,6 +80,10 @@ pub struct CartridgeFacts {
     pub journal_bytes: u64,
     /// Bytes of these that hold nothing live: what going back costs.
     pub undo_bytes: u64,
+    /// Bytes that what is live takes on the disk, with its headers, from the first record to the last one: less than
+    /// `written_bytes` where it was compressed. What was overwritten in the midst of it is counted, and so is what lies on
+    /// the cartridge that this one was made from.
+    pub stored_bytes: u64,
 }
 
 impl CartridgeFacts {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cartridge, MediumError};
 use crate::journal::{
-    Counts, Extent, HEADER_BYTES, Header, IndexHome, Kind, Layers, Place, SECTOR_BYTES,
+    Counts, Decoder, Extent, HEADER_BYTES, Header, IndexHome, Kind, Layers, Place, SECTOR_BYTES,
     SegmentReader, is_bad_sector, read_index,
 };
 
@@ -53,6 +53,7 @@ pub struct Checkpoint {
 pub struct Verifier {
     layers: Arc<Layers>,
     segments: SegmentReader,
+    decoder: Decoder,
     rows: Vec<Row>,
     extents: Vec<Extent>,
     label_sequence: u64,
@@ -125,6 +126,7 @@ impl Cartridge {
         let mut verifier = Verifier {
             layers: Arc::clone(&self.layers),
             segments: self.own_reader(),
+            decoder: Decoder::default(),
             rows,
             next: extents.iter().map(|extent| extent.start.objects).collect(),
             extents,
@@ -279,7 +281,7 @@ impl Verifier {
             Err(error) => return Err(error.into()),
         };
         self.so_far.records = self.so_far.records.saturating_add(1);
-        if !header.is_whole(&bytes) {
+        if !header.is_whole(&bytes, &mut self.decoder) {
             if self.sequence.is_none_or(|sequence| header.sequence > sequence) {
                 self.pending.push(header.sequence);
             }
@@ -348,15 +350,12 @@ fn add_run(runs: &mut Vec<(u64, u64)>, first: u64, last: u64) {
 
 impl Header {
     /// Whether the bytes of the record are those that were written: all of it, and the data bound to its place.
-    fn is_whole(&self, bytes: &[u8]) -> bool {
+    fn is_whole(&self, bytes: &bytes::Bytes, decoder: &mut Decoder) -> bool {
         let length = usize::try_from(self.record_bytes()).unwrap_or(usize::MAX);
         let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
         if bytes.len() != length || crc32c::crc32c(body) != self.body_crc {
             return false;
         }
-        if self.kind != Kind::DATA {
-            return true;
-        }
-        self.data_in(bytes).is_some_and(|data| self.data_checksum(data) == self.data_crc)
+        self.kind != Kind::DATA || self.checked_data(bytes, decoder).is_some()
     }
 }

@@ -19,6 +19,12 @@ impl Cartridge {
         initiator_name.get(..length).unwrap_or_default().clone_into(&mut self.initiator_name);
     }
 
+    /// Whether blocks written from now on are stored in less than they are long, where they can be. Until it is told so, a
+    /// cartridge stores them as they come.
+    pub fn set_compression(&mut self, is_on: bool) {
+        self.is_compressing = is_on;
+    }
+
     /// Writes `block_count` blocks of `block_length` bytes at the position, in one record. What was there and behind is given
     /// up. The payload has been accepted, not written, when this returns; it waits only while the buffer is full. After an
     /// error nothing of it has been accepted.
@@ -300,6 +306,7 @@ impl Cartridge {
             block_length,
             block_count,
             time_us: self.now_us(),
+            is_compressed: self.is_compressing,
             content,
             claim_bytes,
         }

@@ -48,6 +48,9 @@ pub struct CartridgeEntry {
     pub journal_bytes: u64,
     /// Bytes of these that only undo needs.
     pub undo_bytes: u64,
+    /// Bytes on the disk between the first and the last record of the live data: less than `written_bytes` where it was
+    /// compressed.
+    pub stored_bytes: u64,
     /// How often it was in a drive.
     pub load_count: u64,
     /// When it was last written.
@@ -140,6 +143,7 @@ impl CartridgeEntry {
             filemark_count: 0,
             journal_bytes: 0,
             undo_bytes: 0,
+            stored_bytes: 0,
             load_count: 0,
             last_written: None,
             last_proved: None,
@@ -159,6 +163,7 @@ impl CartridgeEntry {
         self.filemark_count = facts.filemark_count;
         self.journal_bytes = facts.journal_bytes;
         self.undo_bytes = facts.undo_bytes;
+        self.stored_bytes = facts.stored_bytes;
         self.load_count = facts.load_count;
         self.last_written = facts.last_written;
         self.judge();
@@ -199,6 +204,7 @@ impl CartridgeEntry {
             load_count: self.load_count,
             journal_bytes: self.journal_bytes,
             undo_bytes: self.undo_bytes,
+            stored_bytes: self.stored_bytes,
         }
     }
 

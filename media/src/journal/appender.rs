@@ -1,5 +1,6 @@
 //! Writing records to the end of the journal.
 
+mod pack;
 mod roll;
 
 use std::io;
@@ -9,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use super::batch::{AlignedBuffer, is_aligned};
+use super::codec::Compressor;
 use super::flight::{DiskThread, Flight, Memory};
 use super::open_segment::{OpenSegment, move_records};
-use super::queue::{Content, Item};
+use super::queue::{Content, Flow, Item};
 use super::record::{
     Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, REVERTED, SECTOR_BYTES, payload_offset,
     record_bytes,
@@ -47,6 +49,8 @@ pub(crate) struct Appender {
     disk_thread: DiskThread,
     /// Memory of a batch that has been written.
     spare: AlignedBuffer,
+    compressor: Compressor,
+    stored: Flow,
     /// Set by a failure after which nothing may be written.
     is_broken: bool,
 }
@@ -71,6 +75,8 @@ impl Appender {
             headers: Vec::new(),
             disk_thread: DiskThread::default(),
             spare: AlignedBuffer::default(),
+            compressor: Compressor::default(),
+            stored: Flow::default(),
             is_broken: false,
         }
     }
@@ -120,16 +126,9 @@ impl Appender {
         self.roll_if_due(promised_bytes, step_bytes)?;
         let (kind, time_us) = (item.kind, item.time_us);
         let result = match item.content {
-            Content::Data { mut payload, length } => {
+            Content::Data { payload, length } => {
                 let item = Item { content: Content::Own(Vec::new()), ..item };
-                if self.may_write_frame(payload.as_mut(), length) {
-                    self.write_frame(&item, payload, length)
-                } else {
-                    let mut header = self.header_of(&item, length);
-                    let data = payload.data().get(..length).unwrap_or_default();
-                    header.data_crc = header.data_checksum(data);
-                    self.copy_in(header, data)
-                }
+                self.append_data(&item, payload, length)
             }
             Content::Own(ref bytes) => {
                 let header = self.header_of(&item, bytes.len());
@@ -142,6 +141,11 @@ impl Appender {
             open.last_written_us = time_us;
         }
         result
+    }
+
+    /// How much data there has been, and what its records hold.
+    pub(crate) fn stored(&self) -> Flow {
+        self.stored
     }
 
     /// Begins to write what is in memory; whether that has succeeded says [`Appender::settle`].
@@ -303,6 +307,28 @@ impl Appender {
         }
     }
 
+    /// A record of blocks, in the way that it is stored in.
+    fn append_data(
+        &mut self,
+        item: &Item,
+        mut payload: Box<dyn Payload>,
+        length: usize,
+    ) -> io::Result<()> {
+        if item.is_compressed
+            && self.append_packed(item, payload.data().get(..length).unwrap_or_default())?
+        {
+            return Ok(());
+        }
+        if self.may_write_frame(payload.as_mut(), length) {
+            return self.write_frame(item, payload, length);
+        }
+        let mut header = self.header_of(item, length);
+        let data = payload.data().get(..length).unwrap_or_default();
+        header.data_crc = header.data_checksum(data);
+        self.stored.add(&header);
+        self.copy_in(header, data)
+    }
+
     /// Copies a record into the batch.
     fn copy_in(&mut self, mut header: Header, payload: &[u8]) -> io::Result<()> {
         self.check_open()?;
@@ -325,6 +351,7 @@ impl Appender {
         self.flush()?;
         let mut header = self.header_of(item, length);
         header.data_crc = header.data_checksum(payload.data().get(..length).unwrap_or_default());
+        self.stored.add(&header);
         let record_length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
         let frame = payload.frame().and_then(|frame| frame.get_mut(..record_length));
         let frame = frame.unwrap_or_default();

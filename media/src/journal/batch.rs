@@ -21,6 +21,11 @@ impl AlignedBuffer {
         self.length = 0;
     }
 
+    /// Takes away what is behind the first `length` bytes; it is still there if they are added again.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// The bytes.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.storage.get_mut(..self.length).unwrap_or_default()

@@ -1,11 +1,12 @@
 //! The journal: append-only segments of self-describing records.
 //!
-//! FORMAT.md has the layout. [`record`] and [`segment`] are the codecs, [`view`] says which records are live, [`reader`]
+//! FORMAT.md has the layout. [`record`] and [`segment`] are the layouts, [`codec`] how data is stored, [`view`] says which records are live, [`reader`]
 //! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover.
 
 mod ahead;
 mod appender;
 mod batch;
+mod codec;
 mod file;
 mod flight;
 mod index;
@@ -25,12 +26,13 @@ mod worker;
 
 pub(crate) use self::ahead::{ReadAhead, Record};
 pub(crate) use self::appender::{Appender, AppenderOptions};
+pub(crate) use self::codec::Decoder;
 pub(crate) use self::file::{SegmentReader, is_bad_sector};
 pub(crate) use self::index::{Counts, Index, Waypoint};
 pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::lineage::Begun;
 pub(crate) use self::promise::Promise;
-pub(crate) use self::queue::{Amount, Content, Item, Queue, Timing};
+pub(crate) use self::queue::{Amount, Content, Flow, Item, Queue, Timing};
 pub(crate) use self::reader::{Found, Reader, read_index, read_payload};
 pub(crate) use self::record::{
     HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, SECTOR_BYTES,

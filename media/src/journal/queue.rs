@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::record::{Kind, Point};
+use super::record::{Header, Kind, Point};
 use crate::payload::Payload;
 
 /// One record on its way to the journal.
@@ -20,6 +20,8 @@ pub(crate) struct Item {
     pub(crate) block_length: u32,
     pub(crate) block_count: u32,
     pub(crate) time_us: i64,
+    /// Whether data is to be stored in a way that takes less.
+    pub(crate) is_compressed: bool,
     pub(crate) content: Content,
     /// Bytes of preallocated space that are set aside for it.
     pub(crate) claim_bytes: u64,
@@ -77,6 +79,25 @@ impl Amount {
             items: self.items.saturating_sub(other.items),
             objects: self.objects.saturating_sub(other.objects),
             bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+}
+
+/// How much data has gone one way, and what it took on the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    /// Bytes of blocks.
+    pub(crate) data_bytes: u64,
+    /// Bytes of the payloads that hold them.
+    pub(crate) stored_bytes: u64,
+}
+
+impl Flow {
+    /// Counts one more record of data.
+    pub(crate) fn add(&mut self, header: &Header) {
+        if header.kind == Kind::DATA {
+            self.data_bytes = self.data_bytes.saturating_add(header.data_bytes());
+            self.stored_bytes = self.stored_bytes.saturating_add(header.stored_length.into());
         }
     }
 }
@@ -146,6 +167,8 @@ pub(crate) struct State {
     pub(crate) durable: Amount,
     /// The last record that is known to be durable; 0 before the first sync.
     pub(crate) durable_sequence: u64,
+    /// What has been laid out in records.
+    pub(crate) stored: Flow,
     /// What had been accepted at the last sync point.
     pub(crate) synced: Amount,
     pub(crate) failure: Option<Arc<io::Error>>,
@@ -283,9 +306,10 @@ impl Queue {
         }
     }
 
-    /// Records with this claim are on their way, and so much is free behind them.
-    pub(crate) fn under_way(&self, claimed_bytes: u64, available_bytes: u64) {
+    /// Records with this claim are on their way, and so much is free behind them: what they did not need can be claimed again.
+    pub(crate) fn under_way(&self, claimed_bytes: u64, available_bytes: u64, stored: Flow) {
         let mut state = self.state();
+        state.stored = stored;
         state.claimed_bytes = state.claimed_bytes.saturating_sub(claimed_bytes);
         state.set_free(available_bytes);
         self.to_front.notify_all();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::codec::Decoder;
 use super::file::{SegmentReader, is_bad_sector};
 use super::index::{Counts, Index};
 use super::layers::Layers;
@@ -41,13 +42,15 @@ pub(crate) struct Reader {
     view: Arc<Mutex<View>>,
     indexes: VecDeque<(u32, Arc<Index>)>,
     cursor: Option<Cursor>,
+    decoder: Decoder,
 }
 
 impl Reader {
     /// A reader of what `view` says.
     pub(crate) fn new(disk: Arc<dyn Disk>, layers: Arc<Layers>, view: Arc<Mutex<View>>) -> Self {
         let segments = SegmentReader::new(disk, layers);
-        Self { segments, view, indexes: VecDeque::new(), cursor: None }
+        let decoder = Decoder::default();
+        Self { segments, view, indexes: VecDeque::new(), cursor: None, decoder }
     }
 
     /// Another reader of the same cartridge, for another thread.
@@ -57,6 +60,7 @@ impl Reader {
             view: Arc::clone(&self.view),
             indexes: VecDeque::new(),
             cursor: None,
+            decoder: Decoder::default(),
         }
     }
 
@@ -100,9 +104,7 @@ impl Reader {
             Err(error) if is_bad_sector(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(data) = header.data_in(&bytes) else { return Ok(None) };
-        let is_right = header.data_checksum(data) == header.data_crc;
-        Ok(is_right.then(|| bytes.slice_ref(data)))
+        Ok(header.checked_data(&bytes, &mut self.decoder))
     }
 
     /// How far a segment has been written.

@@ -50,6 +50,10 @@ pub(crate) struct Codec(pub(crate) u8);
 impl Codec {
     /// As it came.
     pub(crate) const NONE: Self = Self(0);
+    /// Not at all: there is nothing but zeros.
+    pub(crate) const ZEROS: Self = Self(1);
+    /// One zstd frame, which says how long the data is.
+    pub(crate) const ZSTD: Self = Self(3);
 }
 
 /// The generation began by going back: what lies before it is its base, and not what was live until then.
@@ -241,15 +245,6 @@ impl Header {
         digest.finalize()
     }
 
-    /// The data in the bytes of the whole record; `None` if it is stored in a way that is not known.
-    pub(crate) fn data_in<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
-        let length = u64::from(self.block_length).saturating_mul(u64::from(self.block_count));
-        let start = usize::from(self.payload_offset);
-        let end = start.saturating_add(usize::try_from(self.stored_length).unwrap_or(usize::MAX));
-        let is_plain = self.codec == Codec::NONE && u64::from(self.stored_length) == length;
-        record.get(start..end).filter(|_| is_plain)
-    }
-
     /// Whether the generation began by going back to an earlier moment.
     pub(crate) fn is_reverted(&self) -> bool {
         self.flags & REVERTED != 0
@@ -261,7 +256,7 @@ impl Header {
     }
 
     fn is_within_limits(&self) -> bool {
-        let data_bytes = u64::from(self.block_length).saturating_mul(u64::from(self.block_count));
+        let data_bytes = self.data_bytes();
         (PAYLOAD_OFFSET_MIN..=PAYLOAD_OFFSET_MAX).contains(&self.payload_offset)
             && self.stored_length <= STORED_BYTES_MAX
             && (self.kind != Kind::DATA || (data_bytes <= RECORD_DATA_BYTES_MAX && data_bytes > 0))

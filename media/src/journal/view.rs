@@ -102,6 +102,23 @@ impl View {
         dead.map(|row| row.data_end).fold(0, u64::saturating_add)
     }
 
+    /// Bytes between the first and the last record of what is live: what it takes on the disk, with headers, and with what was
+    /// overwritten in its midst.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        let of = |extent: &Extent| {
+            let rows = self.rows.iter().skip_while(|row| row.number < extent.from.segment);
+            rows.take_while(|row| row.number <= extent.until.segment)
+                .map(|row| {
+                    let is_first = row.number == extent.from.segment;
+                    let is_last = row.number == extent.until.segment;
+                    let until = if is_last { extent.until.offset } else { row.data_end };
+                    until.saturating_sub(if is_first { extent.from.offset } else { 0 })
+                })
+                .fold(0, u64::saturating_add)
+        };
+        self.extents.iter().map(of).fold(0, u64::saturating_add)
+    }
+
     /// From here on, segments are the cartridge's own.
     pub(crate) fn begin_own(&mut self, first: u32) {
         self.first_own = first;

@@ -112,7 +112,7 @@ impl Worker {
         }
         // That waits for what was under way before.
         self.appender.flush()?;
-        self.queue.under_way(claimed, self.appender.free_bytes());
+        self.queue.under_way(claimed, self.appender.free_bytes(), self.appender.stored());
         self.queue.written(std::mem::replace(&mut self.under_way_bytes, buffer_bytes));
         if self.queue.is_empty() {
             // A failure must not stay unknown because nothing follows.
@@ -121,6 +121,9 @@ impl Worker {
         }
         if self.queue.state().available_bytes < self.space.step_bytes / 2 {
             self.allocate(self.space.step_bytes / 2);
+        } else if self.queue.state().is_space_low {
+            // Where data shrinks it may be long before more space is needed, and there may be some again.
+            self.queue.state().is_space_low = self.is_space_low();
         }
         Ok(())
     }
@@ -144,12 +147,16 @@ impl Worker {
             is_low = true;
             failure = Some(error).filter(|error| !is_full(error));
         }
-        is_low |= match self.space.disk.free_bytes(&self.space.directory) {
-            // Whoever is about to meet the end of the disk must have been warned before.
-            Ok(free) => free < self.space.reserve_bytes.max(self.space.step_bytes),
-            Err(_) => true,
-        };
+        is_low |= self.is_space_low();
         let free = self.appender.free_bytes();
         self.queue.allocated(free, free < wanted, is_low, failure);
+    }
+
+    /// Whoever is about to meet the end of the disk must have been warned before.
+    fn is_space_low(&self) -> bool {
+        match self.space.disk.free_bytes(&self.space.directory) {
+            Ok(free) => free < self.space.reserve_bytes.max(self.space.step_bytes),
+            Err(_) => true,
+        }
     }
 }

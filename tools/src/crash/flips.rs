@@ -87,6 +87,7 @@ impl Set {
                 let mut cartridge = load(&memory, directory, false)?;
                 let keep = written.len().saturating_sub(3);
                 written.truncate(keep);
+                cartridge.set_compression(true);
                 cartridge.locate(ObjectNumber(keep as u64))?;
                 for _ in 0..8 {
                     let length = 1 + u32::try_from(random.below(3500))?;

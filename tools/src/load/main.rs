@@ -20,6 +20,40 @@ const GOOD: u8 = 0;
 const CHECK_CONDITION: u8 = 2;
 const UNIT_ATTENTION: u8 = 6;
 
+const WORDS: [&str; 31] = [
+    "the",
+    "backup",
+    "of",
+    "a",
+    "volume",
+    "was",
+    "written",
+    "to",
+    "tape",
+    "and",
+    "verified",
+    "in",
+    "session",
+    "library",
+    "drive",
+    "error",
+    "block",
+    "file",
+    "mark",
+    "is",
+    "not",
+    "ready",
+    "host",
+    "cartridge",
+    "at",
+    "position",
+    "with",
+    "request",
+    "complete",
+    "from",
+    "server",
+];
+
 /// Measures and verifies a tape drive over iSCSI. The cartridge in it is overwritten.
 #[derive(Debug, Parser)]
 struct Options {
@@ -41,6 +75,9 @@ struct Options {
     /// Rounds; each alternates between the yardstick and the drive, and the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// What the blocks hold: what a drive cannot compress, what it compresses to a half or a third, or nothing.
+    #[arg(long, value_enum, default_value_t = Data::Random)]
+    data: Data,
     /// Commands under way at once.
     #[arg(long, default_value_t = 1)]
     queue_depth: usize,
@@ -56,6 +93,14 @@ struct Options {
     /// Take the yardstick's file out of the page cache before it is read.
     #[arg(long)]
     cold: bool,
+}
+
+/// What the blocks hold.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Data {
+    Random,
+    Text,
+    Zero,
 }
 
 /// One measurement.
@@ -170,7 +215,7 @@ fn write(
 ) -> anyhow::Result<Sample> {
     let [_, high, middle, low] = u32::try_from(block_bytes)?.to_be_bytes();
     let cdb = [0x0a, 0, high, middle, low, 0];
-    let mut spare = vec![incompressible(block_bytes); options.queue_depth.max(1)];
+    let mut spare = vec![content(options.data, block_bytes); options.queue_depth.max(1)];
     let (mut times, mut started) = (Vec::with_capacity(count), HashMap::new());
     let begin = Instant::now();
     for number in 0..count {
@@ -216,7 +261,7 @@ fn verify(
     block_bytes: usize,
     count: usize,
 ) -> anyhow::Result<()> {
-    let mut expected = incompressible(block_bytes);
+    let mut expected = content(options.data, block_bytes);
     for number in 0..count {
         let data = read_one(initiator, options.lun, block_bytes)?;
         stamp(&mut expected, number);
@@ -279,18 +324,43 @@ fn good(done: &initiator::Done) -> anyhow::Result<()> {
     )
 }
 
-/// Bytes that no compression makes smaller (xorshift64*).
-fn incompressible(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        bytes.extend(state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
+fn content(data: Data, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 32);
+    match data {
+        Data::Zero => bytes.resize(length, 0),
+        // No compression makes it smaller.
+        Data::Random => {
+            let words = random().map(u64::to_le_bytes);
+            bytes.extend(words.take(length.div_ceil(8)).flatten());
+        }
+        // Words and numbers, as in a log: zstd's first level makes two fifths of it.
+        Data::Text => {
+            for value in random() {
+                if bytes.len() >= length {
+                    break;
+                }
+                if let Some(word) = WORDS.get(usize::from(value.to_le_bytes()[7] % 64)) {
+                    bytes.extend(word.bytes());
+                } else {
+                    bytes.extend((value >> 40).to_string().bytes());
+                }
+                bytes.push(b' ');
+            }
+        }
     }
     bytes.truncate(length);
     bytes
+}
+
+/// xorshift64*.
+fn random() -> impl Iterator<Item = u64> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    })
 }
 
 /// Each block is another one.

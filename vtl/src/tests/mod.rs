@@ -170,14 +170,15 @@ fn sense(completion: &Completion) -> Sense {
 /// A block that tells which one it is, and of which no two sectors are the same.
 fn block(number: u64, length: usize) -> Vec<u8> {
     let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let byte = || {
+    let word = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()[3]
+        state.to_le_bytes()
     };
-    let pattern: Vec<u8> = std::iter::repeat_with(byte).take(509).collect();
-    let mut data = pattern.repeat(length.div_ceil(509));
+    // Nothing in it comes again: a disk gets full only of what a drive cannot compress.
+    let mut data =
+        std::iter::repeat_with(word).take(length.div_ceil(8)).collect::<Vec<_>>().concat();
     data.truncate(length);
     data
 }

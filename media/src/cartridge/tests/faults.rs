@@ -10,20 +10,20 @@ fn faulty() -> (MemoryDisk, FaultDisk, Cartridge) {
     drop(cartridge);
     let disk = FaultDisk::new(Arc::new(memory.clone()));
     let cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), options()).unwrap();
-    (memory, disk, cartridge)
+    (memory, disk, compressing(cartridge))
 }
 
 fn expected(count: u64) -> Vec<Option<Vec<u8>>> {
-    (0..count).map(|n| Some(block(n, 20_000))).collect()
+    (0..count).map(|n| Some(mixed(n, 20_000))).collect()
 }
 
 /// Three blocks that are promised and two that are not.
 fn with_blocks(cartridge: &mut Cartridge) {
     (0..3)
-        .for_each(|n| assert_eq!(write_block(cartridge, &block(n, 20_000)), WriteOutcome::Written));
+        .for_each(|n| assert_eq!(write_block(cartridge, &mixed(n, 20_000)), WriteOutcome::Written));
     cartridge.sync().unwrap();
     (3..5)
-        .for_each(|n| assert_eq!(write_block(cartridge, &block(n, 20_000)), WriteOutcome::Written));
+        .for_each(|n| assert_eq!(write_block(cartridge, &mixed(n, 20_000)), WriteOutcome::Written));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_failed_sync_fences_until_the_next_load() {
     // What was promised can still be read, and the end is not passed off as the end of the data.
     cartridge.rewind().unwrap();
     for n in 0..3 {
-        assert_eq!(cartridge.read().unwrap(), ReadOutcome::Block(block(n, 20_000).into()));
+        assert_eq!(cartridge.read().unwrap(), ReadOutcome::Block(mixed(n, 20_000).into()));
     }
     assert!(matches!(cartridge.space_to_end_of_data(), Err(MediumError::EndOfDataMissing { .. })));
     assert!(matches!(cartridge.read(), Err(MediumError::EndOfDataMissing { .. })));
@@ -58,7 +58,7 @@ fn a_failed_sync_fences_until_the_next_load() {
     memory.power_cut();
     let mut cartridge = load(&memory);
     assert_eq!(read_all(&mut cartridge), expected(3));
-    assert_eq!(write_block(&mut cartridge, &block(3, 20_000)), WriteOutcome::Written);
+    assert_eq!(write_block(&mut cartridge, &mixed(3, 20_000)), WriteOutcome::Written);
     cartridge.unload().unwrap();
 }
 
@@ -73,7 +73,7 @@ fn a_write_that_fails_once_is_done_elsewhere() {
         }
         disk.inject(Fault::once(Call::Write, ".seg", Reaction::Errno(EIO)));
         cartridge.sync().unwrap();
-        write_block(&mut cartridge, &block(5, 20_000));
+        write_block(&mut cartridge, &mixed(5, 20_000));
         cartridge.rewind().unwrap();
         assert_eq!(read_all(&mut cartridge), expected(6));
         memory.power_cut();
@@ -91,12 +91,12 @@ fn half_written_records_do_not_come_twice() {
     for written in [512, 1024, 5 * 512, 5 * 512 + 100] {
         let (memory, disk, mut cartridge) = faulty();
         (0..20).for_each(|n| {
-            assert_eq!(write_block(&mut cartridge, &block(n, 300)), WriteOutcome::Written);
+            assert_eq!(write_block(&mut cartridge, &mixed(n, 300)), WriteOutcome::Written);
         });
         disk.inject(Fault::once(Call::Write, ".seg", Reaction::Short(written)));
         disk.inject(Fault::once(Call::Write, ".seg", Reaction::Errno(EIO)));
         cartridge.sync().unwrap();
-        let all: Vec<_> = (0..20).map(|n| Some(block(n, 300))).collect();
+        let all: Vec<_> = (0..20).map(|n| Some(mixed(n, 300))).collect();
         assert_eq!(read_all(&mut load(&memory.after_power_cut())), all, "{written}");
         cartridge.rewind().unwrap();
         assert_eq!(read_all(&mut cartridge), all, "{written}");
@@ -109,7 +109,7 @@ fn a_write_that_fails_for_good_is_told_once_and_fences() {
     with_blocks(&mut cartridge);
     disk.inject(Fault::forever(Call::Write, ".seg", Reaction::Errno(EIO)));
     // More than the buffer holds, so that it fails behind the writer's back.
-    let told = (5..40).find_map(|n| cartridge.write(Box::new(block(n, 20_000)), 20_000, 1).err());
+    let told = (5..40).find_map(|n| cartridge.write(Box::new(mixed(n, 20_000)), 20_000, 1).err());
     let Some(MediumError::WriteFailed { objects_not_written, .. }) = told else {
         panic!("{told:?}")
     };
@@ -176,7 +176,7 @@ fn fail_every_call(fault: &Fault) -> u64 {
             let found = read_all(&mut after);
             assert!(found.len() as u64 >= promised, "{case}: {} of {promised}", found.len());
             assert!(
-                found.iter().zip(0..).all(|(object, n)| *object == Some(block(n, 9_000))),
+                found.iter().zip(0..).all(|(object, n)| *object == Some(mixed(n, 9_000))),
                 "{case}"
             );
             assert_eq!(write_block(&mut after, b"goes on"), WriteOutcome::Written, "{case}");
@@ -194,7 +194,7 @@ fn fail_every_call(fault: &Fault) -> u64 {
 fn exercise(disk: &FaultDisk, promised: &mut u64) -> Result<(), Box<dyn std::error::Error>> {
     let mut cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), options())?;
     for n in 0..40 {
-        let outcome = cartridge.write(Box::new(block(n, 9_000)), 9_000, 1)?;
+        let outcome = cartridge.write(Box::new(mixed(n, 9_000)), 9_000, 1)?;
         if matches!(outcome, WriteOutcome::EndOfPartition { .. }) {
             return Err("the disk is full".into());
         }

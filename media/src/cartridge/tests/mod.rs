@@ -2,6 +2,7 @@
 
 mod ahead;
 mod basics;
+mod compression;
 mod damage;
 mod ends;
 mod failed_sync;
@@ -77,6 +78,23 @@ fn block(seed: u64, length: usize) -> Vec<u8> {
             state.to_le_bytes()[3]
         })
         .collect()
+}
+
+/// The same, but that every other one can be compressed.
+fn mixed(seed: u64, length: usize) -> Vec<u8> {
+    let mut data = block(seed, length);
+    if seed % 2 == 1 {
+        for byte in &mut data {
+            *byte = b"etaoin s"[usize::from(*byte % 8)];
+        }
+    }
+    data
+}
+
+/// One that stores blocks in less than they are long, where they can be.
+fn compressing(mut cartridge: Cartridge) -> Cartridge {
+    cartridge.set_compression(true);
+    cartridge
 }
 
 fn write_block(cartridge: &mut Cartridge, data: &[u8]) -> WriteOutcome {

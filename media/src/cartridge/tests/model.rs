@@ -199,7 +199,7 @@ impl Pair {
             Operation::Sync => cartridge.sync().unwrap(),
             Operation::Reload => {
                 self.cartridge.take().unwrap().unload().unwrap();
-                self.cartridge = Some(load(&self.disk));
+                self.cartridge = Some(compressing(load(&self.disk)));
                 self.model.position = 0;
             }
             Operation::PowerCut(seed) => self.cut(seed),
@@ -213,7 +213,7 @@ impl Pair {
 
     fn write(&mut self, length: usize, count: u32) {
         let blocks: Vec<Vec<u8>> =
-            (0..count).map(|n| block(self.seed * 16 + u64::from(n), length)).collect();
+            (0..count).map(|n| mixed(self.seed * 17 + u64::from(n), length)).collect();
         self.seed += 1;
         let outcome = self.cartridge.as_mut().unwrap().write(
             Box::new(blocks.concat()),
@@ -233,7 +233,7 @@ impl Pair {
         seed.map_or_else(|| disk.power_cut(), |seed| disk.torn_power_cut(seed));
         self.cartridge = None;
         self.disk = disk;
-        let mut cartridge = load(&self.disk);
+        let mut cartridge = compressing(load(&self.disk));
         let found = read_all(&mut cartridge);
         let is_kept = found.starts_with(&self.synced) && self.model.objects.starts_with(&found);
         // Overwriting may have become durable before the next sync point, or not.
@@ -267,7 +267,7 @@ proptest! {
     ) {
         let disk = MemoryDisk::new().with_alignment(alignment);
         create(&disk, 1 << 40);
-        let cartridge = load(&disk);
+        let cartridge = compressing(load(&disk));
         let mut pair =
             Pair { disk, cartridge: Some(cartridge), model: Model::default(), synced: Vec::new(), seed: 1 };
         for operation in &operations {
