@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros make items without documentation")]
 #![allow(clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -37,6 +38,36 @@ fn text(length: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Bytes that no compression makes smaller.
+fn random(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let word = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(word).take(length.div_ceil(8)).flatten().take(length).collect()
+}
+
+fn cartridge(directory: &Path) -> Cartridge {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+    let barcode = Barcode::new("VTL001L9").expect("a barcode");
+    let spec = CartridgeSpec::new(Uuid::new_v4(), barcode, "lto9", 18_000_000_000_000);
+    let directory = directory.join("cartridge");
+    Cartridge::create(&disk, &directory, &spec, Timestamp::now()).expect("a new cartridge");
+    Cartridge::load(disk, &directory, LoadOptions::default()).expect("a cartridge")
+}
+
+fn write(cartridge: &mut Cartridge, block: &[u8]) {
+    let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
+    cartridge.rewind().expect("the beginning");
+    for _ in 0..BLOCKS {
+        cartridge.write(Box::new(block.to_vec()), length, 1).expect("room");
+    }
+    cartridge.sync().expect("a sync point");
+}
+
 fn compression(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compression");
     for kib in [64_usize, 256, 1024] {
@@ -62,22 +93,11 @@ fn compression(criterion: &mut Criterion) {
             });
         });
         let folder = tempfile::tempdir_in(".").expect("a folder");
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
-        let barcode = Barcode::new("VTL001L9").expect("a barcode");
-        let spec = CartridgeSpec::new(Uuid::new_v4(), barcode, "lto9", 18_000_000_000_000);
-        let directory = folder.path().join("cartridge");
-        Cartridge::create(&disk, &directory, &spec, Timestamp::now()).expect("a new cartridge");
-        let mut cartridge =
-            Cartridge::load(disk, &directory, LoadOptions::default()).expect("a cartridge");
+        let mut cartridge = cartridge(folder.path());
         cartridge.set_compression(true);
-        let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
         group.bench_function(BenchmarkId::new("append 64 blocks and sync, KiB", kib), |bencher| {
             bencher.iter(|| {
-                cartridge.rewind().expect("the beginning");
-                for _ in 0..BLOCKS {
-                    cartridge.write(Box::new(block.clone()), length, 1).expect("room");
-                }
-                cartridge.sync().expect("a sync point");
+                write(&mut cartridge, &block);
             });
         });
         group.bench_function(BenchmarkId::new("read 64 blocks, KiB", kib), |bencher| {
@@ -88,6 +108,18 @@ fn compression(criterion: &mut Criterion) {
                 }
             });
         });
+        // What looking for data that shrinks costs where there is none.
+        let block = random(kib << 10);
+        for is_on in [false, true] {
+            cartridge.set_compression(is_on);
+            let name = format!(
+                "append 64 random blocks, compression {}, KiB",
+                if is_on { "on" } else { "off" }
+            );
+            group.bench_function(BenchmarkId::new(name, kib), |bencher| {
+                bencher.iter(|| write(&mut cartridge, &block));
+            });
+        }
     }
     group.finish();
 }

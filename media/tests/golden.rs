@@ -1,12 +1,14 @@
 //! Data directories of every format version that was ever used are opened, and everything on them is as it was (G20).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what they expect")]
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use vtl_media::disk::RealDisk;
 use vtl_media::{
-    Cartridge, CartridgeState, LoadOptions, Origin, Place, ReadOutcome, Store, StoreOptions,
+    Barcode, Cartridge, CartridgeState, LoadOptions, NewTwin, Origin, Place, ReadOutcome, Store,
+    StoreOptions, WantedPoint,
 };
 
 /// A copy, so that the original stays as it is: opening takes the lock.
@@ -90,6 +92,27 @@ fn format_1_with_zero_fill_and_zstd() {
     let mut verification = store.begin_verification(entry.uuid, None).unwrap();
     while verification.verifier.step(u64::MAX).unwrap() {}
     assert!(verification.verifier.finish().is_good());
+
+    // Without a copy, a twin and a snapshot have the same records.
+    let history = store.history(entry.uuid, 10).unwrap();
+    let point = WantedPoint::Sequence(history.points[0].sequence);
+    let twin = NewTwin { barcode: Barcode::new("TWIN02L9").unwrap(), read_only: false, to: None };
+    store.make_twin(entry.uuid, point, twin, "test").unwrap();
+    store.create_snapshot("test", &[entry.uuid], &HashMap::new(), "test").unwrap();
+    let snapshot = store.snapshot("test").unwrap();
+    assert_eq!(read(&store, "GOLD02L9", Some(snapshot.members[0].origin)), expected);
+    let until = usize::try_from(history.points[0].objects).unwrap();
+    assert!(until > 30);
+    assert_eq!(read(&store, "TWIN02L9", None), expected[..until]);
+    let directory = store.directory_of(store.find("TWIN02L9").unwrap().uuid);
+    let mut twin = Cartridge::load(store.disk(), &directory, LoadOptions::default()).unwrap();
+    twin.set_compression(true);
+    twin.space_to_end_of_data().unwrap();
+    twin.write(Box::new(golden_block(1)), 5_097, 1).unwrap();
+    twin.unload().unwrap();
+    expected.truncate(until);
+    expected.push(Some(golden_block(1)));
+    assert_eq!(read(&store, "TWIN02L9", None), expected);
 }
 
 #[test]
