@@ -18,6 +18,7 @@ mod inventory;
 mod library;
 mod loader;
 mod logging;
+pub mod measure;
 mod moments;
 mod operations;
 mod output;
