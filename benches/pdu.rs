@@ -1,11 +1,14 @@
-//! The protocol without a socket: a login text through the whole state machine, as random peers send it.
+//! The protocol without a socket: a login text through the whole state machine, as random peers send it, and the headers that each READ
+//! and WRITE consist of.
 
 #![allow(missing_docs, reason = "criterion's macros make items without documentation")]
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use vtl_iscsi::pdu::{DataIn, DataOut, ReadyToTransfer, ScsiCommand, ScsiResponse};
 use vtl_iscsi::{Connection, TargetConfig, TargetDescription};
 use vtl_scsi::BufferPool;
 
@@ -38,5 +41,19 @@ fn protocol(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, protocol);
+/// Parses a header and writes it again, for each PDU of the full-feature phase that a READ or a WRITE is made of.
+fn codec(criterion: &mut Criterion) {
+    // Whatever a peer sends is parsed: any bytes will do, and these leave no field zero.
+    let bhs = [0x5a_u8; 48];
+    macro_rules! both_ways {
+        ($($pdu:ident),*) => {$(
+            criterion.bench_function(concat!("header, both ways: ", stringify!($pdu)), |bencher| {
+                bencher.iter(|| $pdu::parse(black_box(&bhs)).encode());
+            });
+        )*};
+    }
+    both_ways!(ScsiCommand, ScsiResponse, DataIn, DataOut, ReadyToTransfer);
+}
+
+criterion_group!(benches, protocol, codec);
 criterion_main!(benches);

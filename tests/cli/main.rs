@@ -9,5 +9,6 @@
 
 mod both;
 mod inventory;
+mod measuring;
 mod refusals;
 mod serving;

@@ -44,6 +44,7 @@ fn a_write_that_is_cut_while_data_is_asked_for() {
     let block = noise(6, 3 << 20);
     let mut login = scene.login("writer");
     login.immediate_data = false;
+    login.initial_r2t = true;
     for bursts in [0, 1, 2] {
         let mut session = login.open();
         session.settle(1);

@@ -103,6 +103,7 @@ fn a_task_that_is_aborted_writes_nothing_and_is_not_answered() {
     let mut scene = Scene::loaded();
     let mut login = scene.login("impatient");
     login.immediate_data = false;
+    login.initial_r2t = true;
     let mut session = login.open();
     session.settle(1);
     let (tag, cmd_sn) = hanging_write(&mut session);
@@ -130,6 +131,7 @@ fn a_cleared_task_set_is_told_to_those_whose_tasks_are_gone() {
     let mut scene = Scene::loaded();
     let mut login = scene.login("victim");
     login.immediate_data = false;
+    login.initial_r2t = true;
     let mut victim = login.open();
     victim.settle(1);
     let mut other = scene.session("other");

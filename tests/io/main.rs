@@ -8,5 +8,6 @@
 )]
 
 mod full;
+mod order;
 mod residual;
 mod transfer;

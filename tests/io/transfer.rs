@@ -73,6 +73,7 @@ fn large_blocks_with_and_without_immediate_data() {
     for immediate_data in [true, false] {
         let mut login = scene.login("large");
         login.immediate_data = immediate_data;
+        login.initial_r2t = !immediate_data;
         let mut session = login.open();
         session.settle(1);
         session.run(1, &cdb::REWIND).good();

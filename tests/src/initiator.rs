@@ -28,6 +28,8 @@ pub struct Login {
     pub data_digest: bool,
     /// Whether data may go along with commands.
     pub immediate_data: bool,
+    /// Whether all other data waits until it is asked for.
+    pub initial_r2t: bool,
 }
 
 /// One session.
@@ -97,6 +99,7 @@ impl Login {
             header_digest: false,
             data_digest: false,
             immediate_data: true,
+            initial_r2t: false,
         }
     }
 
@@ -140,11 +143,12 @@ impl Login {
 
     fn operational_keys(&self) -> Vec<String> {
         let digest = |wanted| if wanted { "CRC32C" } else { "None" };
+        let yes = |wanted| if wanted { "Yes" } else { "No" };
         let mut keys = vec![
             format!("HeaderDigest={}", digest(self.header_digest)),
             format!("DataDigest={}", digest(self.data_digest)),
-            format!("ImmediateData={}", if self.immediate_data { "Yes" } else { "No" }),
-            format!("InitialR2T={}", if self.immediate_data { "No" } else { "Yes" }),
+            format!("ImmediateData={}", yes(self.immediate_data)),
+            format!("InitialR2T={}", yes(self.initial_r2t)),
         ];
         keys.extend(
             [
@@ -232,18 +236,22 @@ impl Initiator {
                         return Ok(self.finish(&pdu));
                     }
                 }
-                opcode::R2T => {
-                    let tag = pdu.word(16);
-                    let command = self.outstanding.remove(&tag).expect("R2T for no command");
-                    let (offset, length) = (pdu.word(40) as usize, pdu.word(44) as usize);
-                    self.send_data(tag, &command, pdu.word(20), offset, length);
-                    self.outstanding.insert(tag, command);
-                }
+                opcode::R2T => self.answer_r2t(&pdu),
                 opcode::NOP_IN if pdu.word(20) != NO_TAG => self.answer_ping(&pdu),
                 opcode::NOP_IN => {}
                 other => panic!("unexpected PDU {other:#04x}: {pdu:02x?}"),
             }
         }
+    }
+
+    /// Sends the burst that an R2T asks for.
+    #[track_caller]
+    pub fn answer_r2t(&mut self, r2t: &Pdu) {
+        let tag = r2t.word(16);
+        let command = self.outstanding.remove(&tag).expect("R2T for no command");
+        let (offset, length) = (r2t.word(40) as usize, r2t.word(44) as usize);
+        self.send_data(tag, &command, r2t.word(20), offset, length);
+        self.outstanding.insert(tag, command);
     }
 
     /// A command without data.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::BenchOptions;
 use crate::request::{InventoryFilter, NewTapes, Request, Rewind, SnapshotChoice};
 
 /// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
@@ -97,6 +98,8 @@ pub(crate) enum Command {
     Audit(AuditCommand),
     /// Look for what could go wrong on this machine and in this library.
     Doctor,
+    /// Measure this machine and this disk with a library of its own, which is removed afterwards.
+    Bench(BenchOptions),
     /// Completions for a shell, on standard output.
     Completions { shell: clap_complete::Shell },
     /// The manual page, on standard output.

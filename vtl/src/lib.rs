@@ -7,6 +7,7 @@
 //! and the store behind them, on any disk and with any clock; [`Unit`] takes SCSI tasks. The program itself is
 //! [`command_line`].
 
+mod bench;
 mod cli;
 mod client;
 mod config;
@@ -18,6 +19,7 @@ mod inventory;
 mod library;
 mod loader;
 mod logging;
+pub mod measure;
 mod moments;
 mod operations;
 mod output;
@@ -82,6 +84,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let report = doctor::examine(&directory);
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
             report.verdict()
+        }
+        Command::Bench(options) => {
+            let answer = bench::run(&directory, &options)?;
+            output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());

@@ -20,7 +20,7 @@ use crate::portal::Portal;
 use crate::upkeep::{Plan, Upkeep};
 
 /// Memory that is kept for the data of commands.
-const POOL_BYTES: usize = 32 << 20;
+pub(crate) const POOL_BYTES: usize = 32 << 20;
 /// How long initiators may take to log out when the program is asked to end.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
 

@@ -15,8 +15,9 @@ use crate::operations::find;
 use crate::request::{Failure, FailureKind};
 use crate::undo::{chain, explain, in_drive};
 
-/// Read between two looks at whether to go on.
-const STEP_BYTES: u64 = 8 << 20;
+/// Read between two looks at whether to go on: much for somebody who waits for it, little for what leaves the disk to others in between.
+const STEP_BYTES: u64 = 32 << 20;
+const SHARED_STEP_BYTES: u64 = 8 << 20;
 /// A cartridge on its way into a drive is asked for so often.
 const BEGIN_TRIES: u32 = 20;
 const BEGIN_PAUSE: Duration = Duration::from_millis(100);
@@ -244,9 +245,10 @@ fn read_all(
     verification: &mut Verification,
     manner: Manner<'_>,
 ) -> Result<(), Failure> {
+    let step_bytes = if manner.share_percent < 100 { SHARED_STEP_BYTES } else { STEP_BYTES };
     loop {
         let begun = Instant::now();
-        let goes_on = verification.verifier.step(STEP_BYTES).map_err(|error| {
+        let goes_on = verification.verifier.step(step_bytes).map_err(|error| {
             Failure::failed(format!(
                 "{}: {}; it can be taken up again",
                 entry.barcode,

@@ -14,6 +14,7 @@ mod prune;
 mod read;
 mod reopen;
 mod revert;
+mod side_check;
 mod spec;
 mod stream;
 mod timeline;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::side_check::{Checked, check_alongside};
 use super::{Cartridge, MediumError};
 use crate::journal::{
     Counts, Decoder, Extent, HEADER_BYTES, Header, IndexHome, Kind, Layers, Place, SECTOR_BYTES,
@@ -68,6 +69,8 @@ pub struct Verifier {
     sequence: Option<u64>,
     /// Broken records that may stand again further on, and are damage if they do not.
     pending: Vec<u64>,
+    /// So many whole records have to come before anything is read ahead again.
+    doubts: u32,
     so_far: Verified,
 }
 
@@ -136,6 +139,7 @@ impl Cartridge {
             offset: 0,
             sequence: None,
             pending: Vec::new(),
+            doubts: 0,
             so_far: Verified {
                 missing_segments: self.missing_segments.clone(),
                 is_end_missing: self.is_journal_short,
@@ -196,9 +200,24 @@ impl Verifier {
                 // A place to note how far it is.
                 break;
             }
-            self.record(Place { segment: row.number, offset: self.offset }, row.end)?;
+            let wanted = until.saturating_sub(self.so_far.bytes);
+            if self.doubts > 0 || !self.run(row, wanted) {
+                self.record(Place { segment: row.number, offset: self.offset }, row.end)?;
+            }
         }
         Ok(true)
+    }
+
+    /// Reads records that follow each other, about so many bytes, while another thread checks them. `false` where there is none:
+    /// what is there instead, an error of the disk too, has to be looked at closely.
+    fn run(&mut self, row: Row, wanted: u64) -> bool {
+        let place = Place { segment: row.number, offset: self.offset };
+        let until = self.offset.saturating_add(wanted);
+        let checked = check_alongside(&mut self.segments, place, until, row.end);
+        for Checked { header, is_whole } in &checked {
+            self.settle(header, *is_whole);
+        }
+        !checked.is_empty()
     }
 
     /// The result, once everything has been read.
@@ -272,7 +291,9 @@ impl Verifier {
 
     fn record(&mut self, place: Place, end: u64) -> Result<(), MediumError> {
         let Ok(header) = self.segments.header(place, end)? else {
-            return self.pass_sector();
+            self.doubts = DOUBTS;
+            self.pass_sector();
+            return Ok(());
         };
         let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
         let bytes = match self.segments.bytes(place, length, end) {
@@ -280,25 +301,32 @@ impl Verifier {
             Err(error) if is_bad_sector(&error) => bytes::Bytes::new(),
             Err(error) => return Err(error.into()),
         };
+        let is_whole = header.is_whole(&bytes, &mut self.decoder);
+        self.settle(&header, is_whole);
+        Ok(())
+    }
+
+    /// The next record has been checked.
+    fn settle(&mut self, header: &Header, is_whole: bool) {
         self.so_far.records = self.so_far.records.saturating_add(1);
-        if !header.is_whole(&bytes, &mut self.decoder) {
+        if !is_whole {
+            self.doubts = DOUBTS;
             if self.sequence.is_none_or(|sequence| header.sequence > sequence) {
                 self.pending.push(header.sequence);
             }
             // What follows may be anything: its length may be what is broken.
             return self.pass_sector();
         }
+        self.doubts = self.doubts.saturating_sub(1);
         self.pending.retain(|sequence| *sequence != header.sequence);
-        self.see(&header);
+        self.see(header);
         self.so_far.bytes = self.so_far.bytes.saturating_add(header.record_bytes());
         self.offset = header.behind().offset;
-        Ok(())
     }
 
-    fn pass_sector(&mut self) -> Result<(), MediumError> {
+    fn pass_sector(&mut self) {
         self.offset = self.offset.saturating_add(SECTOR_BYTES);
         self.so_far.bytes = self.so_far.bytes.saturating_add(SECTOR_BYTES);
-        Ok(())
     }
 
     /// A whole record: what should have been before it and was not is damage.
@@ -350,7 +378,7 @@ fn add_run(runs: &mut Vec<(u64, u64)>, first: u64, last: u64) {
 
 impl Header {
     /// Whether the bytes of the record are those that were written: all of it, and the data bound to its place.
-    fn is_whole(&self, bytes: &bytes::Bytes, decoder: &mut Decoder) -> bool {
+    pub(super) fn is_whole(&self, bytes: &bytes::Bytes, decoder: &mut Decoder) -> bool {
         let length = usize::try_from(self.record_bytes()).unwrap_or(usize::MAX);
         let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
         if bytes.len() != length || crc32c::crc32c(body) != self.body_crc {
@@ -359,3 +387,6 @@ impl Header {
         self.kind != Kind::DATA || self.checked_data(bytes, decoder).is_some()
     }
 }
+
+/// Reading ahead of the check is in vain where records are broken, so it has to prove worth its while first.
+const DOUBTS: u32 = if cfg!(test) { 2 } else { 64 };

@@ -11,6 +11,7 @@
 mod fault;
 mod memory;
 mod real;
+mod sequential;
 
 use std::fmt::Debug;
 use std::io;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub use self::fault::{Call, Fault, FaultDisk, Reaction, Site, Watch};
 pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;
+pub use self::sequential::{read_sequentially, write_sequentially};
 
 /// How a file is to be opened. No call follows a symbolic link in the last component of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

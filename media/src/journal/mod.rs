@@ -38,6 +38,7 @@ pub(crate) use self::record::{
     HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, SECTOR_BYTES,
     payload_offset, record_bytes, time_from_us,
 };
+pub(crate) use self::region::Region;
 pub(crate) use self::repair::set_aside;
 pub(crate) use self::scan::{Recovered, ScanError, recover};
 pub(crate) use self::segment::number_of;

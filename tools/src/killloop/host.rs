@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::initiator::{Done, Initiator};
 use crate::tape::Seen;
+use vtl::measure::{Done, Initiator};
 
 const GOOD: u8 = 0;
 const CHECK_CONDITION: u8 = 2;

@@ -10,9 +10,6 @@ mod check;
 mod daemon;
 mod host;
 mod image;
-#[path = "../initiator.rs"]
-#[allow(dead_code, reason = "shared with vtl-load, which uses all of it")]
-mod initiator;
 mod model;
 mod random;
 mod tape;

@@ -1,25 +1,18 @@
 //! `vtl-load`: writes blocks to a loaded drive through real TCP, reads them back, verifies each byte, and says how fast it was
 //! beside two yardsticks of the same sizes in the same run: a bare loopback exchange, and one whose server also keeps the data
-//! in a file.
+//! in a file. Other drives can be measured beside it, round by round, whoever made them.
 
-#[path = "../initiator.rs"]
-mod initiator;
-mod raw;
-
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::str::FromStr;
+use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::Context;
 use clap::Parser;
+use vtl::measure::{
+    Direction, Sample, Scratch, Tape, exchanges, incompressible, mb, median, percentiles, spread,
+};
 
-use crate::initiator::Initiator;
-use crate::raw::{Direction, Scratch};
-
-const GOOD: u8 = 0;
-const CHECK_CONDITION: u8 = 2;
-const UNIT_ATTENTION: u8 = 6;
-
+/// Of text that looks like a log.
 const WORDS: [&str; 31] = [
     "the",
     "backup",
@@ -66,13 +59,16 @@ struct Options {
     /// The drive's logical unit.
     #[arg(long, default_value_t = 1)]
     lun: u64,
+    /// Another drive to measure in the same rounds; can be given several times.
+    #[arg(long, value_name = "PORTAL,TARGET,LUN")]
+    beside: Vec<Place>,
     /// Block sizes in KiB.
     #[arg(long, value_delimiter = ',', default_values_t = [64, 256, 1024])]
     blocks: Vec<usize>,
     /// MiB to write and read at each block size and round.
     #[arg(long, default_value_t = 512)]
     mib: usize,
-    /// Rounds; each alternates between the yardstick and the drive, and the median counts.
+    /// Rounds; each alternates between the yardstick and the drives, and the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// What the blocks hold: what a drive cannot compress, what it compresses to a half or a third, or nothing.
@@ -103,18 +99,35 @@ enum Data {
     Zero,
 }
 
-/// One measurement.
-struct Sample {
-    mb_per_second: f64,
-    times: Vec<Duration>,
+/// Where a drive is.
+#[derive(Debug, Clone)]
+struct Place {
+    portal: String,
+    target: String,
+    lun: u64,
+}
+
+impl FromStr for Place {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let mut parts = text.split(',');
+        let mut next = || parts.next().context("PORTAL,TARGET,LUN");
+        let (portal, target) = (next()?.to_owned(), next()?.to_owned());
+        Ok(Self { portal, target, lun: next()?.parse()? })
+    }
 }
 
 /// All measurements of one command at one block size.
-#[derive(Default)]
 struct Samples {
     bare: Vec<f64>,
     with_file: Vec<f64>,
-    drive: Vec<f64>,
+    drives: Vec<DriveSamples>,
+}
+
+#[derive(Default, Clone)]
+struct DriveSamples {
+    rates: Vec<f64>,
     times: Vec<Duration>,
 }
 
@@ -122,37 +135,72 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     // Several may run at once, each its own initiator.
     let name = format!("iqn.2026-11.io.vtl:load.{}", std::process::id());
-    let mut initiator = Initiator::login(&options.portal, &name, &options.target)?;
-    ready(&mut initiator, options.lun)?;
+    let own =
+        Place { portal: options.portal.clone(), target: options.target.clone(), lun: options.lun };
+    let mut drives = Vec::new();
+    for place in [&own].into_iter().chain(&options.beside) {
+        let tape = Tape::attach(&place.portal, &name, &place.target, place.lun)
+            .with_context(|| format!("{} at {}", place.target, place.portal))?;
+        drives.push(tape.with_queue_depth(options.queue_depth));
+    }
     let scratch = Scratch::new(&options.scratch)?;
     print_heading(&options);
     for kib in &options.blocks {
-        let block_bytes = kib * 1024;
-        let count = (options.mib * 1024 / kib).max(1);
-        let (mut writes, mut reads) = (Samples::default(), Samples::default());
-        for _ in 0..options.rounds {
-            rewind(&mut initiator, options.lun)?;
-            scratch.clear()?;
-            writes.measure_yardsticks(Direction::Write, block_bytes, count, &options, &scratch)?;
-            writes.add(write(&mut initiator, &options, block_bytes, count)?);
-            if options.cold {
-                scratch.cool()?;
-            }
-            reads.measure_yardsticks(Direction::Read, block_bytes, count, &options, &scratch)?;
-            rewind(&mut initiator, options.lun)?;
-            reads.add(read(&mut initiator, &options, block_bytes, count)?);
-            if !options.no_verify {
-                rewind(&mut initiator, options.lun)?;
-                verify(&mut initiator, &options, block_bytes, count)?;
-            }
-        }
+        let (writes, reads) = measure(&mut drives, *kib, &options, &scratch)?;
         writes.print(*kib, "WRITE");
         reads.print(*kib, "READ");
     }
-    initiator.logout()
+    drives.into_iter().try_for_each(Tape::detach)
+}
+
+/// All rounds at one block size.
+fn measure(
+    drives: &mut [Tape],
+    kib: usize,
+    options: &Options,
+    scratch: &Scratch,
+) -> anyhow::Result<(Samples, Samples)> {
+    let pattern = content(options.data, kib * 1024);
+    let count = (options.mib * 1024 / kib).max(1);
+    let (mut writes, mut reads) = (Samples::new(drives.len()), Samples::new(drives.len()));
+    for _ in 0..options.rounds {
+        scratch.clear()?;
+        writes.measure_yardsticks(Direction::Write, pattern.len(), count, options, scratch)?;
+        for (tape, samples) in drives.iter_mut().zip(&mut writes.drives) {
+            tape.rewind()?;
+            samples.add(tape.write(&pattern, count)?);
+        }
+        if options.cold {
+            scratch.cool()?;
+        }
+        reads.measure_yardsticks(Direction::Read, pattern.len(), count, options, scratch)?;
+        for (tape, samples) in drives.iter_mut().zip(&mut reads.drives) {
+            tape.rewind()?;
+            samples.add(tape.read(pattern.len(), count)?);
+        }
+        if !options.no_verify {
+            for tape in drives.iter_mut() {
+                tape.rewind()?;
+                tape.verify(&pattern, count)?;
+            }
+        }
+    }
+    Ok((writes, reads))
+}
+
+impl DriveSamples {
+    fn add(&mut self, sample: Sample) {
+        self.rates.push(sample.mb_per_second);
+        self.times.extend(sample.times);
+    }
 }
 
 impl Samples {
+    fn new(drives: usize) -> Self {
+        let drives = vec![DriveSamples::default(); drives];
+        Self { bare: Vec::new(), with_file: Vec::new(), drives }
+    }
+
     /// The same sizes without a drive. Taken each time anew: what else the machine does changes.
     fn measure_yardsticks(
         &mut self,
@@ -166,29 +214,30 @@ impl Samples {
             return Ok(());
         }
         let bytes = block_bytes * count;
-        let bare = raw::exchanges(direction, block_bytes, count, None)?;
+        let bare = exchanges(direction, block_bytes, count, None)?;
         self.bare.push(mb(bytes) / bare.as_secs_f64());
-        let with_file = raw::exchanges(direction, block_bytes, count, Some(scratch))?;
+        let with_file = exchanges(direction, block_bytes, count, Some(scratch))?;
         self.with_file.push(mb(bytes) / with_file.as_secs_f64());
         Ok(())
     }
 
-    fn add(&mut self, sample: Sample) {
-        self.drive.push(sample.mb_per_second);
-        self.times.extend(sample.times);
-    }
-
     #[allow(clippy::print_stdout, reason = "the table is what the tool is for")]
     fn print(self, kib: usize, name: &str) {
-        let (lowest, highest) = spread(&self.drive);
-        let (bare, with_file, drive) =
-            (median(self.bare), median(self.with_file), median(self.drive));
-        let (p50, p99) = percentiles(self.times);
-        println!(
-            "{kib:>4}k   {name:<7} {bare:>9.0} {with_file:>9.0} {drive:>11.0} {lowest:>6.0}-{highest:<6.0} {:>8.2} {:>8.2} {p50:>8} {p99:>8}",
-            drive / bare,
-            drive / with_file,
-        );
+        let (bare, with_file) = (median(self.bare), median(self.with_file));
+        let mut first: Option<f64> = None;
+        for (number, samples) in self.drives.into_iter().enumerate() {
+            let (lowest, highest) = spread(&samples.rates);
+            let drive = median(samples.rates);
+            let (p50, p99) = percentiles(samples.times);
+            let of_this = first.map_or(String::new(), |first| format!(" {:>8.2}", first / drive));
+            println!(
+                "{kib:>4}k   {:<9} {bare:>9.0} {with_file:>9.0} {drive:>11.0} {lowest:>6.0}-{highest:<6.0} {:>8.2} {:>8.2} {p50:>8} {p99:>8}{of_this}",
+                if number == 0 { name.to_owned() } else { format!("  beside {number}") },
+                drive / bare,
+                drive / with_file,
+            );
+            first.get_or_insert(drive);
+        }
     }
 }
 
@@ -202,126 +251,9 @@ fn print_heading(options: &Options) {
         if options.cold { "from the disk" } else { "from the page cache" },
     );
     println!(
-        "block   command  raw MB/s file MB/s  drive MB/s (spread)    of raw  of file   p50 us   p99 us"
+        "block   command    raw MB/s file MB/s  drive MB/s (spread)    of raw  of file   p50 us   p99 us{}",
+        if options.beside.is_empty() { "" } else { " first/this" },
     );
-}
-
-/// Writes blocks that are all different, and a filemark. Memory is used again: fresh memory would be measured instead.
-fn write(
-    initiator: &mut Initiator,
-    options: &Options,
-    block_bytes: usize,
-    count: usize,
-) -> anyhow::Result<Sample> {
-    let [_, high, middle, low] = u32::try_from(block_bytes)?.to_be_bytes();
-    let cdb = [0x0a, 0, high, middle, low, 0];
-    let mut spare = vec![content(options.data, block_bytes); options.queue_depth.max(1)];
-    let (mut times, mut started) = (Vec::with_capacity(count), HashMap::new());
-    let begin = Instant::now();
-    for number in 0..count {
-        if spare.is_empty() {
-            spare.push(finish(initiator, &mut started, &mut times)?);
-        }
-        let Some(mut data) = spare.pop() else { bail!("no memory to write from") };
-        stamp(&mut data, number);
-        let start = Instant::now();
-        let tag = initiator.send(options.lun, &cdb, data, 0)?;
-        started.insert(tag, start);
-    }
-    while !started.is_empty() {
-        spare.push(finish(initiator, &mut started, &mut times)?);
-    }
-    // The filemark is the sync point: without it, some of the data is only in the drive's buffer.
-    good(&initiator.run(options.lun, &[0x10, 0, 0, 0, 1, 0], Vec::new(), 0)?)?;
-    Ok(Sample { mb_per_second: mb(block_bytes * count) / begin.elapsed().as_secs_f64(), times })
-}
-
-/// Reads, one command after the other without a pause in which the drive could get ahead.
-fn read(
-    initiator: &mut Initiator,
-    options: &Options,
-    block_bytes: usize,
-    count: usize,
-) -> anyhow::Result<Sample> {
-    let mut times = Vec::with_capacity(count);
-    let begin = Instant::now();
-    for _ in 0..count {
-        let start = Instant::now();
-        let data = read_one(initiator, options.lun, block_bytes)?;
-        times.push(start.elapsed());
-        initiator.recycle(data);
-    }
-    Ok(Sample { mb_per_second: mb(block_bytes * count) / begin.elapsed().as_secs_f64(), times })
-}
-
-/// Reads once more, and compares each byte; that takes the time of the client, and so is not measured.
-fn verify(
-    initiator: &mut Initiator,
-    options: &Options,
-    block_bytes: usize,
-    count: usize,
-) -> anyhow::Result<()> {
-    let mut expected = content(options.data, block_bytes);
-    for number in 0..count {
-        let data = read_one(initiator, options.lun, block_bytes)?;
-        stamp(&mut expected, number);
-        ensure!(data == expected, "block {number} is not what was written");
-        initiator.recycle(data);
-    }
-    Ok(())
-}
-
-fn read_one(initiator: &mut Initiator, lun: u64, block_bytes: usize) -> anyhow::Result<Vec<u8>> {
-    let [_, high, middle, low] = u32::try_from(block_bytes)?.to_be_bytes();
-    let cdb = [0x08, 0, high, middle, low, 0];
-    let done = initiator.run(lun, &cdb, Vec::new(), u32::try_from(block_bytes)?)?;
-    good(&done)?;
-    Ok(done.data)
-}
-
-/// Waits for a command; its memory comes back.
-fn finish(
-    initiator: &mut Initiator,
-    started: &mut HashMap<u32, Instant>,
-    times: &mut Vec<Duration>,
-) -> anyhow::Result<Vec<u8>> {
-    let done = initiator.wait()?;
-    good(&done)?;
-    if let Some(start) = started.remove(&done.tag) {
-        times.push(start.elapsed());
-    }
-    Ok(done.data_out)
-}
-
-/// Takes what there is of unit attentions, until the drive is ready.
-fn ready(initiator: &mut Initiator, lun: u64) -> anyhow::Result<()> {
-    for _ in 0..16 {
-        let done = initiator.run(lun, &[0; 6], Vec::new(), 0)?;
-        match (done.status, done.sense.get(2).map(|key| key & 0x0f)) {
-            (GOOD, _) => return Ok(()),
-            (CHECK_CONDITION, Some(UNIT_ATTENTION)) => {}
-            _ => return good(&done),
-        }
-    }
-    bail!("the drive does not become ready")
-}
-
-fn rewind(initiator: &mut Initiator, lun: u64) -> anyhow::Result<()> {
-    good(&initiator.run(lun, &[0x01, 0, 0, 0, 0, 0], Vec::new(), 0)?)
-}
-
-fn good(done: &initiator::Done) -> anyhow::Result<()> {
-    if done.status == GOOD {
-        return Ok(());
-    }
-    let byte = |at: usize| done.sense.get(at).copied().unwrap_or(0);
-    bail!(
-        "status {:02x}, sense {:x}/{:02x}/{:02x}",
-        done.status,
-        byte(2) & 0x0f,
-        byte(12),
-        byte(13)
-    )
 }
 
 fn content(data: Data, length: usize) -> Vec<u8> {
@@ -329,10 +261,7 @@ fn content(data: Data, length: usize) -> Vec<u8> {
     match data {
         Data::Zero => bytes.resize(length, 0),
         // No compression makes it smaller.
-        Data::Random => {
-            let words = random().map(u64::to_le_bytes);
-            bytes.extend(words.take(length.div_ceil(8)).flatten());
-        }
+        Data::Random => return incompressible(length),
         // Words and numbers, as in a log: zstd's first level makes two fifths of it.
         Data::Text => {
             for value in random() {
@@ -361,35 +290,4 @@ fn random() -> impl Iterator<Item = u64> {
         state ^= state >> 27;
         state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     })
-}
-
-/// Each block is another one.
-fn stamp(block: &mut [u8], number: usize) {
-    for (to, from) in block.iter_mut().zip(number.to_le_bytes()) {
-        *to = from;
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-fn mb(bytes: usize) -> f64 {
-    bytes as f64 / 1e6
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn spread(values: &[f64]) -> (f64, f64) {
-    values
-        .iter()
-        .fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(*value), high.max(*value)))
-}
-
-fn percentiles(mut times: Vec<Duration>) -> (u128, u128) {
-    times.sort();
-    let at = |percent: usize| {
-        times.get(times.len().saturating_sub(1) * percent / 100).map_or(0, Duration::as_micros)
-    };
-    (at(50), at(99))
 }

@@ -25,6 +25,8 @@ const FINAL: u8 = 0x80;
 const NO_TAG: u32 = 0xffff_ffff;
 /// A target that says nothing for so long is stuck.
 const ANSWER_LIMIT: Duration = Duration::from_mins(2);
+/// Some targets state their own keys in an exchange of their own before they go on.
+const LOGIN_EXCHANGES_MAX: u32 = 8;
 /// The longest data segment that is taken from the target: what this side declares.
 const MAX_RECEIVE_SEGMENT_BYTES: usize = 1 << 20;
 
@@ -40,7 +42,7 @@ struct Agreed {
 
 /// One session.
 #[derive(Debug)]
-pub(crate) struct Initiator {
+pub struct Initiator {
     stream: TcpStream,
     agreed: Agreed,
     cmd_sn: u32,
@@ -53,13 +55,17 @@ pub(crate) struct Initiator {
 
 /// How a command ended.
 #[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) tag: u32,
-    pub(crate) status: u8,
-    pub(crate) sense: Vec<u8>,
-    pub(crate) data: Vec<u8>,
+pub struct Done {
+    /// Its initiator task tag.
+    pub tag: u32,
+    /// SCSI status.
+    pub status: u8,
+    /// Sense data, if there is any.
+    pub sense: Vec<u8>,
+    /// What was read.
+    pub data: Vec<u8>,
     /// What was sent with it.
-    pub(crate) data_out: Vec<u8>,
+    pub data_out: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -94,8 +100,8 @@ impl Pdu {
 }
 
 impl Initiator {
-    /// Logs in to a target; `options` are text keys in place of the usual ones.
-    pub(crate) fn login(portal: &str, name: &str, target: &str) -> anyhow::Result<Self> {
+    /// Logs in to a target under a name.
+    pub fn login(portal: &str, name: &str, target: &str) -> anyhow::Result<Self> {
         let stream =
             TcpStream::connect(portal).with_context(|| format!("cannot connect to {portal}"))?;
         stream.set_nodelay(true)?;
@@ -142,7 +148,7 @@ impl Initiator {
     }
 
     /// Sends a command and returns its tag, without waiting.
-    pub(crate) fn send(
+    pub fn send(
         &mut self,
         lun: u64,
         cdb: &[u8],
@@ -183,7 +189,7 @@ impl Initiator {
     }
 
     /// Waits until the next command is done.
-    pub(crate) fn wait(&mut self) -> anyhow::Result<Done> {
+    pub fn wait(&mut self) -> anyhow::Result<Done> {
         loop {
             let pdu = self.read_pdu()?;
             match pdu.opcode() {
@@ -214,7 +220,7 @@ impl Initiator {
     }
 
     /// Sends one command and waits for its end.
-    pub(crate) fn run(
+    pub fn run(
         &mut self,
         lun: u64,
         cdb: &[u8],
@@ -226,12 +232,12 @@ impl Initiator {
     }
 
     /// Takes back the memory of an answer for the next command.
-    pub(crate) fn recycle(&mut self, data: Vec<u8>) {
+    pub fn recycle(&mut self, data: Vec<u8>) {
         self.spare = data;
     }
 
     /// Ends the session.
-    pub(crate) fn logout(mut self) -> anyhow::Result<()> {
+    pub fn logout(mut self) -> anyhow::Result<()> {
         let mut bhs = [0_u8; BHS_BYTES];
         put(&mut bhs, 0, &[LOGOUT | IMMEDIATE, FINAL]);
         put(&mut bhs, 16, &self.next_tag.to_be_bytes());
@@ -291,8 +297,22 @@ impl Initiator {
         self.write_pdu(bhs, &[])
     }
 
+    /// One stage of the login, in as many exchanges as the target wants; its answers.
     fn login_stage(&mut self, stage: u8, keys: &[String]) -> anyhow::Result<String> {
-        let text = keys.join("\0") + "\0";
+        let mut text = keys.join("\0") + "\0";
+        let mut answers = String::new();
+        for _ in 0..LOGIN_EXCHANGES_MAX {
+            let (is_over, answer) = self.login_exchange(stage, &text)?;
+            answers += &answer;
+            if is_over {
+                return Ok(answers);
+            }
+            text.clear();
+        }
+        bail!("the login does not come to an end")
+    }
+
+    fn login_exchange(&mut self, stage: u8, text: &str) -> anyhow::Result<(bool, String)> {
         let next = if stage == 0 { 1 } else { 3 };
         let mut bhs = [0_u8; BHS_BYTES];
         put(&mut bhs, 0, &[LOGIN | IMMEDIATE, FINAL | stage << 2 | next]);
@@ -305,9 +325,9 @@ impl Initiator {
         ensure!(answer.opcode() == LOGIN_RESPONSE, "no login response");
         let status = (answer.byte(36), answer.byte(37));
         ensure!(status == (0, 0), "login refused with status {:02x}{:02x}", status.0, status.1);
-        ensure!(answer.byte(1) & FINAL != 0, "the login goes on longer than expected");
         self.exp_stat_sn = answer.word(24).wrapping_add(1);
-        Ok(String::from_utf8_lossy(&answer.data).into_owned())
+        let is_over = answer.byte(1) & FINAL != 0;
+        Ok((is_over, String::from_utf8_lossy(&answer.data).into_owned()))
     }
 
     fn take_answers(&mut self, answers: &str) {

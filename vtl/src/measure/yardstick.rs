@@ -1,73 +1,74 @@
 //! The yardsticks: request and response of the same sizes over loopback TCP, with nothing behind them or with a plain file.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use vtl_media::disk::{Disk, DiskFile, OpenMode, RealDisk, read_exact_at, write_all_at};
 
 const SMALL_BYTES: usize = 48;
 
 /// Which way the data goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
+    /// From the client to the server.
     Write,
+    /// From the server to the client.
     Read,
 }
 
 /// A file that a yardstick's server appends to, and that it reads from afterwards, as a program does that thinks of nothing:
 /// through the page cache. What is written is made durable before the last answer.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
 }
 
 impl Scratch {
     /// An empty file in a directory; it goes with this value.
-    pub(crate) fn new(directory: &Path) -> anyhow::Result<Self> {
-        let path = directory.join(format!("vtl-load-yardstick.{}", std::process::id()));
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(true);
-        let file =
-            options.open(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    pub fn new(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join(format!("vtl-yardstick.{}", std::process::id()));
+        let file = RealDisk
+            .open(&path, OpenMode::CreateNew)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self { path, file })
     }
 
     /// Makes the file empty again.
-    pub(crate) fn clear(&self) -> anyhow::Result<()> {
-        Ok(self.file.set_len(0)?)
+    pub fn clear(&self) -> anyhow::Result<()> {
+        Ok(self.file.set_length(0)?)
     }
 
     /// Takes the file out of the page cache.
-    pub(crate) fn cool(&self) -> anyhow::Result<()> {
+    pub fn cool(&self) -> anyhow::Result<()> {
         self.file.sync_data()?;
-        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+        ensure!(self.file.drop_cached()?, "the page cache keeps {}", self.path.display());
+        Ok(())
     }
 
     fn serve(&self, direction: Direction, number: usize, block: &mut [u8]) -> std::io::Result<()> {
         let offset = number as u64 * block.len() as u64;
         match direction {
-            Direction::Write => self.file.write_all_at(block, offset),
-            Direction::Read => self.file.read_exact_at(block, offset),
+            Direction::Write => write_all_at(&*self.file, block, offset),
+            Direction::Read => read_exact_at(&*self.file, block, offset),
         }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = RealDisk.remove(&self.path) {
             eprintln!("{} stays: {error}", self.path.display());
         }
     }
 }
 
 /// The time that `count` exchanges of `block_bytes` one way and a header the other take, one at a time.
-pub(crate) fn exchanges(
+pub fn exchanges(
     direction: Direction,
     block_bytes: usize,
     count: usize,
