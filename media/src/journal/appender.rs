@@ -16,6 +16,7 @@ use super::record::{
     Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, REVERTED, SECTOR_BYTES, payload_offset,
     record_bytes,
 };
+use super::summary::SummaryWriter;
 use super::view::View;
 use crate::disk::Disk;
 use crate::payload::{HEADROOM_BYTES, Payload};
@@ -47,6 +48,8 @@ pub(crate) struct Appender {
     disk_thread: DiskThread,
     /// Memory of a batch that has been written.
     spare: AlignedBuffer,
+    /// Where closed segments are summed up, unless that has failed.
+    summary: Option<SummaryWriter>,
     /// Set by a failure after which nothing may be written.
     is_broken: bool,
 }
@@ -71,8 +74,14 @@ impl Appender {
             headers: Vec::new(),
             disk_thread: DiskThread::default(),
             spare: AlignedBuffer::default(),
+            summary: None,
             is_broken: false,
         }
+    }
+
+    /// Closed segments are to be summed up there from now on.
+    pub(crate) fn sum_up(&mut self, summary: Option<SummaryWriter>) {
+        self.summary = summary;
     }
 
     /// The last record.

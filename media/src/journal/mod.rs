@@ -1,7 +1,8 @@
 //! The journal: append-only segments of self-describing records.
 //!
 //! FORMAT.md has the layout. [`record`] and [`segment`] are the codecs, [`view`] says which records are live, [`reader`]
-//! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover.
+//! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover,
+//! and [`summary`] spares opening each segment.
 
 mod ahead;
 mod appender;
@@ -20,6 +21,7 @@ mod region;
 mod repair;
 mod scan;
 mod segment;
+mod summary;
 mod view;
 mod worker;
 
@@ -39,5 +41,6 @@ pub(crate) use self::record::{
 pub(crate) use self::repair::set_aside;
 pub(crate) use self::scan::{Recovered, ScanError, recover};
 pub(crate) use self::segment::number_of;
+pub(crate) use self::summary::SummaryWriter;
 pub(crate) use self::view::{Extent, IndexHome, Key, View};
 pub(crate) use self::worker::{SpaceOptions, start};
