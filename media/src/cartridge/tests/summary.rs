@@ -122,9 +122,9 @@ fn a_segment_that_is_missing_or_shorter_is_damage() {
     assert!(failed.count() > 0);
     let mut verifier = cartridge.verifier(None);
     while verifier.step(1 << 20).unwrap() {}
-    let verified = verifier.finish();
-    assert_eq!(verified.damaged_indexes, [3]);
-    assert!(verified.damaged_objects() > 0);
+    let result = verifier.finish();
+    assert_eq!(result.damaged_indexes, [3]);
+    assert!(result.damaged_objects() > 0);
 }
 
 #[test]
