@@ -15,7 +15,7 @@ use super::{
 use crate::disk::Disk;
 use crate::journal::{
     Appender, AppenderOptions, Flow, Point, Promise, Queue, ReadAhead, Reader, Recovered,
-    SpaceOptions, Timing, View, recover, set_aside, start, time_from_us,
+    SpaceOptions, SummaryWriter, Timing, View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
 
@@ -197,6 +197,8 @@ fn take_over(
         (sequence, recovered.chain),
         next_segment,
     );
+    let known = (&recovered.summary, recovered.read.as_slice());
+    appender.sum_up(SummaryWriter::resume(disk.as_ref(), &journal, label.uuid, known));
     // A seal would count as the end that was promised; what is missing has to stay missing.
     if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
         appender.close_recovered(tail, recovered.last_written_us)?;

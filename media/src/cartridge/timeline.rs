@@ -198,7 +198,7 @@ impl Cartridge {
             let view = self.view();
             let Some(row) = view.row(number) else { return Ok(Index::default()) };
             let home = match &row.home {
-                IndexHome::Memory(index) => return Ok(index.clone()),
+                IndexHome::Memory(index) => return Ok(Index::clone(index)),
                 IndexHome::Disk { offset, counts } => (*offset, *counts),
             };
             (home, row.data_end)

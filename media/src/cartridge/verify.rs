@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::side_check::{Checked, check_alongside};
 use super::{Cartridge, MediumError};
 use crate::journal::{
-    Counts, Decoder, Extent, HEADER_BYTES, Header, IndexHome, Kind, Layers, Place, SECTOR_BYTES,
-    SegmentReader, is_bad_sector, read_index,
+    Counts, Decoder, Extent, HEADER_BYTES, Header, IndexHome, Kind, Layers, PAGE_BYTES, Place,
+    SECTOR_BYTES, SegmentReader, is_bad_sector, read_index, read_payload,
 };
 
 /// What reading a cartridge back has shown so far.
@@ -25,7 +25,7 @@ pub struct Verified {
     pub damaged: Vec<(u64, u64)>,
     /// Records that cannot be read, whether they are live or only kept for undo.
     pub damaged_records: u64,
-    /// Segments whose index is damaged. Their objects are found without it, more slowly.
+    /// Segments whose index or seal is damaged. Their objects are found without it, more slowly.
     pub damaged_indexes: Vec<u32>,
     /// Segments that are missing.
     pub missing_segments: Vec<u32>,
@@ -269,14 +269,8 @@ impl Verifier {
             self.sequence = Some(last.max(sequence));
         }
         if let Some((offset, counts)) = row.index {
-            let place = Place { segment: row.number, offset };
-            match read_index(&mut self.segments, place, &counts) {
-                Ok(Some(_)) => {}
-                Ok(None) => self.so_far.damaged_indexes.push(row.number),
-                Err(error) if is_bad_sector(&error) => {
-                    self.so_far.damaged_indexes.push(row.number);
-                }
-                Err(error) => return Err(error.into()),
+            if !self.is_closing_whole(Place { segment: row.number, offset }, &counts)? {
+                self.so_far.damaged_indexes.push(row.number);
             }
             // Index and seal have numbers of their own.
             self.sequence = self.sequence.map(|sequence| sequence.saturating_add(2));
@@ -287,6 +281,15 @@ impl Verifier {
         self.settle_pending();
         (self.at, self.offset) = (self.at.saturating_add(1), 0);
         Ok(())
+    }
+
+    /// Whether the index at a place and the seal behind it can be read. The cartridge may have been opened without either.
+    fn is_closing_whole(&mut self, index: Place, counts: &Counts) -> Result<bool, MediumError> {
+        let length = self.segments.length_bytes(index.segment)?;
+        let seal = Place { offset: length.saturating_sub(PAGE_BYTES), ..index };
+        let index = none_if_bad(read_index(&mut self.segments, index, counts))?;
+        let seal = none_if_bad(read_payload(&mut self.segments, seal, Kind::SEAL))?;
+        Ok(index.is_some() && seal.is_some())
     }
 
     fn record(&mut self, place: Place, end: u64) -> Result<(), MediumError> {
@@ -366,6 +369,14 @@ impl Verifier {
         let newer = self.pending.len();
         self.so_far.damaged_records = self.so_far.damaged_records.saturating_add(newer as u64);
         self.pending.clear();
+    }
+}
+
+/// A sector that cannot be read holds nothing.
+fn none_if_bad<T>(result: std::io::Result<Option<T>>) -> std::io::Result<Option<T>> {
+    match result {
+        Err(error) if is_bad_sector(&error) => Ok(None),
+        result => result,
     }
 }
 

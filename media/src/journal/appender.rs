@@ -18,6 +18,7 @@ use super::record::{
     Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, REVERTED, SECTOR_BYTES, payload_offset,
     record_bytes,
 };
+use super::summary::SummaryWriter;
 use super::view::View;
 use crate::disk::Disk;
 use crate::payload::{HEADROOM_BYTES, Payload};
@@ -51,6 +52,8 @@ pub(crate) struct Appender {
     spare: AlignedBuffer,
     compressor: Compressor,
     stored: Flow,
+    /// Where closed segments are summed up, unless that has failed.
+    summary: Option<SummaryWriter>,
     /// Set by a failure after which nothing may be written.
     is_broken: bool,
 }
@@ -77,8 +80,14 @@ impl Appender {
             spare: AlignedBuffer::default(),
             compressor: Compressor::default(),
             stored: Flow::default(),
+            summary: None,
             is_broken: false,
         }
+    }
+
+    /// Closed segments are to be summed up there from now on.
+    pub(crate) fn sum_up(&mut self, summary: Option<SummaryWriter>) {
+        self.summary = summary;
     }
 
     /// The last record.

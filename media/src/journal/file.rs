@@ -95,6 +95,14 @@ impl SegmentReader {
         Ok(self.window.slice_up_to(length))
     }
 
+    /// Reads something that says nothing of how long the records are that are read next.
+    pub(crate) fn beside_records<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let stride_bytes = self.stride_bytes;
+        let result = read(self);
+        self.stride_bytes = stride_bytes;
+        result
+    }
+
     /// The header at a place, if there is one that belongs there.
     pub(crate) fn header(
         &mut self,

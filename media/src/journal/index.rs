@@ -6,6 +6,7 @@ use nom::{IResult, Parser};
 
 use super::record::{Place, Point};
 use super::segment::{point, put_point, to_offset, to_sector};
+use crate::payload::HEADROOM_BYTES;
 
 /// Where to begin to look for an object: the first record at or behind every [`INDEX_STRIDE_BYTES`] of a segment, and the
 /// first one of every generation.
@@ -62,6 +63,21 @@ pub(crate) struct Counts {
     pub(crate) bases: u32,
     /// `<= WAYPOINTS_MAX`
     pub(crate) waypoints: u32,
+}
+
+impl Counts {
+    /// How long an index record with so many parts is; never longer than the longest that there can be.
+    pub(crate) fn record_bytes(&self) -> usize {
+        let bytes = |count: u32, limit: usize, each: usize| {
+            usize::try_from(count).unwrap_or(limit).min(limit).saturating_mul(each)
+        };
+        let payload = bytes(self.beginnings, BEGINNINGS_MAX, 32)
+            .saturating_add(bytes(self.entries, ENTRIES_MAX, 24))
+            .saturating_add(bytes(self.bases, BEGINNINGS_MAX, 16))
+            .saturating_add(bytes(self.waypoints, WAYPOINTS_MAX, 56));
+        // The longest header, up to a whole page.
+        payload.saturating_add(HEADROOM_BYTES).next_multiple_of(PAGE_SIZE)
+    }
 }
 
 impl Index {
@@ -189,6 +205,7 @@ fn waypoint(input: &[u8]) -> IResult<&[u8], Waypoint> {
     Ok((input, Waypoint { offset, generation, moment, sequence, time_us, is_sync }))
 }
 
+const PAGE_SIZE: usize = 4096;
 /// How far apart the entries of an index are.
 pub(crate) const INDEX_STRIDE_BYTES: u64 = 64 * 1024;
 /// The most that an index may hold; a segment is closed before it has more.

@@ -5,7 +5,7 @@
 //! number says whose segment it is.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -44,8 +44,18 @@ impl Layers {
 
     /// The layer that a segment belongs to.
     pub(crate) fn of(&self, segment: u32) -> Option<&Layer> {
-        let is_within = |layer: &&Layer| layer.until.is_none_or(|until| segment <= until.segment);
-        self.list.iter().find(is_within)
+        self.list.get(self.position_of(segment)?)
+    }
+
+    /// Which one that is, counted from the oldest.
+    pub(crate) fn position_of(&self, segment: u32) -> Option<usize> {
+        let is_within = |layer: &Layer| layer.until.is_none_or(|until| segment <= until.segment);
+        self.list.iter().position(is_within)
+    }
+
+    /// All layers' directories and whose records are in them, the oldest one first.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&Path, Uuid)> {
+        self.list.iter().map(|layer| (layer.directory.as_path(), layer.cartridge))
     }
 
     /// Whose records are in a segment.
@@ -75,12 +85,12 @@ impl Layers {
     /// The numbers of all segments that are there, in order.
     pub(crate) fn numbers(&self, disk: &dyn Disk) -> io::Result<Vec<u32>> {
         let mut numbers = Vec::new();
-        for layer in &self.list {
+        for (at, layer) in self.list.iter().enumerate() {
             let names: Vec<PathBuf> = disk.list(&layer.directory)?;
             let found = names.iter().filter_map(|name| number_of(name.to_str()?));
-            numbers.extend(
-                found.filter(|number| self.of(*number) == Some(layer) && !self.is_pruned(*number)),
-            );
+            numbers.extend(found.filter(|number| {
+                self.position_of(*number) == Some(at) && !self.is_pruned(*number)
+            }));
         }
         numbers.sort_unstable();
         Ok(numbers)

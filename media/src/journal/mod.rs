@@ -1,7 +1,8 @@
 //! The journal: append-only segments of self-describing records.
 //!
 //! FORMAT.md has the layout. [`record`] and [`segment`] are the layouts, [`codec`] how data is stored, [`view`] says which records are live, [`reader`]
-//! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover.
+//! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover,
+//! and [`summary`] spares opening each segment.
 
 mod ahead;
 mod appender;
@@ -21,6 +22,7 @@ mod region;
 mod repair;
 mod scan;
 mod segment;
+mod summary;
 mod view;
 mod worker;
 
@@ -42,5 +44,6 @@ pub(crate) use self::region::Region;
 pub(crate) use self::repair::set_aside;
 pub(crate) use self::scan::{Recovered, ScanError, recover};
 pub(crate) use self::segment::number_of;
+pub(crate) use self::summary::SummaryWriter;
 pub(crate) use self::view::{Extent, IndexHome, Key, View};
 pub(crate) use self::worker::{SpaceOptions, start};

@@ -17,6 +17,8 @@ pub(crate) struct OpenSegment {
     /// `written_end <= allocated_end`, but for file systems that gave less than they promised.
     pub(crate) allocated_end: u64,
     pub(crate) first_sequence: u64,
+    /// What its first record continues; `None` if that is not known.
+    pub(crate) chain_before: Option<u32>,
     pub(crate) start: Point,
     pub(crate) start_generation: u32,
     pub(crate) last_written_us: i64,

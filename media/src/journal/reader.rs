@@ -40,6 +40,8 @@ struct Cursor {
 pub(crate) struct Reader {
     segments: SegmentReader,
     view: Arc<Mutex<View>>,
+    /// The one that was used last is at the end.
+    // Invariant: at least one, or all of them together have at most INDEX_PARTS_MAX parts
     indexes: VecDeque<(u32, Arc<Index>)>,
     cursor: Option<Cursor>,
     decoder: Decoder,
@@ -163,7 +165,10 @@ impl Reader {
             }
             let Ok(header) = self.segments.header(place, limit)? else {
                 has_gap = true;
-                place.offset = place.offset.saturating_add(SECTOR_BYTES);
+                // A file may be shorter than the summary of the segments says.
+                let is_cut = place.offset >= self.segments.length_bytes(place.segment)?;
+                let next = place.offset.saturating_add(SECTOR_BYTES);
+                place.offset = if is_cut { limit } else { next };
                 continue;
             };
             let is_candidate = header.has_objects() && header.generation == extent.generation;
@@ -201,19 +206,26 @@ impl Reader {
 
     /// A sealed segment's index, from memory or from the disk. A damaged one is empty: then the whole segment is walked.
     pub(crate) fn index(&mut self, place: Place, counts: &Counts) -> io::Result<Arc<Index>> {
-        if let Some((_, index)) = self.indexes.iter().find(|(number, _)| *number == place.segment) {
-            return Ok(Arc::clone(index));
+        let cached = self.indexes.iter().rposition(|(number, _)| *number == place.segment);
+        if let Some(entry) = cached.and_then(|at| self.indexes.remove(at)) {
+            let index = Arc::clone(&entry.1);
+            self.indexes.push_back(entry);
+            return Ok(index);
         }
         let index = read_index(&mut self.segments, place, counts)?.unwrap_or_else(|| {
             let cartridge = self.segments.layers().cartridge_of(place.segment);
             tracing::warn!(%cartridge, segment = place.segment, "the index of a segment is damaged");
             Index::default()
         });
-        let index = Arc::new(index);
-        if self.indexes.len() >= INDEXES_MAX {
+        // Only what finds objects; the rest is asked for by whoever looks at the history, and read again then.
+        let index = Arc::new(Index { entries: index.entries, ..Index::default() });
+        self.indexes.push_back((place.segment, Arc::clone(&index)));
+        let parts = |indexes: &VecDeque<(u32, Arc<Index>)>| -> usize {
+            indexes.iter().map(|(_, index)| index.entries.len().saturating_add(INDEX_PARTS)).sum()
+        };
+        while self.indexes.len() > 1 && parts(&self.indexes) > INDEX_PARTS_MAX {
             self.indexes.pop_front();
         }
-        self.indexes.push_back((place.segment, Arc::clone(&index)));
         Ok(index)
     }
 }
@@ -243,7 +255,14 @@ pub(crate) fn read_index(
     place: Place,
     counts: &Counts,
 ) -> io::Result<Option<Index>> {
-    let payload = read_payload(segments, place, Kind::INDEX)?;
+    let payload = segments.beside_records(|segments| {
+        // All of it at once; what is read after that is in memory.
+        match segments.bytes(place, counts.record_bytes(), u64::MAX) {
+            Ok(_) => read_payload(segments, place, Kind::INDEX),
+            Err(error) if is_bad_sector(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    })?;
     Ok(payload.and_then(|(_, payload)| Index::decode(&payload, counts)))
 }
 
@@ -271,7 +290,9 @@ pub(crate) fn read_payload(
     Ok((is_whole && end <= bytes.len()).then(|| (header, bytes.slice(start..end))))
 }
 
-/// How many sealed segments' indexes are kept in memory.
-const INDEXES_MAX: usize = 4;
+/// How many entries of sealed segments' indexes are kept in memory, 32 bytes each: 8 MiB, or all indexes of 64 GiB in blocks of 64 KiB.
+const INDEX_PARTS_MAX: usize = 256 * 1024;
+/// What an index costs beside its entries, in entries.
+const INDEX_PARTS: usize = 8;
 /// How much one write may hold, and so how far behind a failed one its repetition may be, beside a long record.
 const REPEAT_BYTES: u64 = 5 * 1024 * 1024;

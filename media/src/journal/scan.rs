@@ -5,6 +5,8 @@
 //! label. What is bad below that promise is damage: it is passed over, and reading it is an error. What is bad above it is the
 //! torn tail of writes that nobody was told were safe: there the tape ends.
 
+mod closed;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -14,11 +16,8 @@ use uuid::Uuid;
 
 use super::file::{SegmentReader, is_bad_sector};
 use super::layers::Layers;
-use super::reader::{read_index, read_payload};
-use super::record::{
-    HEADER_BYTES, Header, HeaderError, Kind, PAGE_BYTES, Place, Point, SECTOR_BYTES, SECTOR_SIZE,
-};
-use super::segment::Seal;
+use super::record::{HEADER_BYTES, Header, HeaderError, Place, Point, SECTOR_BYTES, SECTOR_SIZE};
+use super::summary::{Closed, Summaries, Summary};
 use super::view::View;
 use crate::disk::Disk;
 
@@ -42,6 +41,9 @@ pub(crate) struct Recovered {
     pub(crate) last_file: u32,
     /// Segments that are missing, and were not removed on purpose; only the first ones of many.
     pub(crate) missing: Vec<u32>,
+    /// The summary of the cartridge's own segments, and those closed ones whose seals had to be read.
+    pub(crate) summary: Summary,
+    pub(crate) read: Vec<Closed>,
 }
 
 /// A segment that was not closed.
@@ -51,6 +53,8 @@ pub(crate) struct OpenTail {
     pub(crate) first_sequence: u64,
     pub(crate) start: Point,
     pub(crate) start_generation: u32,
+    /// What its first record continues, if that is known.
+    pub(crate) chain_before: Option<u32>,
     /// Where the first record is that nothing says was durable. It was read, but if a sync of it has failed before, the
     /// kernel may hold it in memory only and count it as written.
     pub(crate) doubtful_from: u64,
@@ -82,8 +86,11 @@ pub(crate) fn recover(
     let numbers = layers.numbers(disk.as_ref())?;
     let first_own = layers.first_own();
     let last_file = numbers.last().copied().unwrap_or(0).max(first_own.saturating_sub(1));
+    let mut segments = SegmentReader::new(Arc::clone(disk), Arc::clone(layers));
+    let summaries = Summaries::read(disk.as_ref(), &mut segments, &numbers)?;
     let mut scan = Scan {
-        segments: SegmentReader::new(Arc::clone(disk), Arc::clone(layers)),
+        segments,
+        summaries,
         first_own,
         promised,
         has_gap: false,
@@ -93,6 +100,7 @@ pub(crate) fn recover(
         doubtful: VecDeque::new(),
     };
     scan.recovered.view.begin_own(first_own);
+    scan.recovered.view.reserve(numbers.len());
     let mut expected = 1;
     for (at, number) in numbers.iter().enumerate() {
         scan.look_for_missing(expected, *number);
@@ -106,11 +114,13 @@ pub(crate) fn recover(
         let is_in_tail = place.segment == tail.number;
         tail.doubtful_from = if is_in_tail { place.offset } else { 0 };
     }
+    scan.recovered.summary = scan.summaries.into_own();
     Ok(scan.recovered)
 }
 
 struct Scan {
     segments: SegmentReader,
+    summaries: Summaries,
     /// Segments before this one are another cartridge's, and are only read.
     first_own: u32,
     /// The highest record that is known to have been durable once.
@@ -151,18 +161,23 @@ impl Scan {
     }
 
     fn segment(&mut self, number: u32, rest: &[u32]) -> Result<(), ScanError> {
+        if let Some(closed) = self.believed(number)? {
+            self.closed(&closed);
+            return Ok(());
+        }
         let length = self.segments.length_bytes(number)?;
         if self.is_torn {
             return self.tear(Place { segment: number, offset: 0 }, length);
         }
         if let Some((header, seal)) = self.seal(number, length)? {
-            return self.sealed(&header, &seal);
+            return self.sealed(&header, seal);
         }
         self.recovered.open = (number >= self.first_own).then(|| OpenTail {
             number,
             first_sequence: self.recovered.sequence.saturating_add(1),
             start: self.recovered.view.end(),
             start_generation: self.recovered.view.generation(),
+            chain_before: (!self.has_gap).then_some(self.recovered.chain),
             doubtful_from: u64::MAX,
         });
         let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
@@ -178,61 +193,6 @@ impl Scan {
                 },
             };
         }
-        Ok(())
-    }
-
-    /// The seal at the end of a segment, if it has one.
-    fn seal(&mut self, number: u32, length: u64) -> Result<Option<(Header, Seal)>, ScanError> {
-        let Some(offset) = length.checked_sub(PAGE_BYTES) else { return Ok(None) };
-        let place = Place { segment: number, offset };
-        let Ok(header) = self.segments.header(place, length)? else { return Ok(None) };
-        let payload = read_payload(&mut self.segments, place, Kind::SEAL)?;
-        Ok(payload.and_then(|(_, payload)| Seal::decode(&payload)).map(|seal| (header, seal)))
-    }
-
-    fn sealed(&mut self, header: &Header, seal: &Seal) -> Result<(), ScanError> {
-        let segment = header.place.segment;
-        let mut beginnings = Vec::new();
-        if seal.counts.beginnings > 0 {
-            let place = Place { segment, offset: seal.index_offset };
-            match read_index(&mut self.segments, place, &seal.counts)? {
-                Some(index) => beginnings = index.beginnings,
-                None => return self.rebuild(segment, header),
-            }
-        }
-        if seal.first_sequence != self.recovered.sequence.saturating_add(1) && !self.has_gap {
-            tracing::error!(cartridge = %header.cartridge, segment, "records are missing before this segment");
-        }
-        self.recovered.view.append_sealed(segment, seal, header.sequence, &beginnings);
-        self.note(header);
-        self.recovered.last_written_us = Some(seal.last_written_us);
-        self.recovered.open = None;
-        self.doubtful.clear();
-        self.has_gap = false;
-        Ok(())
-    }
-
-    /// Walks a sealed segment whose index is damaged, record by record.
-    fn rebuild(&mut self, segment: u32, seal: &Header) -> Result<(), ScanError> {
-        tracing::warn!(cartridge = %seal.cartridge, segment, "the index of a segment is damaged and is rebuilt");
-        let first = if self.has_gap { 0 } else { self.recovered.sequence.saturating_add(1) };
-        self.recovered.view.begin_segment(segment, first);
-        self.promised = self.promised.max(seal.sequence);
-        let mut place = Place { segment, offset: 0 };
-        let length = seal.place.offset;
-        while place.offset < length {
-            let finding = self.at(place, length)?;
-            place.offset = match finding {
-                Finding::Whole(header) if self.follows(&header) => self.believe(&header),
-                finding => match self.pass_over(&finding, place, length, &[])? {
-                    Some(offset) => offset,
-                    None => break,
-                },
-            };
-        }
-        self.believe(seal);
-        self.recovered.open = None;
-        self.doubtful.clear();
         Ok(())
     }
 
@@ -379,6 +339,10 @@ impl Scan {
     ) -> Result<u64, ScanError> {
         let mut highest = self.promise_of(place, length)?;
         for number in rest {
+            if let Some(closed) = self.believed(*number)? {
+                highest = highest.max(closed.sequence);
+                continue;
+            }
             let length = self.segments.length_bytes(*number)?;
             highest = match self.seal(*number, length)? {
                 // A segment is closed only when everything in it is durable, and so is everything before it.

@@ -104,7 +104,8 @@ pub(super) fn point(input: &[u8]) -> IResult<&[u8], Point> {
     Ok((input, Point { objects, filemarks, bytes }))
 }
 
-const SEAL_BYTES: usize = 96;
+/// The length of a seal's payload.
+pub(super) const SEAL_BYTES: usize = 96;
 const SUFFIX: &str = ".seg";
 
 #[cfg(test)]

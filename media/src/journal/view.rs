@@ -1,6 +1,7 @@
 //! The live view: which records of the journal make up the tape as it is now.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::index::{Beginning, Counts, Entry, Index, Waypoint};
 pub(crate) use super::lineage::Extent;
@@ -51,7 +52,7 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) enum IndexHome {
     /// Not sealed.
-    Memory(Index),
+    Memory(Box<Index>),
     /// In the segment, as its seal says.
     Disk { offset: u64, counts: Counts },
 }
@@ -96,10 +97,16 @@ impl View {
 
     /// Bytes of own segments in which nothing is live, but for the last one, which stays in any case.
     pub(crate) fn undo_bytes(&self) -> u64 {
-        let mut live = self.segments_of(&self.extents);
-        live.extend(self.rows.last().map(|row| row.number));
-        let dead = self.own_rows().filter(|row| !live.contains(&row.number));
-        dead.map(|row| row.data_end).fold(0, u64::saturating_add)
+        let mut live = self.runs_of(&self.extents);
+        live.push(self.rows.len().saturating_sub(1)..self.rows.len());
+        live.sort_unstable_by_key(|run| run.start);
+        let (mut at, mut bytes) = (self.rows.partition_point(|r| r.number < self.first_own), 0_u64);
+        for run in live {
+            let dead = self.rows.get(at..run.start).unwrap_or_default();
+            bytes = dead.iter().map(|row| row.data_end).fold(bytes, u64::saturating_add);
+            at = at.max(run.end);
+        }
+        bytes
     }
 
     /// Bytes between the first and the last record of what is live: what it takes on the disk, with headers, and with what was
@@ -122,6 +129,11 @@ impl View {
     /// From here on, segments are the cartridge's own.
     pub(crate) fn begin_own(&mut self, first: u32) {
         self.first_own = first;
+    }
+
+    /// Makes room for so many segments, and for no more.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.rows.reserve_exact(count);
     }
 
     /// The cartridge's own segments.
@@ -151,19 +163,29 @@ impl View {
 
     /// The segments that hold objects of these extents.
     pub(crate) fn segments_of(&self, extents: &[Extent]) -> BTreeSet<u32> {
-        let mut segments = BTreeSet::new();
-        for extent in extents {
-            let within = self
-                .rows
-                .iter()
-                .skip_while(|row| row.number < extent.from.segment)
-                .take_while(|row| row.number <= extent.until.segment);
-            let live = within.filter(|row| {
+        let runs = self.runs_of(extents);
+        let rows = runs.into_iter().filter_map(|run| self.rows.get(run)).flatten();
+        rows.map(|row| row.number).collect()
+    }
+
+    /// The same as runs of rows, one for each extent: the segments themselves may be many.
+    fn runs_of(&self, extents: &[Extent]) -> Vec<Range<usize>> {
+        let run_of = |extent: &Extent| {
+            let (first, end) = self.span(extent);
+            let rows = self.rows.get(first..end).unwrap_or_default();
+            let live = rows.partition_point(|row| {
                 row.number == extent.from.segment || row.start.objects < extent.end.objects
             });
-            segments.extend(live.map(|row| row.number));
-        }
-        segments
+            first..first.saturating_add(live)
+        };
+        extents.iter().map(run_of).collect()
+    }
+
+    /// From which row to which one an extent goes.
+    fn span(&self, extent: &Extent) -> (usize, usize) {
+        let first = self.rows.partition_point(|row| row.number < extent.from.segment);
+        let end = self.rows.partition_point(|row| row.number <= extent.until.segment);
+        (first, end.max(first))
     }
 
     /// Adds a segment that is about to be written or scanned.
@@ -174,7 +196,7 @@ impl View {
             last_sequence: None,
             start: self.end(),
             data_end: 0,
-            home: IndexHome::Memory(Index::default()),
+            home: IndexHome::Memory(Box::default()),
         };
         self.rows.push(row);
     }
@@ -279,8 +301,7 @@ impl View {
         if !key.is_before(extent.end) {
             return None;
         }
-        let first = self.rows.partition_point(|row| row.number < extent.from.segment);
-        let last = self.rows.partition_point(|row| row.number <= extent.until.segment);
+        let (first, last) = self.span(&extent);
         let later = self.rows.get(first.saturating_add(1)..last).unwrap_or_default();
         let ahead = later
             .partition_point(|row| key.is_at_or_behind(row.start.objects, row.start.filemarks));

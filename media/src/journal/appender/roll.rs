@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::super::batch::AlignedBuffer;
 use super::super::index::{INDEX_STRIDE_BYTES, WAYPOINT_BYTES};
 use super::super::open_segment::{OpenSegment, allocate_most};
-use super::super::record::{Kind, PAGE_BYTES, Place, payload_offset, record_bytes};
+use super::super::record::{Header, Kind, PAGE_BYTES, Place, payload_offset, record_bytes};
 use super::super::scan::OpenTail;
 use super::super::segment::{Seal, file_name};
+use super::super::summary::Closed;
 use super::{Appender, fill};
 use crate::disk::{DiskFile, OpenMode, read_up_to_at, write_all_at};
 
@@ -33,6 +34,7 @@ impl Appender {
             // The last page may be as old as its promises; it is not written again.
             written_end: data_end.next_multiple_of(PAGE_BYTES),
             first_sequence: tail.first_sequence,
+            chain_before: tail.chain_before,
             start: tail.start,
             start_generation: tail.start_generation,
             last_written_us: last_written_us.unwrap_or(0),
@@ -49,8 +51,8 @@ impl Appender {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (sequence, chain) = (self.sequence, self.chain);
         let end = open.written_end;
-        let seal = match self.write_seal(&open) {
-            Ok(seal) => seal,
+        let closed = match self.write_seal(&open) {
+            Ok(closed) => closed,
             Err(error) => {
                 tracing::warn!(cartridge = %self.options.cartridge, segment = open.number, %error, "a segment was not sealed");
                 (self.sequence, self.chain) = (sequence, chain);
@@ -67,15 +69,26 @@ impl Appender {
             return Err(error);
         }
         self.durable_sequence = self.sequence;
-        if let Some(seal) = seal {
-            self.view().note_sealed(&seal, self.sequence);
+        if let Some(closed) = closed {
+            self.view().note_sealed(&closed.seal, closed.sequence);
+            self.summarise(closed, open.chain_before.is_some());
         }
         Ok(())
     }
 
+    /// Adds a segment that is closed to the summary. It is a cache, so that nothing depends on whether that succeeds.
+    fn summarise(&mut self, closed: Closed, is_chain_known: bool) {
+        let Some(summary) = self.summary.as_mut().filter(|_| is_chain_known) else { return };
+        let number = closed.number;
+        if let Err(error) = summary.add(&closed.into_row()) {
+            tracing::warn!(cartridge = %self.options.cartridge, segment = number, %error, "no summary of the segments is kept");
+            self.summary = None;
+        }
+    }
+
     /// Writes index and seal behind the data, and cuts the file there. They are not durable yet.
-    fn write_seal(&mut self, open: &OpenSegment) -> io::Result<Option<Seal>> {
-        let (index, mut seal) = {
+    fn write_seal(&mut self, open: &OpenSegment) -> io::Result<Option<Closed>> {
+        let (index, beginnings, mut seal) = {
             let view = self.view();
             let Some((_, index)) = view.last_index() else { return Ok(None) };
             let seal = Seal {
@@ -89,7 +102,7 @@ impl Appender {
                 first_sequence: open.first_sequence,
                 last_written_us: open.last_written_us,
             };
-            (index.encode(), seal)
+            (index.encode(), index.beginnings.clone(), seal)
         };
         seal.index_offset = seal.index_offset.next_multiple_of(PAGE_BYTES);
         let mut bytes = AlignedBuffer::default();
@@ -101,10 +114,19 @@ impl Appender {
         let index_bytes = index_bytes.next_multiple_of(PAGE_BYTES);
         self.encode_own(Kind::INDEX, place, &index, index_bytes, &mut bytes);
         let place = Place { offset: place.offset.saturating_add(index_bytes), ..place };
-        self.encode_own(Kind::SEAL, place, &seal.encode(), PAGE_BYTES, &mut bytes);
+        let header = self.encode_own(Kind::SEAL, place, &seal.encode(), PAGE_BYTES, &mut bytes);
         write_all_at(open.file.as_ref(), bytes.bytes_mut(), seal.index_offset)?;
         open.file.set_length(place.offset.saturating_add(PAGE_BYTES))?;
-        Ok(Some(seal))
+        Ok(Some(Closed {
+            number: open.number,
+            seal,
+            sequence: header.sequence,
+            durable_sequence: header.durable_sequence,
+            crc: header.crc,
+            owner_epoch: header.owner_epoch,
+            chain_before: open.chain_before.unwrap_or(0),
+            beginnings: Some(beginnings),
+        }))
     }
 
     /// Encodes a record of our own with a length of its own choice.
@@ -115,11 +137,12 @@ impl Appender {
         payload: &[u8],
         length: u64,
         bytes: &mut AlignedBuffer,
-    ) {
+    ) -> Header {
         let mut header = self.own_header(kind, place, payload.len(), length);
         let record = bytes.extend(usize::try_from(length).unwrap_or(0));
         fill(record, &mut header, payload);
         self.chain = header.crc;
+        header
     }
 
     /// Goes on to a new segment if this one is long enough, or to the first one.
@@ -199,6 +222,7 @@ impl Appender {
             written_end: 0,
             allocated_end,
             first_sequence,
+            chain_before: Some(self.chain),
             start,
             start_generation,
             last_written_us: 0,
