@@ -39,6 +39,7 @@ pub(crate) fn start(
         appended: Amount::default(),
         dirty: None,
         under_way_bytes: 0,
+        is_refused: false,
     };
     Builder::new().name("vtl-cartridge".to_owned()).spawn(move || worker.run())
 }
@@ -53,6 +54,8 @@ struct Worker {
     dirty: Option<(Instant, u64)>,
     /// Payload bytes of the write that is under way.
     under_way_bytes: usize,
+    /// Whether the last attempt to set space aside failed: then what is free, by a quota or for others, does not count.
+    is_refused: bool,
 }
 
 impl Worker {
@@ -121,7 +124,7 @@ impl Worker {
         }
         if self.queue.state().available_bytes < self.space.step_bytes / 2 {
             self.allocate(self.space.step_bytes / 2);
-        } else if self.queue.state().is_space_low {
+        } else if !self.is_refused && self.queue.state().is_space_low {
             // Where data shrinks it may be long before more space is needed, and there may be some again.
             self.queue.state().is_space_low = self.is_space_low();
         }
@@ -147,6 +150,7 @@ impl Worker {
             is_low = true;
             failure = Some(error).filter(|error| !is_full(error));
         }
+        self.is_refused = is_low;
         is_low |= self.is_space_low();
         let free = self.appender.free_bytes();
         self.queue.allocated(free, free < wanted, is_low, failure);
