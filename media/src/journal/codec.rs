@@ -1,7 +1,7 @@
 //! How the data of a record is stored: as it came, as nothing where all of it is zeros, or compressed.
 //!
 //! Compression is zstd's fastest level, which is about as fast as a disk. Data that does not shrink must not be slowed by
-//! looking for out: after a few such records the next ones are stored as they come, and now and then a small piece of one is
+//! trying: after a few such records the next ones are stored as they come, and now and then a small piece of one is
 //! tried.
 
 use std::fmt;
@@ -104,6 +104,12 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
+    /// Gives back its memory, as far as nobody looks at it.
+    pub(crate) fn release(&mut self) {
+        self.context = None;
+        self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The data in the bytes of a whole record, if that is as long as its blocks are. `None` if it is damaged, or stored in a way
     /// that is not known. Whether it is the right data says its checksum.
     pub(crate) fn data(&mut self, header: &Header, record: &Bytes) -> Option<Bytes> {
@@ -241,7 +247,7 @@ const PAUSE_BYTES: usize = 4 * 1024 * 1024;
 /// … and first so much of it.
 const SAMPLE_BYTES: usize = 8 * 1024;
 /// Somewhat more than what is read ahead.
-const POOL_BYTES: usize = 12 * 1024 * 1024;
+const POOL_BYTES: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -124,6 +124,7 @@ impl Reader {
     pub(crate) fn release(&mut self) {
         self.forget();
         self.segments.release();
+        self.decoder.release();
     }
 
     /// The extent and the place from which to walk to an object.
