@@ -20,7 +20,7 @@ use super::record::{
 };
 use super::summary::SummaryWriter;
 use super::view::View;
-use crate::disk::Disk;
+use crate::disk::{Disk, write_all_at};
 use crate::payload::{HEADROOM_BYTES, Payload};
 
 /// What the appender has to know of its cartridge.
@@ -191,7 +191,9 @@ impl Appender {
             let chain = headers.first().map_or(self.chain, |header| header.chain);
             move_records(bytes, headers, skipped, chain);
             open.written_end = open.written_end.saturating_add(skipped);
-            open.write_at(bytes, flight.offset.saturating_add(skipped))?;
+            let offset = flight.offset.saturating_add(skipped);
+            open.extend_to(offset.saturating_add(bytes.len() as u64))?;
+            write_all_at(open.file.as_ref(), bytes, offset)?;
             self.chain = headers.last().map_or(chain, |header| header.crc);
         }
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::record::{HEADER_BYTES, Header, PAGE_BYTES, Point};
-use crate::disk::{DiskFile, write_all_at};
+use crate::disk::DiskFile;
 
 /// The segment that records go to.
 #[derive(Debug)]
@@ -33,13 +33,10 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Writes encoded records at a place that need not have been set aside.
-    pub(crate) fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let end = offset.saturating_add(bytes.len() as u64);
-        if end > self.allocated_end {
-            self.extend(end.saturating_sub(self.allocated_end))?;
-        }
-        write_all_at(self.file.as_ref(), bytes, offset)
+    /// Sets aside what is missing up to `end`.
+    pub(crate) fn extend_to(&mut self, end: u64) -> io::Result<()> {
+        let missing = end.saturating_sub(self.allocated_end);
+        if missing == 0 { Ok(()) } else { self.extend(missing) }
     }
 }
 

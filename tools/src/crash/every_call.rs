@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use anyhow::{Context, bail};
-use vtl_media::disk::{FaultDisk, MemoryDisk, Site};
+use vtl_media::disk::{Call, FaultDisk, MemoryDisk, Site};
 
 use crate::cut::{self, Cut, Rate};
 use crate::faults::{Boot, Found, Install, Scenario, Work, fail_each_call, ways};
@@ -31,6 +31,8 @@ const COMMANDS: u32 = 60;
 /// whether that can be read again; nothing hangs on either.
 const NOT_HERE: [&str; 3] =
     ["catalogue/sled_catalogue.rs", "cartridge/prune.rs", "store/verification.rs"];
+/// A call that needs a damaged summary first: the tests of the summary in `vtl-media` let it fail.
+const ONLY_AFTER_DAMAGE: (&str, Call) = ("journal/summary/writer.rs", Call::SetLength);
 /// After how many calls the making of a library was interrupted that is then made again.
 const INTERRUPTIONS: [u64; 5] = [0, 9, 17, 25, 33];
 /// How many seeds of a torn cut are tried to find what a start has to put right.
@@ -54,6 +56,7 @@ pub(crate) fn run(seed: u64, stride: u64) -> anyhow::Result<Report> {
     let all = sites::all(&sources)?;
     let mut missing = sites::missing(&all, &found.sites);
     missing.retain(|site| !NOT_HERE.contains(&site.file.as_str()));
+    missing.retain(|site| (site.file.as_str(), site.call) != ONLY_AFTER_DAMAGE);
     if stride == 1 && !missing.is_empty() {
         bail!("no failure has reached {missing:?}");
     }

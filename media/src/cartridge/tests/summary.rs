@@ -1,7 +1,7 @@
 //! The summary of closed segments: what it spares, and what it cannot do harm to.
 
 use super::*;
-use crate::disk::{OpenMode, write_all_at};
+use crate::disk::{Call, Fault, FaultDisk, OpenMode, Reaction, write_all_at};
 
 /// Blocks that fill at least so many segments, with a filemark behind each ten.
 fn filled(disk: &MemoryDisk, blocks: u64) {
@@ -74,6 +74,29 @@ fn without_it_or_with_damage_in_it_the_seals_are_read() {
     assert!(all(&damaged) == expected);
     load(&damaged).unload().unwrap();
     assert_eq!(opened(&damaged), 1);
+}
+
+#[test]
+fn where_it_cannot_be_put_right_the_cartridge_works_without_it() {
+    for call in [Call::Open, Call::Write, Call::SetLength] {
+        let memory = MemoryDisk::new();
+        create(&memory, 1 << 30);
+        filled(&memory, 40);
+        let expected = all(&memory);
+        flip(&memory, &rows(), 77, 4);
+        let disk = FaultDisk::over(memory.clone());
+        disk.trace();
+        disk.inject(Fault::forever(call, "rows", Reaction::Errno(5)));
+        let mut cartridge =
+            Cartridge::load(Arc::new(disk.clone()), &directory(), options()).unwrap();
+        cartridge.space_to_end_of_data().unwrap();
+        write_block(&mut cartridge, &block(40, 20_000));
+        cartridge.unload().unwrap();
+        assert!(!disk.failed_sites().is_empty(), "{call:?}");
+        assert!(all(&memory).starts_with(&expected), "{call:?}");
+        load(&memory).unload().unwrap();
+        assert_eq!(opened(&memory), 1, "{call:?}");
+    }
 }
 
 #[test]
