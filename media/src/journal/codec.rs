@@ -33,6 +33,21 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
+    /// Whether data is worth a look at all: not while data comes that does not shrink, unless it may be zeros. What is not has
+    /// passed.
+    pub(crate) fn considers(&mut self, data: &[u8]) -> bool {
+        if data.first() == Some(&0) || !self.is_pausing(data.len()) {
+            return true;
+        }
+        self.passed_bytes = self.passed_bytes.saturating_add(data.len());
+        false
+    }
+
+    /// Whether that many more bytes pass before data is tried again.
+    fn is_pausing(&self, length: usize) -> bool {
+        self.misses >= MISSES_MAX && self.passed_bytes.saturating_add(length) < PAUSE_BYTES
+    }
+
     /// Compresses data into `target`, which has the length that [`packed_length_max`] says; `None` if it has to be stored as it
     /// came. What is in `target` afterwards counts only up to the stored length.
     pub(crate) fn pack(&mut self, data: &[u8], target: &mut [u8]) -> Option<Packed> {
@@ -50,8 +65,9 @@ impl Compressor {
 
     /// After a record that did not shrink, a piece of the next one is looked at first; after several, not of each one.
     fn is_worth_trying(&mut self, data: &[u8], target: &mut [u8]) -> bool {
+        let is_pausing = self.is_pausing(data.len());
         self.passed_bytes = self.passed_bytes.saturating_add(data.len());
-        if self.misses >= MISSES_MAX && self.passed_bytes < PAUSE_BYTES {
+        if is_pausing {
             return false;
         }
         if self.misses == 0 || data.len() < 4 * SAMPLE_BYTES {

@@ -14,17 +14,20 @@ use crate::{Completion, ItNexus, NexusName, Status, Task};
 const RELATIVE_TARGET_PORT: u16 = 1;
 const PARAMETER_LIST_BYTES: u32 = 24;
 
+/// A service action, which byte 1 of the usage names. Both commands are carried out whoever holds the reservation; those that only a
+/// registered nexus may do are refused by the service action itself.
+const fn row<D: Device>(
+    name: &'static str,
+    usage: &'static [u8; 10],
+    execute: fn(&mut D, &mut Task) -> Executed,
+) -> Command<D> {
+    Command::new(name, usage, execute)
+        .service_action(usage[1])
+        .under_persistent_reservation(UnderPersistentReservation::Allowed)
+}
+
 /// All service actions of PERSISTENT RESERVE IN.
 pub const fn in_rows<D: Device>() -> [Command<D>; 4] {
-    const fn row<D: Device>(
-        name: &'static str,
-        usage: &'static [u8; 10],
-        execute: fn(&mut D, &mut Task) -> Executed,
-    ) -> Command<D> {
-        Command::new(name, usage, execute)
-            .service_action(usage[1])
-            .under_persistent_reservation(UnderPersistentReservation::Allowed)
-    }
     [
         row(
             "PERSISTENT RESERVE IN (READ KEYS)",
@@ -51,16 +54,6 @@ pub const fn in_rows<D: Device>() -> [Command<D>; 4] {
 
 /// The service actions of PERSISTENT RESERVE OUT, but for REGISTER AND MOVE and REPLACE LOST RESERVATION.
 pub const fn out_rows<D: Device>() -> [Command<D>; 7] {
-    const fn row<D: Device>(
-        name: &'static str,
-        usage: &'static [u8; 10],
-        execute: fn(&mut D, &mut Task) -> Executed,
-    ) -> Command<D> {
-        // Whoever is not registered is refused by the service action itself.
-        Command::new(name, usage, execute)
-            .service_action(usage[1])
-            .under_persistent_reservation(UnderPersistentReservation::Allowed)
-    }
     [
         row(
             "PERSISTENT RESERVE OUT (REGISTER)",

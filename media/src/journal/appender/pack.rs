@@ -13,6 +13,10 @@ impl Appender {
     /// Data is compressed to where its record is going to be, so that it is not copied once more.
     pub(super) fn append_packed(&mut self, item: &Item, data: &[u8]) -> io::Result<bool> {
         self.check_open()?;
+        // The batch must not grow for what is going to the disk past it.
+        if !self.compressor.considers(data) {
+            return Ok(false);
+        }
         let start = self.batch.len();
         let room =
             SECTOR_SIZE.saturating_add(packed_length_max(data.len())).next_multiple_of(SECTOR_SIZE);
