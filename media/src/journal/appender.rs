@@ -13,6 +13,7 @@ use super::batch::{AlignedBuffer, is_aligned};
 use super::codec::Compressor;
 use super::flight::{DiskThread, Flight, Memory};
 use super::open_segment::{OpenSegment, move_records};
+use super::packer::Packer;
 use super::queue::{Content, Flow, Item};
 use super::record::{
     Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, REVERTED, SECTOR_BYTES, payload_offset,
@@ -51,6 +52,8 @@ pub(crate) struct Appender {
     /// Memory of a batch that has been written.
     spare: AlignedBuffer,
     compressor: Compressor,
+    /// Compresses the next record meanwhile.
+    packer: Packer,
     stored: Flow,
     /// Where closed segments are summed up, unless that has failed.
     summary: Option<SummaryWriter>,
@@ -79,6 +82,7 @@ impl Appender {
             disk_thread: DiskThread::default(),
             spare: AlignedBuffer::default(),
             compressor: Compressor::default(),
+            packer: Packer::default(),
             stored: Flow::default(),
             summary: None,
             is_broken: false,
@@ -139,6 +143,7 @@ impl Appender {
                 let item = Item { content: Content::Own(Vec::new()), ..item };
                 self.append_data(&item, payload, length)
             }
+            Content::Pressing { .. } => self.append_pressed(&item),
             Content::Own(ref bytes) => {
                 let header = self.header_of(&item, bytes.len());
                 self.copy_in(header, bytes)
@@ -322,7 +327,7 @@ impl Appender {
     fn append_data(
         &mut self,
         item: &Item,
-        mut payload: Box<dyn Payload>,
+        payload: Box<dyn Payload>,
         length: usize,
     ) -> io::Result<()> {
         if item.is_compressed
@@ -330,14 +335,7 @@ impl Appender {
         {
             return Ok(());
         }
-        if self.may_write_frame(payload.as_mut(), length) {
-            return self.write_frame(item, payload, length);
-        }
-        let mut header = self.header_of(item, length);
-        let data = payload.data().get(..length).unwrap_or_default();
-        header.data_crc = header.data_checksum(data);
-        self.stored.add(&header);
-        self.copy_in(header, data)
+        self.append_plain(item, payload, length)
     }
 
     /// Copies a record into the batch.

@@ -58,9 +58,31 @@ impl Compressor {
             return None;
         }
         let stored_length = self.compress(data, target);
-        self.passed_bytes = 0;
-        self.misses = if stored_length.is_some() { 0 } else { self.misses.saturating_add(1) };
+        self.learn(stored_length.is_some());
         Some(Packed { codec: Codec::ZSTD, stored_length: stored_length? })
+    }
+
+    /// As [`Compressor::pack`], without a thought of what came before.
+    pub(crate) fn pack_untried(&mut self, data: &[u8], target: &mut [u8]) -> Option<Packed> {
+        if is_zeros(data) {
+            return Some(Packed { codec: Codec::ZEROS, stored_length: 0 });
+        }
+        if target.is_empty() {
+            return None;
+        }
+        let stored_length = self.compress(data, target)?;
+        Some(Packed { codec: Codec::ZSTD, stored_length })
+    }
+
+    /// Whether the last record shrank.
+    pub(crate) fn is_shrinking(&self) -> bool {
+        self.misses == 0
+    }
+
+    /// Notes whether a record shrank that somebody else compressed.
+    pub(crate) fn learn(&mut self, has_shrunk: bool) {
+        self.passed_bytes = 0;
+        self.misses = if has_shrunk { 0 } else { self.misses.saturating_add(1) };
     }
 
     /// After a record that did not shrink, a piece of the next one is looked at first; after several, not of each one.
@@ -78,8 +100,7 @@ impl Compressor {
         let room = target.get_mut(..SAMPLE_BYTES - SAMPLE_BYTES / GAIN_DIVISOR);
         let shrinks = room.is_some_and(|room| self.compress(sample, room).is_some());
         if !shrinks {
-            self.passed_bytes = 0;
-            self.misses = self.misses.saturating_add(1);
+            self.learn(false);
         }
         shrinks
     }

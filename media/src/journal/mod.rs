@@ -1,6 +1,6 @@
 //! The journal: append-only segments of self-describing records.
 //!
-//! FORMAT.md has the layout. [`record`] and [`segment`] are the layouts, [`codec`] how data is stored, [`view`] says which records are live, [`reader`]
+//! FORMAT.md has the layout. [`record`] and [`segment`] are the layouts, [`codec`] how data is stored (and [`packer`] a thread for it), [`view`] says which records are live, [`reader`]
 //! finds and checks them, [`ahead`] before they are asked for, [`appender`], [`worker`] and [`flight`] write behind the [`queue`], [`scan`] and [`repair`] recover,
 //! and [`summary`] spares opening each segment.
 
@@ -14,6 +14,7 @@ mod index;
 mod layers;
 mod lineage;
 mod open_segment;
+mod packer;
 mod promise;
 mod queue;
 mod reader;

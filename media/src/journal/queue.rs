@@ -32,6 +32,8 @@ pub(crate) struct Item {
 pub(crate) enum Content {
     /// The first `length` bytes of a payload; `length <= payload.data().len()`.
     Data { payload: Box<dyn Payload>, length: usize },
+    /// The same, while another thread compresses it. `buffer_bytes` is the length of the payload.
+    Pressing { buffer_bytes: usize, length: usize },
     /// Bytes of our own.
     Own(Vec<u8>),
 }
@@ -41,6 +43,7 @@ impl Item {
     pub(crate) fn buffer_bytes(&self) -> usize {
         match &self.content {
             Content::Data { payload, .. } => payload.data().len(),
+            Content::Pressing { buffer_bytes, .. } => *buffer_bytes,
             Content::Own(bytes) => bytes.len(),
         }
     }
@@ -48,7 +51,7 @@ impl Item {
     /// What it adds to the tape.
     pub(crate) fn amount(&self) -> Amount {
         match (self.kind, &self.content) {
-            (Kind::DATA, Content::Data { length, .. }) => {
+            (Kind::DATA, Content::Data { length, .. } | Content::Pressing { length, .. }) => {
                 Amount { items: 1, objects: u64::from(self.block_count), bytes: *length as u64 }
             }
             (Kind::FILEMARKS, _) => {

@@ -99,7 +99,13 @@ impl Worker {
             let state = self.queue.state();
             state.claimed_bytes.saturating_add(state.available_bytes)
         };
-        for item in items {
+        let mut items = items.into_iter();
+        let mut next = items.next();
+        while let Some(item) = next {
+            next = items.next();
+            if let Some(next) = &mut next {
+                self.appender.prepare(next);
+            }
             buffer_bytes = buffer_bytes.saturating_add(item.buffer_bytes());
             self.appended.add(item.amount());
             let (_, dirty_bytes) = self.dirty.unwrap_or((Instant::now(), 0));

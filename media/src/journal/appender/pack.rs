@@ -4,10 +4,69 @@ use std::io;
 
 use super::{Appender, BATCH_BYTES, finish};
 use crate::journal::codec::{Packed, packed_length_max};
-use crate::journal::queue::Item;
+use crate::journal::packer::Pressed;
+use crate::journal::queue::{Content, Item};
 use crate::journal::record::SECTOR_SIZE;
+use crate::payload::Payload;
 
 impl Appender {
+    /// Has a record compressed by another thread while the one before it is appended. It still has to be appended in its turn.
+    pub(crate) fn prepare(&mut self, item: &mut Item) {
+        let Content::Data { payload, length } = &item.content else { return };
+        let (data, length) = (payload.data(), *length);
+        let buffer_bytes = data.len();
+        // Zeros are done before another thread has woken up.
+        if !item.is_compressed
+            || data.first() == Some(&0)
+            || !self.compressor.is_shrinking()
+            || !self.packer.is_free()
+        {
+            return;
+        }
+        let content =
+            std::mem::replace(&mut item.content, Content::Pressing { buffer_bytes, length });
+        let Content::Data { payload, length } = content else { return };
+        if let Err(payload) = self.packer.begin(payload, length) {
+            item.content = Content::Data { payload, length };
+        }
+    }
+
+    /// Adds the record that was prepared.
+    pub(super) fn append_pressed(&mut self, item: &Item) -> io::Result<()> {
+        let pressed = self.packer.wait();
+        let pressed = pressed
+            .ok_or_else(|| io::Error::other("the thread that compresses ended in disorder"))?;
+        self.compressor.learn(pressed.packed.is_some());
+        let result = match pressed.packed {
+            Some(packed) => self.copy_in_pressed(item, &pressed, packed),
+            None => Ok(()),
+        };
+        let (is_packed, length) = (pressed.packed.is_some(), pressed.length);
+        let payload = self.packer.take_back(pressed);
+        if is_packed { result } else { self.append_plain(item, payload, length) }
+    }
+
+    fn copy_in_pressed(
+        &mut self,
+        item: &Item,
+        pressed: &Pressed,
+        packed: Packed,
+    ) -> io::Result<()> {
+        self.check_open()?;
+        let start = self.batch.len();
+        let bytes = pressed.bytes();
+        let room = self.batch.extend(SECTOR_SIZE.saturating_add(bytes.len()));
+        if let Some(target) = room.get_mut(SECTOR_SIZE..) {
+            target.copy_from_slice(bytes);
+        }
+        self.batch.truncate(start);
+        self.finish_packed(
+            item,
+            pressed.payload.data().get(..pressed.length).unwrap_or_default(),
+            packed,
+        )
+    }
+
     /// Adds a record of data that can be stored in less; `false` if it cannot, and nothing has been done.
     ///
     /// Data is compressed to where its record is going to be, so that it is not copied once more.
@@ -18,23 +77,30 @@ impl Appender {
             return Ok(false);
         }
         let start = self.batch.len();
-        let room =
-            SECTOR_SIZE.saturating_add(packed_length_max(data.len())).next_multiple_of(SECTOR_SIZE);
-        let target = self.batch.extend(room).get_mut(SECTOR_SIZE..).unwrap_or_default();
-        let target = target.get_mut(..packed_length_max(data.len())).unwrap_or_default();
-        let packed = self.compressor.pack(data, target);
+        let length_max = packed_length_max(data.len());
+        let target = self.batch.extend(SECTOR_SIZE.saturating_add(length_max));
+        let packed = self.compressor.pack(data, target.get_mut(SECTOR_SIZE..).unwrap_or_default());
         // Until the header says how long it is, the record is not there.
         self.batch.truncate(start);
-        let Some(Packed { codec, stored_length }) = packed else { return Ok(false) };
+        let Some(packed) = packed else { return Ok(false) };
+        self.finish_packed(item, data, packed)?;
+        Ok(true)
+    }
+
+    /// Makes a record of the stored bytes that lie one sector behind the end of the batch.
+    fn finish_packed(&mut self, item: &Item, data: &[u8], packed: Packed) -> io::Result<()> {
+        let Packed { codec, stored_length } = packed;
+        let start = self.batch.len();
         let mut header = self.header_of(item, stored_length);
         header.codec = codec;
         header.data_crc = header.data_checksum(data);
         let offset = usize::from(header.payload_offset);
         let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
-        let room = self.batch.extend(room);
+        let end = SECTOR_SIZE.saturating_add(stored_length);
+        let room = self.batch.extend(end.max(length));
         if offset < SECTOR_SIZE && stored_length > 0 {
             // It is so short that it goes into the header's sector.
-            room.copy_within(SECTOR_SIZE..SECTOR_SIZE.saturating_add(stored_length), offset);
+            room.copy_within(SECTOR_SIZE..end, offset);
         }
         let record = room.get_mut(..length).unwrap_or_default();
         let (head, rest) = record.split_at_mut_checked(offset).unwrap_or_default();
@@ -45,9 +111,23 @@ impl Appender {
         self.stored.add(&header);
         self.chain = header.crc;
         self.headers.push(header);
-        if self.batch.len() >= BATCH_BYTES {
-            self.flush()?;
+        if self.batch.len() >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds a record of data as it came.
+    pub(super) fn append_plain(
+        &mut self,
+        item: &Item,
+        mut payload: Box<dyn Payload>,
+        length: usize,
+    ) -> io::Result<()> {
+        if self.may_write_frame(payload.as_mut(), length) {
+            return self.write_frame(item, payload, length);
         }
-        Ok(true)
+        let mut header = self.header_of(item, length);
+        let data = payload.data().get(..length).unwrap_or_default();
+        header.data_crc = header.data_checksum(data);
+        self.stored.add(&header);
+        self.copy_in(header, data)
     }
 }

@@ -188,3 +188,54 @@ fn nothing_is_synced_before_all_of_it_is_written() {
     writing.join().unwrap().unwrap();
     assert_eq!(disk.count(Call::SyncData), 1);
 }
+
+/// Records that another thread compresses stand where they would stand without it, whether they shrink or not, are stored as
+/// zeros or short, and whatever the disk does meanwhile.
+#[test]
+fn what_another_thread_compresses_keeps_its_place() {
+    const TEXT: usize = 20_000;
+    let lengths = [TEXT, TEXT, TEXT, 700, TEXT, 40_000, TEXT, 300, 3 << 20, TEXT];
+    let content = |number: u64, length: usize| match length {
+        // What does not shrink.
+        40_000 => (0..length as u64)
+            .map(|at| {
+                ((at + number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).to_le_bytes()[0]
+            })
+            .collect(),
+        _ => data(number, length),
+    };
+    for failing in 0..4 {
+        let Scene { memory, disk, mut appender, view } = scene();
+        disk.inject(Fault::once(Call::Write, ".seg", Reaction::Errno(EIO)).after(failing));
+        let mut pressed = 0;
+        let mut start = Point::default();
+        for (number, &length) in (0..).zip(&lengths) {
+            let payload = Box::new(Framed::new(&content(number, length)));
+            let mut next = Item {
+                is_compressed: true,
+                content: Content::Data { payload, length },
+                ..item(number, start, length)
+            };
+            appender.prepare(&mut next);
+            pressed += usize::from(matches!(next.content, Content::Pressing { .. }));
+            appender.append(next, 8 << 20, 16 << 20).unwrap();
+            if number % 3 == 2 {
+                appender.flush().unwrap();
+            }
+            start = Point { objects: number + 1, bytes: start.bytes + length as u64, ..start };
+        }
+        appender.sync().unwrap();
+        // The one behind what did not shrink is not prepared, nor is what begins with a zero.
+        assert!(pressed >= lengths.len() - 3, "{pressed}");
+        assert!(appender.stored().stored_bytes < appender.stored().data_bytes / 2);
+        let after: Arc<dyn Disk> = Arc::new(memory.after_power_cut());
+        let mut reader = Reader::new(after, layers(), view);
+        for (number, &length) in (0..).zip(&lengths) {
+            let Found::Record(header, _) = reader.find(Key::Object(number)).unwrap() else {
+                panic!("{failing}: {number} is lost")
+            };
+            let found = reader.data(&header).unwrap();
+            assert!(found.as_deref() == Some(&content(number, length)[..]), "{failing}: {number}");
+        }
+    }
+}
