@@ -17,6 +17,10 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
         MediumError::WrongLength { .. } | MediumError::Mam(_) | MediumError::PointLost { .. } => {
             Sense::internal_target_failure()
         }
+        // SSC-4 §4.2.22.8
+        MediumError::NoKey { .. } => Sense::unable_to_decrypt_data(),
+        MediumError::WrongKey { .. } => Sense::incorrect_encryption_key(),
+        MediumError::NotEncrypted { .. } => Sense::unencrypted_data_encountered(),
         MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {
             Sense::unrecovered_read_error()
         }

@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod mam;
 pub mod payload;
 pub mod place;
+pub mod seal;
 pub mod store;
 mod twin;
 mod whole;
@@ -23,14 +24,16 @@ mod whole;
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
     Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
-    MediumError, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome, RecoveryPoint,
-    SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
+    MediumError, NextObject, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome,
+    RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome,
+    low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::Mam;
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
+pub use self::seal::{Key, KeyDescription, Opening, Sealing};
 pub use self::store::{
     CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, History, LibraryRecord,
     LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember, SnapshotRecord, Store,

@@ -60,6 +60,24 @@ pub enum MediumError {
         /// As asked for.
         block_count: u32,
     },
+    /// A block is encrypted, and no key has been set to read with. The position is before it.
+    #[error("object {object} is encrypted, and there is no key to read it with")]
+    NoKey {
+        /// The block.
+        object: ObjectNumber,
+    },
+    /// A block is encrypted with another key than the one that has been set. The position is before it.
+    #[error("object {object} is encrypted with another key")]
+    WrongKey {
+        /// The block.
+        object: ObjectNumber,
+    },
+    /// Only encrypted blocks were to be read, and this one is not. The position is before it.
+    #[error("object {object} is not encrypted")]
+    NotEncrypted {
+        /// The block.
+        object: ObjectNumber,
+    },
     /// An attribute does not fit.
     #[error(transparent)]
     Mam(#[from] MamError),

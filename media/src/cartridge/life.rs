@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::capacity::Capacity;
 use super::origin::layers_of;
+use super::seal::Seals;
 use super::{
     Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
     Writer,
@@ -118,6 +119,7 @@ impl Cartridge {
             is_end_missing: recovered.is_end_missing,
             initiator_name: String::new(),
             is_compressing: false,
+            seals: Seals::default(),
             read_flow: Flow::default(),
             given_bytes: 0,
             last_written_us: recovered.last_written_us,

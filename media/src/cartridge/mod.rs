@@ -14,6 +14,7 @@ mod prune;
 mod read;
 mod reopen;
 mod revert;
+mod seal;
 mod side_check;
 mod spec;
 mod stream;
@@ -36,6 +37,8 @@ pub use self::outcome::{
     ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
 };
 pub use self::prune::Pruned;
+pub use self::seal::NextObject;
+use self::seal::Seals;
 pub use self::spec::{CartridgeFacts, CartridgeSpec};
 pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
 pub use self::traffic::Traffic;
@@ -83,6 +86,7 @@ pub struct Cartridge {
     initiator_name: String,
     /// Whether data is to be stored in less where it can be.
     is_compressing: bool,
+    seals: Seals,
     /// What has been read and given out.
     read_flow: Flow,
     given_bytes: u64,
@@ -97,6 +101,8 @@ struct Current {
     end: u64,
     /// `None` if it is damaged.
     data: Option<Bytes>,
+    /// The blocks of an encrypted record, once they have been asked for.
+    opened: Option<Bytes>,
 }
 
 /// What writing takes.

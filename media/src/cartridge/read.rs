@@ -13,7 +13,7 @@ impl Cartridge {
         if !self.is_current(object) {
             if let Some(Record { header, end, data }) = self.ahead.take(object) {
                 self.read_flow.add(&header);
-                self.current = Some(Current { header, end, data: Some(data) });
+                self.current = Some(Current { header, end, data: Some(data), opened: None });
             } else {
                 match self.reader.find(Key::Object(object))? {
                     Found::Record(header, end) => self.read_record(header, end)?,
@@ -44,7 +44,7 @@ impl Cartridge {
         if data.is_some() {
             self.read_flow.add(&header);
         }
-        self.current = Some(Current { header, end, data });
+        self.current = Some(Current { header, end, data, opened: None });
         if self.sequential_count >= SEQUENTIAL_MIN && end < self.end.objects {
             let reader = &self.reader;
             self.ahead.start(end, || reader.another());
@@ -75,23 +75,27 @@ impl Cartridge {
 
     /// Takes an object out of the current record.
     fn take_object(&mut self, object: u64) -> Result<ReadOutcome, MediumError> {
-        let Some(Current { header, data, .. }) = &self.current else {
+        let Some(Current { header, .. }) = &self.current else {
             return Ok(ReadOutcome::EndOfData);
         };
-        self.position = header.point_before(object.saturating_add(1));
-        if header.kind == Kind::FILEMARKS {
+        let (behind, kind) = (header.point_before(object.saturating_add(1)), header.kind);
+        let (block_length, first) = (header.block_length, header.start.objects);
+        if kind == Kind::FILEMARKS {
+            self.position = behind;
             return Ok(ReadOutcome::Filemark);
         }
+        let data = self.current_blocks(object)?;
+        self.position = behind;
         let damaged = MediumError::Damaged { object: ObjectNumber(object) };
         let Some(data) = data else { return Err(damaged) };
-        let length = usize::try_from(header.block_length).unwrap_or(usize::MAX);
-        let at = usize::try_from(object.saturating_sub(header.start.objects)).unwrap_or(usize::MAX);
+        let length = usize::try_from(block_length).unwrap_or(usize::MAX);
+        let at = usize::try_from(object.saturating_sub(first)).unwrap_or(usize::MAX);
         let start = at.saturating_mul(length);
         let end = start.saturating_add(length);
         if end > data.len() {
             return Err(damaged);
         }
-        self.given_bytes = self.given_bytes.saturating_add(header.block_length.into());
+        self.given_bytes = self.given_bytes.saturating_add(block_length.into());
         Ok(ReadOutcome::Block(data.slice(start..end)))
     }
 

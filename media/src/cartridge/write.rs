@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::{Cartridge, MediumError, ObjectNumber, WriteOutcome};
 use crate::journal::{
-    Amount, Content, Item, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, payload_offset,
-    record_bytes,
+    Amount, Content, Item, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX, SECTOR_SIZE,
+    payload_offset, record_bytes,
 };
 use crate::payload::Payload;
 
@@ -49,7 +49,7 @@ impl Cartridge {
         let count = u64::from(fitting);
         let bytes = count.saturating_mul(u64::from(block_length));
         let length = usize::try_from(bytes).unwrap_or(data_bytes);
-        let claim_bytes = data_record_bytes(bytes);
+        let claim_bytes = self.data_record_bytes(bytes);
         let content = Content::Data { payload, length };
         self.push(Kind::DATA, content, block_length, fitting, claim_bytes)?;
         let Point { objects, filemarks, bytes: before } = self.position;
@@ -135,7 +135,7 @@ impl Cartridge {
     pub fn write_would_block(&self, length: usize) -> bool {
         let overhead = self.generation_claim_bytes().saturating_add(FINAL_BYTES);
         let space_bytes =
-            data_record_bytes(length as u64).saturating_mul(2).saturating_add(overhead);
+            self.data_record_bytes(length as u64).saturating_mul(2).saturating_add(overhead);
         self.writer.as_ref().is_some_and(|writer| writer.queue.would_block(length, space_bytes))
     }
 
@@ -206,7 +206,7 @@ impl Cartridge {
         let by_capacity = self.capacity.room_bytes(self.position) / length;
         let wanted = u64::from(block_count).min(by_capacity);
         let overhead = self.generation_claim_bytes().saturating_add(FINAL_BYTES);
-        let record = data_record_bytes(wanted.saturating_mul(length));
+        let record = self.data_record_bytes(wanted.saturating_mul(length));
         let needed = record.saturating_add(overhead);
         let needed_next = needed.saturating_add(record);
         let mut available = match self.available(needed_next) {
@@ -307,9 +307,21 @@ impl Cartridge {
             block_count,
             time_us: self.now_us(),
             is_compressed: self.is_compressing,
+            sealer: self.seals.sealer().cloned(),
             content,
             claim_bytes,
         }
+    }
+
+    /// What a record of so much data takes on the disk at most.
+    fn data_record_bytes(&self, data_bytes: u64) -> u64 {
+        let length = u32::try_from(data_bytes).unwrap_or(u32::MAX);
+        // An envelope fills the rest of the first sector.
+        let offset = match self.seals.sealer() {
+            Some(_) => u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX),
+            None => payload_offset(usize::try_from(length).unwrap_or(usize::MAX)),
+        };
+        record_bytes(offset, length)
     }
 
     fn advance(&mut self, to: Point) {
@@ -351,11 +363,6 @@ pub(super) enum Reason {
     Overwrite = 1,
     Erase = 2,
     Revert = 3,
-}
-
-fn data_record_bytes(data_bytes: u64) -> u64 {
-    let length = u32::try_from(data_bytes).unwrap_or(u32::MAX);
-    record_bytes(payload_offset(usize::try_from(length).unwrap_or(usize::MAX)), length)
 }
 
 const INITIATOR_NAME_BYTES_MAX: usize = 223;

@@ -77,7 +77,7 @@ impl ReadAhead {
 
     /// Reads on from an object. Whatever was read before is forgotten.
     pub(crate) fn start(&mut self, object: u64, reader: impl FnOnce() -> Reader) {
-        if self.thread.is_none() {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             let (shared, reader) = (Arc::clone(&self.shared), reader());
             let started =
                 Builder::new().name("vtl-read-ahead".to_owned()).spawn(move || shared.run(reader));
@@ -156,6 +156,7 @@ impl Shared {
     /// The thread.
     fn run(&self, mut reader: Reader) {
         let mut last_run = None;
+        let _ending = Ending(self);
         loop {
             let (run, object) = match self.next_task() {
                 Task::Read(run, object) => (run, object),
@@ -203,6 +204,16 @@ impl Shared {
             state = self.to_thread.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.is_thread_waiting = false;
         }
+    }
+}
+
+/// Whoever waits for the thread must not wait for ever, should it come to grief.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.state().begin(None);
+        self.0.to_front.notify_all();
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use zstd::zstd_safe::{CCtx, DCtx, get_frame_content_size};
 
+use crate::seal::ENVELOPE_BYTES;
+
 use super::record::{
     Codec, HEADER_BYTES, Header, SECTOR_BYTES, SECTOR_SIZE, payload_offset, record_bytes,
 };
@@ -147,8 +149,8 @@ impl Decoder {
         self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The data in the bytes of a whole record, if that is as long as its blocks are. `None` if it is damaged, or stored in a way
-    /// that is not known. Whether it is the right data says its checksum.
+    /// The data in the bytes of a whole record, if that is as long as its blocks are; of an encrypted one, everything behind its
+    /// header. `None` if it is damaged, or stored in a way that is not known. Whether it is the right data says its checksum.
     pub(crate) fn data(&mut self, header: &Header, record: &Bytes) -> Option<Bytes> {
         // Header limits bound both.
         let length = usize::try_from(header.data_bytes()).ok()?;
@@ -161,6 +163,20 @@ impl Decoder {
             }
             Codec::ZEROS if stored_length == 0 => Some(zeros(length)),
             Codec::ZSTD => self.decompress(header, record, record.get(start..end)?, length),
+            codec if codec.inside_seal().is_some() => {
+                (start == SECTOR_SIZE && is_intact(header, record)).then_some(())?;
+                (end <= record.len()).then(|| record.slice(HEADER_BYTES..end))
+            }
+            _ => None,
+        }
+    }
+
+    /// The data of an encrypted record, as far as that is right, once it has been decrypted.
+    pub(crate) fn unpack(&mut self, codec: Codec, payload: Bytes, length: usize) -> Option<Bytes> {
+        match codec {
+            Codec::NONE if payload.len() == length => Some(payload),
+            Codec::ZEROS if payload.is_empty() => Some(zeros(length)),
+            Codec::ZSTD => self.expand(&payload, length),
             _ => None,
         }
     }
@@ -173,10 +189,11 @@ impl Decoder {
         payload: &[u8],
         length: usize,
     ) -> Option<Bytes> {
-        let is_whole = record.len() as u64 == header.record_bytes()
-            && crc32c::crc32c(record.get(HEADER_BYTES..)?) == header.body_crc;
-        let said = get_frame_content_size(payload).ok()?;
-        if !is_whole || said != Some(header.data_bytes()) {
+        is_intact(header, record).then(|| self.expand(payload, length))?
+    }
+
+    fn expand(&mut self, payload: &[u8], length: usize) -> Option<Bytes> {
+        if get_frame_content_size(payload).ok()? != u64::try_from(length).ok() {
             return None;
         }
         if self.context.is_none() {
@@ -254,8 +271,16 @@ impl Header {
     /// The data of a record whose bytes these are; `None` if it is not what was written.
     pub(crate) fn checked_data(&self, record: &Bytes, decoder: &mut Decoder) -> Option<Bytes> {
         let data = decoder.data(self, record)?;
-        (self.data_checksum(&data) == self.data_crc).then_some(data)
+        // That of encrypted data does not take in what stands before it.
+        let skipped = if self.codec.inside_seal().is_some() { ENVELOPE_BYTES } else { 0 };
+        (self.data_checksum(data.get(skipped..)?) == self.data_crc).then_some(data)
     }
+}
+
+/// Whether the bytes of a record are those that were written.
+fn is_intact(header: &Header, record: &[u8]) -> bool {
+    let body = record.get(HEADER_BYTES..).unwrap_or_default();
+    record.len() as u64 == header.record_bytes() && crc32c::crc32c(body) == header.body_crc
 }
 
 fn zeros(length: usize) -> Bytes {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::record::{Header, Kind, Point};
 use crate::payload::Payload;
+use crate::seal::Sealer;
 
 /// One record on its way to the journal.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Item {
     pub(crate) time_us: i64,
     /// Whether data is to be stored in a way that takes less.
     pub(crate) is_compressed: bool,
+    /// What data is to be encrypted with.
+    pub(crate) sealer: Option<Arc<Sealer>>,
     pub(crate) content: Content,
     /// Bytes of preallocated space that are set aside for it.
     pub(crate) claim_bytes: u64,

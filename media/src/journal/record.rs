@@ -54,6 +54,18 @@ impl Codec {
     pub(crate) const ZEROS: Self = Self(1);
     /// One zstd frame, which says how long the data is.
     pub(crate) const ZSTD: Self = Self(3);
+    /// Added to another codec: what that makes is encrypted.
+    const SEALED: u8 = 16;
+
+    /// The same, and encrypted.
+    pub(crate) fn sealed(self) -> Self {
+        Self(self.0 | Self::SEALED)
+    }
+
+    /// The codec of what has been decrypted; `None` if the record is not encrypted.
+    pub(crate) fn inside_seal(self) -> Option<Self> {
+        (Self::SEALED..2 * Self::SEALED).contains(&self.0).then(|| Self(self.0 - Self::SEALED))
+    }
 }
 
 /// The generation began by going back: what lies before it is its base, and not what was live until then.
@@ -243,6 +255,19 @@ impl Header {
         digest.update(&self.block_length.to_le_bytes());
         digest.update(&self.block_count.to_le_bytes());
         digest.finalize()
+    }
+
+    /// What encrypted data is bound to: its envelope, whose tag does not count, its place on the tape, and how it is stored.
+    pub(crate) fn bound(&self, envelope: &[u8]) -> Vec<u8> {
+        let mut bound = envelope.to_vec();
+        bound.extend_from_slice(self.cartridge.as_bytes());
+        bound.extend_from_slice(&self.generation.to_le_bytes());
+        bound.push(self.partition);
+        bound.extend_from_slice(&self.start.objects.to_le_bytes());
+        bound.extend_from_slice(&self.block_length.to_le_bytes());
+        bound.extend_from_slice(&self.block_count.to_le_bytes());
+        bound.push(self.codec.0);
+        bound
     }
 
     /// Whether the generation began by going back to an earlier moment.

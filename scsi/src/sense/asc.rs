@@ -53,6 +53,8 @@ codes! {
     RESERVATIONS_PREEMPTED = 0x2a, 0x03, "Reservations preempted";
     RESERVATIONS_RELEASED = 0x2a, 0x04, "Reservations released";
     REGISTRATIONS_PREEMPTED = 0x2a, 0x05, "Registrations preempted";
+    ENCRYPTION_PARAMETERS_CHANGED = 0x2a, 0x11, "Data encryption parameters changed by another I_T nexus";
+    KEY_INSTANCE_COUNTER_CHANGED = 0x2a, 0x13, "Data encryption key instance counter has changed";
     COMMANDS_CLEARED = 0x2f, 0x00, "Commands cleared by another initiator";
     INCOMPATIBLE_MEDIUM = 0x30, 0x00, "Incompatible medium installed";
     UNKNOWN_FORMAT = 0x30, 0x01, "Cannot read medium, unknown format";
@@ -73,6 +75,10 @@ codes! {
     UNLOAD_FAILURE = 0x53, 0x01, "Unload tape failure";
     REMOVAL_PREVENTED = 0x53, 0x02, "Medium removal prevented";
     INSUFFICIENT_REGISTRATION_RESOURCES = 0x55, 0x04, "Insufficient registration resources";
+    SECURITY_ERROR = 0x74, 0x00, "Security error";
+    UNABLE_TO_DECRYPT_DATA = 0x74, 0x01, "Unable to decrypt data";
+    UNENCRYPTED_DATA_ENCOUNTERED = 0x74, 0x02, "Unencrypted data encountered while decrypting";
+    INCORRECT_ENCRYPTION_KEY = 0x74, 0x03, "Incorrect data encryption key";
 }
 
 impl Asc {

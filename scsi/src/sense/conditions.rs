@@ -89,6 +89,18 @@ conditions! {
     commands_cleared: UnitAttention, COMMANDS_CLEARED;
     /// The medium, the drive or the operator forbids writing.
     write_protected: DataProtect, WRITE_PROTECTED;
+    /// A block is encrypted, and there is no key to read it with.
+    unable_to_decrypt_data: DataProtect, UNABLE_TO_DECRYPT_DATA;
+    /// A block is not encrypted where only encrypted ones were to be read.
+    unencrypted_data_encountered: DataProtect, UNENCRYPTED_DATA_ENCOUNTERED;
+    /// A block is encrypted with another key.
+    incorrect_encryption_key: DataProtect, INCORRECT_ENCRYPTION_KEY;
+    /// The cartridge's format knows no encryption.
+    security_error: DataProtect, SECURITY_ERROR;
+    /// The key that a nexus relied on is not the one in use any more.
+    key_instance_counter_changed: DataProtect, KEY_INSTANCE_COUNTER_CHANGED;
+    /// Another nexus changed the key, or how it is used.
+    encryption_parameters_changed: UnitAttention, ENCRYPTION_PARAMETERS_CHANGED;
     /// The drive can read this generation, but not write it.
     cannot_write_format: DataProtect, CANNOT_WRITE_FORMAT;
     /// A task of this nexus with the same tag is under way.

@@ -9,6 +9,7 @@ mod failed_sync;
 mod faults;
 mod model;
 mod promise;
+mod seal;
 mod summary;
 mod undo;
 mod verify;

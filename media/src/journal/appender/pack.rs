@@ -1,4 +1,4 @@
-//! Records whose data takes less on the disk than it is long.
+//! Records whose data is not stored as it came: it takes less on the disk than it is long, or is encrypted.
 
 use std::io;
 
@@ -6,8 +6,9 @@ use super::{Appender, BATCH_BYTES, finish};
 use crate::journal::codec::{Packed, packed_length_max};
 use crate::journal::packer::Pressed;
 use crate::journal::queue::{Content, Item};
-use crate::journal::record::SECTOR_SIZE;
+use crate::journal::record::{Codec, HEADER_BYTES, Header, SECTOR_SIZE};
 use crate::payload::Payload;
+use crate::seal::Sealer;
 
 impl Appender {
     /// Has a record compressed by another thread while the one before it is appended. It still has to be appended in its turn.
@@ -93,7 +94,14 @@ impl Appender {
         let start = self.batch.len();
         let mut header = self.header_of(item, stored_length);
         header.codec = codec;
-        header.data_crc = header.data_checksum(data);
+        match &item.sealer {
+            // The envelope needs the room before the payload.
+            Some(_) => {
+                header.codec = codec.sealed();
+                header.payload_offset = u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX);
+            }
+            None => header.data_crc = header.data_checksum(data),
+        }
         let offset = usize::from(header.payload_offset);
         let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
         let end = SECTOR_SIZE.saturating_add(stored_length);
@@ -106,12 +114,30 @@ impl Appender {
         let (head, rest) = record.split_at_mut_checked(offset).unwrap_or_default();
         head.fill(0);
         rest.get_mut(stored_length..).unwrap_or_default().fill(0);
+        if let Some(sealer) = &item.sealer
+            && !seal(sealer, &mut header, head, rest.get_mut(..stored_length).unwrap_or_default())
+        {
+            self.is_broken = true;
+            return Err(io::Error::other("the cipher failed"));
+        }
         finish(record, &mut header);
         self.batch.truncate(start.saturating_add(length));
         self.stored.add(&header);
         self.chain = header.crc;
         self.headers.push(header);
         if self.batch.len() >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds a record of data that does not shrink and is encrypted.
+    fn copy_in_sealed(&mut self, item: &Item, data: &[u8]) -> io::Result<()> {
+        self.check_open()?;
+        let start = self.batch.len();
+        let room = self.batch.extend(SECTOR_SIZE.saturating_add(data.len()));
+        if let Some(target) = room.get_mut(SECTOR_SIZE..) {
+            target.copy_from_slice(data);
+        }
+        self.batch.truncate(start);
+        self.finish_packed(item, data, Packed { codec: Codec::NONE, stored_length: data.len() })
     }
 
     /// Adds a record of data as it came.
@@ -121,6 +147,9 @@ impl Appender {
         mut payload: Box<dyn Payload>,
         length: usize,
     ) -> io::Result<()> {
+        if item.sealer.is_some() {
+            return self.copy_in_sealed(item, payload.data().get(..length).unwrap_or_default());
+        }
         if self.may_write_frame(payload.as_mut(), length) {
             return self.write_frame(item, payload, length);
         }
@@ -130,4 +159,17 @@ impl Appender {
         self.stored.add(&header);
         self.copy_in(header, data)
     }
+}
+
+/// Encrypts the payload of a record, and writes the envelope behind the header, which `head` begins with.
+fn seal(sealer: &Sealer, header: &mut Header, head: &mut [u8], payload: &mut [u8]) -> bool {
+    let mut envelope = sealer.envelope();
+    let bound = header.bound(&envelope.encode());
+    let Some(tag) = sealer.key.seal(header.sequence, &bound, payload) else { return false };
+    envelope.tag = tag;
+    let Some(target) = head.get_mut(HEADER_BYTES..) else { return false };
+    target.copy_from_slice(&envelope.encode());
+    // What anybody can check must not tell of what only the key opens.
+    header.data_crc = header.data_checksum(payload);
+    true
 }

@@ -67,6 +67,7 @@ fn item(number: u64, start: Point, length: usize) -> Item {
         block_count: 1,
         time_us: 0,
         is_compressed: false,
+        sealer: None,
         content: Content::Data { payload: Box::new(Framed::new(&data(number, length))), length },
         claim_bytes: 0,
     }
