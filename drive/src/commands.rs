@@ -4,7 +4,7 @@ use vtl_scsi::device::{Command, UnderReservation};
 use vtl_scsi::spc;
 
 use crate::Drive;
-use crate::{density, medium, motion, position, read, write};
+use crate::{attribute, density, medium, motion, position, read, write};
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
 const MOTION_TIMEOUT_SECONDS: u32 = 900;
@@ -19,10 +19,11 @@ const LOAD_UNLOAD: u8 = 0x1b;
 const LOCATE_10: u8 = 0x2b;
 const SPACE_16: u8 = 0x91;
 const LOCATE_16: u8 = 0x92;
+const WRITE_ATTRIBUTE: u8 = 0x8d;
 
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
-pub(crate) const MOVES_THE_MEDIUM: [u8; 7] =
-    [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, SPACE_16, LOCATE_16];
+pub(crate) const MOVES_THE_MEDIUM: [u8; 8] =
+    [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, WRITE_ATTRIBUTE, SPACE_16, LOCATE_16];
 
 /// The table.
 pub(crate) static COMMANDS: &[Command<Drive>] = &[
@@ -105,6 +106,17 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     OUT_ROWS[4],
     OUT_ROWS[5],
     OUT_ROWS[6],
+    Command::new(
+        "READ ATTRIBUTE",
+        &[0x8c, 0x1f, 0, 0, 0, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0],
+        attribute::read_attribute,
+    )
+    .only_reads(),
+    Command::new(
+        "WRITE ATTRIBUTE",
+        &[WRITE_ATTRIBUTE, 0x01, 0, 0, 0, 0xff, 0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        attribute::write_attribute,
+    ),
     Command::new(
         "SPACE(16)",
         &[SPACE_16, 0x0f, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],

@@ -63,6 +63,13 @@ pub(crate) struct Loaded {
     pub(crate) is_read_only: bool,
 }
 
+impl Loaded {
+    /// Whether what is written on it may never be overwritten.
+    pub(crate) fn is_worm(&self) -> bool {
+        self.cartridge.label().worm
+    }
+}
+
 /// Why a cartridge that lies in the drive is not loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotLoaded {
@@ -143,7 +150,8 @@ impl Drive {
     }
 
     /// The robot puts a cartridge in. Whoever asks next is told that the medium may have changed.
-    pub fn insert(&mut self, cartridge: Cartridge) {
+    pub fn insert(&mut self, mut cartridge: Cartridge) {
+        cartridge.note_drive(self.profile.vendor, &self.identity.serial);
         let generation = match self.profile.access(&cartridge.label().media_type) {
             Access::Write(generation) => Some((generation, false)),
             Access::Read(generation) => Some((generation, true)),
@@ -241,7 +249,7 @@ impl Drive {
 
     /// Whether this task may have to wait for the disk. Where the answer is no, it is done in the time that memory takes.
     pub fn would_block(&self, task: &Task) -> bool {
-        let Bay::Ready(loaded) = &self.bay else {
+        let (Bay::Ready(loaded) | Bay::Unloaded(loaded)) = &self.bay else {
             return false;
         };
         match task.cdb.operation_code() {

@@ -12,9 +12,9 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
             return Sense::write_error()
                 .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));
         }
-        // A record has room for the longest transfer, and neither attributes are written nor recovery points gone back to by
-        // any command.
-        MediumError::WrongLength { .. } | MediumError::Mam(_) | MediumError::PointLost { .. } => {
+        MediumError::Mam(_) => Sense::auxiliary_memory_out_of_space(),
+        // A record has room for the longest transfer, and no command goes back to a recovery point.
+        MediumError::WrongLength { .. } | MediumError::PointLost { .. } => {
             Sense::internal_target_failure()
         }
         MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {

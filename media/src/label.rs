@@ -15,7 +15,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
-use crate::cartridge::{CartridgeFacts, CartridgeSpec};
+use crate::cartridge::{CartridgeFacts, CartridgeSpec, MediumLife};
 use crate::disk::{Disk, DiskFile, OpenMode, read_exact_at, write_all_at};
 use crate::mam::Mam;
 
@@ -121,6 +121,16 @@ pub struct Label {
     /// The attributes.
     #[serde(default)]
     pub mam: Mam,
+    /// How many loads have changed what is on it (SSC-5, attribute 0009h).
+    #[serde(default)]
+    pub volume_change_reference: u32,
+    /// Which drives have loaded it, the last one first: 8 characters of vendor and 32 of serial number.
+    // Invariant: drives.len() <= DRIVES_MAX
+    #[serde(default)]
+    pub drives: Vec<String>,
+    /// What has gone through drives in its life, until the last orderly unload.
+    #[serde(default)]
+    pub life: MediumLife,
     /// The moment of another cartridge that this one was made from; what was live then is read from there.
     #[serde(default)]
     pub origin: Option<Origin>,
@@ -193,6 +203,9 @@ impl Label {
             last_moment: None,
             durable: DurableMark::default(),
             mam: spec.mam.clone(),
+            volume_change_reference: 0,
+            drives: Vec::new(),
+            life: MediumLife::default(),
             origin: spec.origin,
             read_only: spec.read_only,
             pruned: Vec::new(),

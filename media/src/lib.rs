@@ -23,12 +23,13 @@ mod whole;
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
     Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
-    MediumError, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome, RecoveryPoint,
-    SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
+    MediumError, MediumLife, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome,
+    RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome,
+    low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
-pub use self::mam::Mam;
+pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::store::{

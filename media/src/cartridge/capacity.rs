@@ -18,6 +18,10 @@ impl Capacity {
         Self { total_bytes, early_warning_bytes }
     }
 
+    pub(super) fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
     pub(super) fn early_warning_bytes(&self) -> u64 {
         self.early_warning_bytes
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::capacity::Capacity;
+use super::memory::count_unclean_load;
 use super::origin::layers_of;
 use super::{
     Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
@@ -127,6 +128,7 @@ impl Cartridge {
     /// Makes everything durable, closes the journal and says so in the label. After an error the next load recovers.
     pub fn unload(mut self) -> Result<CartridgeFacts, MediumError> {
         let synced = self.sync();
+        self.close_memory();
         let Some(mut writer) = self.writer.take() else { return synced.map(|()| self.facts()) };
         writer.queue.stop();
         let appender = writer.worker.take().and_then(|worker| worker.join().ok());
@@ -204,6 +206,7 @@ fn take_over(
         appender.close_recovered(tail, recovered.last_written_us)?;
     }
     label.confirm(disk.as_ref(), directory)?;
+    count_unclean_load(label, recovered.sequence);
     label.owner_epoch = owner_epoch;
     label.is_clean = false;
     let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));
