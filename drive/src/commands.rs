@@ -4,7 +4,7 @@ use vtl_scsi::device::{Command, UnderReservation};
 use vtl_scsi::spc;
 
 use crate::Drive;
-use crate::{attribute, density, medium, motion, position, read, write};
+use crate::{append_only, attribute, density, medium, motion, position, read, write};
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
 const MOTION_TIMEOUT_SECONDS: u32 = 900;
@@ -106,6 +106,12 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     OUT_ROWS[4],
     OUT_ROWS[5],
     OUT_ROWS[6],
+    Command::new(
+        "ALLOW OVERWRITE",
+        &[0x82, 0, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        append_only::allow_overwrite,
+    )
+    .needs_medium(),
     Command::new(
         "READ ATTRIBUTE",
         &[0x8c, 0x1f, 0, 0, 0, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0],

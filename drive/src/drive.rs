@@ -11,6 +11,7 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
 use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
 
+use crate::append_only::{self, AppendOnly};
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
 use crate::{commands, log_page, mode_page};
@@ -37,6 +38,7 @@ pub struct Drive {
     pub(crate) tape_alerts: BTreeSet<u16>,
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
+    pub(crate) append_only: AppendOnly,
     pub(crate) on_failure: Option<OnFailure>,
     identity: Identity,
 }
@@ -119,6 +121,7 @@ impl Drive {
             prevented_by: BTreeSet::new(),
             tape_alerts: BTreeSet::new(),
             last_writer: None,
+            append_only: AppendOnly::default(),
             on_failure: None,
             identity,
         }
@@ -159,6 +162,7 @@ impl Drive {
         };
         // Nobody has written to this one yet.
         self.last_writer = None;
+        self.append_only.begin_medium();
         match generation {
             Some((generation, is_read_only)) => {
                 self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
@@ -220,6 +224,7 @@ impl Drive {
     pub fn reset(&mut self) {
         self.unit.reset();
         self.mode.reset();
+        append_only::take_over(&mut self.append_only, &self.mode);
         self.block_length_bytes = 0;
         self.is_buffered = true;
         self.prevented_by.clear();
@@ -364,8 +369,8 @@ impl Device for Drive {
             0x80 => Some(self.identity.unit_serial_number()),
             0x83 => Some(self.identity.device_identification(1)),
             0x86 => Some(self.identity.extended_inquiry()),
-            // Sequential-access device capabilities: neither TSMC nor WORM (SSC-5 §8.6.3).
-            0xb0 => Some(self.identity.page(0xb0, &[0, 0])),
+            // Sequential-access device capabilities: WORM (bit 0), not TSMC (SSC-5 §8.6.3).
+            0xb0 => Some(self.identity.page(0xb0, &[0x01, 0])),
             // Manufacturer-assigned serial number (SSC-5 §8.6.4).
             0xb1 => Some(self.identity.page(0xb1, self.identity.serial.as_bytes())),
             _ => None,
@@ -391,6 +396,7 @@ impl Device for Drive {
 
     fn mode_pages_selected(&mut self, before: &ModeParameters) {
         mode_page::agree_on_compression(&mut self.mode, before);
+        append_only::take_over(&mut self.append_only, &self.mode);
     }
 
     fn collect_attentions(&mut self) {

@@ -17,6 +17,10 @@ const TAPE_ALERT_FLAGS: u16 = 64;
 pub(crate) const ALERT_HARD_ERROR: u16 = 0x03;
 /// The medium is at fault.
 pub(crate) const ALERT_MEDIA: u16 = 0x04;
+/// A write was refused because of write protection.
+pub(crate) const ALERT_WRITE_PROTECT: u16 = 0x09;
+/// A write was refused because it would have overwritten what is on a WORM medium.
+pub(crate) const ALERT_WORM_OVERWRITE: u16 = 0x3c;
 /// A write failed.
 pub(crate) const ALERT_WRITE_FAILURE: u16 = 0x06;
 /// The cartridge is of a format that the drive does not know.

@@ -36,11 +36,13 @@ fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
                 return Err(Sense::medium_load_failed().into());
             };
             drive.bay = Bay::Ready(loaded);
+            drive.append_only.begin_medium();
             drive.unit.raise(Sense::medium_may_have_changed());
         }
         Bay::Ready(mut loaded) => {
             let rewound = loaded.cartridge.rewind();
             drive.bay = Bay::Ready(loaded);
+            drive.append_only.forget();
             if let Err(error) = rewound {
                 return Ok(drive.failed(nexus, &error));
             }

@@ -90,6 +90,7 @@ fn finish(
     nexus: ItNexus,
     outcome: Result<SpaceOutcome, MediumError>,
 ) -> Completion {
+    drive.append_only.forget();
     let residual = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     match outcome {
         Ok(SpaceOutcome::Done) => Completion::good(),

@@ -8,6 +8,7 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
     let sense = match error {
         MediumError::EndOfDataMissing { .. } => Sense::end_of_data_not_found(),
         MediumError::Fenced | MediumError::ReadOnly => Sense::write_protected(),
+        MediumError::Worm => Sense::worm_overwrite_attempted(),
         MediumError::WriteFailed { objects_not_written, .. } => {
             return Sense::write_error()
                 .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));

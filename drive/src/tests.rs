@@ -12,9 +12,11 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Drive, Profile};
 
+mod append_only;
 mod attribute;
 mod compression;
 mod persistent_reservations;
+mod worm;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);

@@ -41,6 +41,12 @@ impl Capacity {
         total.saturating_sub(used_bytes(point)) / FILEMARK_BYTES
     }
 
+    /// Whether a moment lies in the early-warning zone, or less than so many bytes before it.
+    pub(super) fn is_near_early_warning(&self, point: Point, bytes: u64) -> bool {
+        let zone_bytes = self.early_warning_bytes.saturating_add(bytes);
+        used_bytes(point) >= self.total_bytes.saturating_sub(zone_bytes)
+    }
+
     /// Whether a moment lies in the early-warning zone.
     pub(super) fn is_past_early_warning(&self, point: Point) -> bool {
         used_bytes(point) >= self.total_bytes.saturating_sub(self.early_warning_bytes)

@@ -48,6 +48,9 @@ pub enum MediumError {
     /// The cartridge was loaded for reading only.
     #[error("the cartridge was loaded for reading only")]
     ReadOnly,
+    /// What was written may not be overwritten.
+    #[error("the cartridge is WORM: what was written may not be overwritten")]
+    Worm,
     /// The data is empty, is not a whole number of blocks, or is longer than one record may be.
     #[error(
         "{data_bytes} bytes are not {block_count} blocks of {block_length} bytes that fit into one record"

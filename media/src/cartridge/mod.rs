@@ -11,6 +11,7 @@ mod motion;
 mod options;
 mod origin;
 mod outcome;
+mod overwrite;
 mod prune;
 mod read;
 mod reopen;
@@ -165,6 +166,11 @@ impl Cartridge {
     /// Changes [`Cartridge::early_warning_bytes`] until the cartridge is unloaded.
     pub fn set_early_warning_bytes(&mut self, bytes: u64) {
         self.capacity.set_early_warning_bytes(bytes);
+    }
+
+    /// Whether the position is in the early-warning zone, or less than so many bytes before it.
+    pub fn is_near_early_warning(&self, bytes: u64) -> bool {
+        self.capacity.is_near_early_warning(self.position, bytes) || self.is_space_low()
     }
 
     /// Whether nothing can be written: loaded for reading only, or fenced after a failed write.

@@ -40,6 +40,7 @@ impl Cartridge {
             return Err(MediumError::WrongLength { data_bytes, block_length, block_count });
         }
         self.check_writable()?;
+        self.check_overwrite()?;
         let (fitting, is_next_sure) = self.fitting_blocks(block_length, block_count)?;
         let blocks_not_written = block_count.saturating_sub(fitting);
         if fitting == 0 {
@@ -70,6 +71,7 @@ impl Cartridge {
         if count == 0 {
             return Ok(self.outcome());
         }
+        self.check_overwrite()?;
         let room = u32::try_from(self.capacity.room_filemarks(self.position)).unwrap_or(u32::MAX);
         let needed = FILEMARKS_CLAIM_BYTES
             .saturating_add(self.generation_claim_bytes())
@@ -123,6 +125,7 @@ impl Cartridge {
         if self.is_appending() {
             return self.sync();
         }
+        self.check_erase()?;
         let needed = self.generation_claim_bytes().saturating_add(SYNC_BYTES);
         if self.available(needed)? < needed {
             return Err(MediumError::Io(std::io::ErrorKind::StorageFull.into()));
@@ -235,7 +238,7 @@ impl Cartridge {
     }
 
     /// Whether the next record simply follows the last one.
-    fn is_appending(&self) -> bool {
+    pub(super) fn is_appending(&self) -> bool {
         self.position.objects == self.end.objects && !self.is_end_missing
     }
 

@@ -257,6 +257,7 @@ fn check_locks(
     let label = cartridge.label();
     let reason = match (&label.hold, label.retained_until) {
         (Some(hold), _) => format!("hold {hold}"),
+        _ if label.worm => "it is WORM, and can only be written once; make a twin".to_owned(),
         (None, Some(until)) if until > now => format!("retained until {until}"),
         _ => return Ok(()),
     };
