@@ -102,6 +102,13 @@ pub(crate) fn check_write(drive: &mut Drive) -> Result<(), Refusal> {
     refuse_unless(drive, is_allowed)
 }
 
+/// Whether formatting is allowed by append-only mode.
+pub(crate) fn check_format(drive: &mut Drive) -> Result<(), Refusal> {
+    let allowed = std::mem::take(&mut drive.append_only.allowed);
+    let is_allowed = !drive.append_only.is_on || allowed == Allowed::Format;
+    refuse_unless(drive, is_allowed)
+}
+
 /// Whether the command that was done now is the one that has to tell that the zone was entered.
 pub(crate) fn tells_zone(drive: &mut Drive) -> bool {
     let zone_bytes = drive.append_only.zone_bytes;

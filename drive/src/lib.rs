@@ -14,6 +14,7 @@ mod log_page;
 mod medium;
 mod mode_page;
 mod motion;
+mod partition;
 mod position;
 mod profile;
 mod read;

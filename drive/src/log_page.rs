@@ -1,6 +1,6 @@
 //! Log pages of a drive.
 
-use vtl_media::Cartridge;
+use vtl_media::Volume;
 use vtl_scsi::log::{LogPage, LogParameter};
 
 use crate::{Drive, mode_page};
@@ -40,7 +40,7 @@ pub(crate) fn all(drive: &Drive) -> Vec<LogPage> {
 fn data_compression(drive: &Drive, page: u8) -> LogPage {
     const BINARY: u8 = 0x03;
     const IS_ON: u16 = 0x0100;
-    let traffic = drive.cartridge().map(Cartridge::traffic).unwrap_or_default();
+    let traffic = drive.cartridge().map(Volume::traffic).unwrap_or_default();
     let ratios = [
         ratio(traffic.unpacked_bytes, traffic.read_bytes),
         ratio(traffic.laid_out_bytes, traffic.written_bytes),

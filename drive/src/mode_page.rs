@@ -6,8 +6,8 @@ use vtl_scsi::mode::{ModeHeader, ModePage, ModeParameters};
 use vtl_scsi::sense::Sense;
 
 use crate::Drive;
-use crate::append_only;
 use crate::drive::{Bay, Loaded, MAX_BLOCK_BYTES};
+use crate::{append_only, partition};
 
 /// Byte of a device-specific parameter: WP in bit 7, buffered mode in bits 6-4 (SSC-5 §8.3.1).
 const WRITE_PROTECT: u8 = 0x80;
@@ -34,6 +34,8 @@ pub(crate) fn all() -> ModeParameters {
             data_compression(),
             device_configuration(),
             append_only::page(),
+            // Filled in with every medium.
+            ModePage::fixed(partition::PAGE, Vec::new()),
             informational_exceptions(),
         ],
     }

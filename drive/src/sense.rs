@@ -13,11 +13,12 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
             return Sense::write_error()
                 .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));
         }
+        MediumError::DoesNotFit => Sense::invalid_field_in_cdb(2, Some(3)),
         MediumError::Mam(_) => Sense::auxiliary_memory_out_of_space(),
         // A record has room for the longest transfer, and no command goes back to a recovery point.
-        MediumError::WrongLength { .. } | MediumError::PointLost { .. } => {
-            Sense::internal_target_failure()
-        }
+        MediumError::WrongLength { .. }
+        | MediumError::PointLost { .. }
+        | MediumError::Partitioned => Sense::internal_target_failure(),
         MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {
             Sense::unrecovered_read_error()
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 use vtl_media::disk::{Disk, MemoryDisk};
-use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions};
+use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions, Volume};
 use vtl_scsi::sense::{Asc, Sense, SenseKey};
 use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
@@ -15,6 +15,7 @@ use crate::{Drive, Profile};
 mod append_only;
 mod attribute;
 mod compression;
+mod partition;
 mod persistent_reservations;
 mod worm;
 
@@ -24,7 +25,7 @@ const B: ItNexus = ItNexus(2);
 const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
 const TEST_UNIT_READY: [u8; 6] = [0; 6];
 
-fn cartridge(media_type: &str, capacity_bytes: u64) -> Cartridge {
+fn cartridge(media_type: &str, capacity_bytes: u64) -> Volume {
     load(&created(&spec(media_type, capacity_bytes)))
 }
 
@@ -40,10 +41,10 @@ fn created(spec: &CartridgeSpec) -> MemoryDisk {
     disk
 }
 
-fn load(disk: &MemoryDisk) -> Cartridge {
+fn load(disk: &MemoryDisk) -> Volume {
     let options =
         LoadOptions { segment_bytes: 1 << 20, reserve_bytes: Some(0), ..LoadOptions::default() };
-    Cartridge::load(Arc::new(disk.clone()), Path::new("/cartridge"), options).unwrap()
+    Volume::load(Arc::new(disk.clone()), Path::new("/cartridge"), options).unwrap()
 }
 
 /// A drive with the cartridge of that disk, which everybody knows to be there.

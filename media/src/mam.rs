@@ -120,6 +120,14 @@ impl Mam {
         self.attributes.remove(&key(partition, identifier)).is_some()
     }
 
+    /// Forgets what was said of the contents, because there are none any more: volume coherency, and everything that is kept
+    /// for a partition behind the first one.
+    pub(crate) fn forget_contents(&mut self) {
+        const VOLUME_COHERENCY: u16 = 0x080c;
+        let coherency = key(0, VOLUME_COHERENCY);
+        self.attributes.retain(|at, _| *at < key(1, 0) && *at != coherency);
+    }
+
     /// Whether a memory that came from a disk keeps to the limits.
     pub(crate) fn is_within_limits(&self) -> bool {
         self.used_bytes() <= Self::CAPACITY_BYTES

@@ -1,6 +1,6 @@
 //! The attributes as they are now: what hosts have written, and what the drive knows of the cartridge.
 
-use vtl_media::{Attribute, AttributeFormat, Cartridge, Mam};
+use vtl_media::{Attribute, AttributeFormat, Mam, Volume};
 use vtl_scsi::device::Refusal;
 use vtl_scsi::vpd::padded;
 
@@ -127,7 +127,7 @@ fn count(bytes: usize) -> Vec<u8> {
 }
 
 /// The identity, the manufacturer and the density: what no other cartridge has.
-fn identity(cartridge: &Cartridge, density: u8, length: usize) -> Vec<u8> {
+fn identity(cartridge: &Volume, density: u8, length: usize) -> Vec<u8> {
     let mut bytes = cartridge.label().uuid.as_bytes().to_vec();
     bytes.extend(padded(MANUFACTURER, 7));
     bytes.push(density);

@@ -145,7 +145,7 @@ fn programmable_early_warning_is_told_once_and_is_another_one_than_early_warning
 fn without_a_zone_nobody_is_warned_of_it() {
     let mut drive = drive_with("lto9", 10_000_000);
     for number in 1..=10 {
-        let completion = write(&mut drive, &[1; 1_000_000]);
+        let completion = write(&mut drive, &vec![1; 1_000_000]);
         assert_eq!(completion.status == Status::GOOD, number < 9);
         assert!(!zones(&mut drive).1);
     }

@@ -19,6 +19,7 @@ use crate::journal::{
     SpaceOptions, SummaryWriter, Timing, View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
+use crate::layout::layout_at;
 
 impl Cartridge {
     /// Makes a new cartridge in `directory`, whose parent must be there. All of it is durable when this returns.
@@ -28,6 +29,17 @@ impl Cartridge {
         spec: &CartridgeSpec,
         now: Timestamp,
     ) -> Result<(), CreateError> {
+        Self::create_partition(disk, directory, spec, now, 0)
+    }
+
+    /// The same for a partition of a cartridge.
+    pub(super) fn create_partition(
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        spec: &CartridgeSpec,
+        now: Timestamp,
+        partition: u8,
+    ) -> Result<(), CreateError> {
         disk.create_dir(directory)?;
         if !disk.list(directory)?.is_empty() {
             return Err(CreateError::Exists);
@@ -35,7 +47,7 @@ impl Cartridge {
         disk.create_dir(&directory.join(JOURNAL))?;
         disk.sync_dir(&directory.join(JOURNAL))?;
         // Both copies, so that from now on a copy that cannot be read is a reason to look closer.
-        let mut label = Label::new(spec, now);
+        let mut label = Label { partition, ..Label::new(spec, now) };
         label.write(disk.as_ref(), directory)?;
         label.write(disk.as_ref(), directory)?;
         disk.sync_dir(directory)?;
@@ -80,6 +92,9 @@ impl Cartridge {
                 "records that were durable are missing at the end of the journal");
         }
         let end = recovered.view.end();
+        // What was to take effect with a generation that has never begun, has not.
+        let begun = recovered.view.generation();
+        label.layouts.retain(|layout| recovered.is_end_missing || layout.generation <= begun);
         let is_writable = !options.read_only
             && !label.read_only
             && options.at.is_none()
@@ -142,6 +157,9 @@ impl Cartridge {
         self.recovered_sequence = appender.durable_sequence();
         // Only a short cut for snapshots; where it cannot be read, the journal is asked.
         let last = self.last_point().ok().flatten();
+        let is_whole = layout_at(&self.label.layouts, self.generation)
+            .is_none_or(|layout| layout.parts.len() == 1);
+        let last = last.filter(|_| is_whole);
         self.label.last_moment = last.and_then(|point| self.origin_at(&point).ok());
         self.label.is_clean = !self.is_end_missing;
         self.label.generation = self.generation;
@@ -189,6 +207,7 @@ fn take_over(
         disk: Arc::clone(disk),
         directory: journal.clone(),
         cartridge: label.uuid,
+        partition: label.partition,
         owner_epoch,
         segment_bytes: options.segment_bytes,
     };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cartridge, MediumError};
 use crate::label::Label;
-use crate::mam::{Attribute, Mam};
+use crate::mam::Attribute;
 
 /// How much data has gone through drives to and from a cartridge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,11 +16,6 @@ pub struct MediumLife {
 }
 
 impl Cartridge {
-    /// The attributes of the auxiliary memory.
-    pub fn mam(&self) -> &Mam {
-        &self.label.mam
-    }
-
     /// Changes attributes of a partition: all of them, or after an error none. `None` removes one; that it is not there is no
     /// error. They are durable when this returns.
     pub fn change_attributes(
@@ -48,26 +43,6 @@ impl Cartridge {
         Ok(())
     }
 
-    /// How many partitions there are.
-    pub fn partition_count(&self) -> u8 {
-        1
-    }
-
-    /// How much fits into a partition.
-    pub fn partition_bytes(&self, _partition: u8) -> u64 {
-        self.capacity.total_bytes()
-    }
-
-    /// How much still fits into a partition, behind what is on it.
-    pub fn remaining_bytes(&self, _partition: u8) -> u64 {
-        self.capacity.room_bytes(self.end)
-    }
-
-    /// How often it has been formatted.
-    pub fn initialization_count(&self) -> u16 {
-        1
-    }
-
     /// The number that says whether a cartridge has been written since it was seen last: one more for each load in which it
     /// was.
     pub fn volume_change_reference(&self) -> u32 {
@@ -83,11 +58,6 @@ impl Cartridge {
             written_bytes: written_bytes.saturating_add(traffic.accepted_bytes),
             read_bytes: read_bytes.saturating_add(traffic.given_bytes),
         }
-    }
-
-    /// Which drives have loaded it, the last one first.
-    pub fn drives(&self) -> &[String] {
-        &self.label.drives
     }
 
     /// A drive has loaded it. That is kept with the next label that is written, at the latest when it is unloaded.

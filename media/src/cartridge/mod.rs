@@ -22,6 +22,7 @@ mod stream;
 mod timeline;
 mod traffic;
 mod verify;
+mod volume;
 mod write;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub use self::spec::{CartridgeFacts, CartridgeSpec};
 pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
 pub use self::traffic::Traffic;
 pub use self::verify::{Checkpoint, Verified, Verifier};
+pub use self::volume::Volume;
 use crate::disk::Disk;
 use crate::journal::{
     Appender, Flow, Header, Layers, Point, Queue, ReadAhead, Reader, View, time_from_us,

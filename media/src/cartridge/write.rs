@@ -246,10 +246,30 @@ impl Cartridge {
         if self.is_appending() { 0 } else { GENERATION_CLAIM_BYTES }
     }
 
-    fn begin_generation_if_needed(&mut self, reason: Reason) -> Result<(), MediumError> {
-        if self.is_appending() {
-            return Ok(());
+    /// Begins a generation with nothing on the tape, durably, whatever there is now. The position is the beginning.
+    pub(super) fn begin_blank(&mut self, reason: Reason) -> Result<(), MediumError> {
+        self.sync()?;
+        self.check_writable()?;
+        self.check_space_for_generation()?;
+        self.position = Point::default();
+        self.begin_generation(reason)?;
+        self.sync()
+    }
+
+    /// Whether there is space for a generation that begins durably.
+    pub(super) fn check_space_for_generation(&mut self) -> Result<(), MediumError> {
+        let needed = GENERATION_CLAIM_BYTES + SYNC_BYTES;
+        if self.available(needed)? < needed {
+            return Err(MediumError::Io(std::io::ErrorKind::StorageFull.into()));
         }
+        Ok(())
+    }
+
+    fn begin_generation_if_needed(&mut self, reason: Reason) -> Result<(), MediumError> {
+        if self.is_appending() { Ok(()) } else { self.begin_generation(reason) }
+    }
+
+    fn begin_generation(&mut self, reason: Reason) -> Result<(), MediumError> {
         let payload = self.generation_payload(reason, (0, Place::default()));
         self.generation = self.generation.saturating_add(1);
         self.generation_start = self.position.objects;
@@ -354,6 +374,7 @@ pub(super) enum Reason {
     Overwrite = 1,
     Erase = 2,
     Revert = 3,
+    Format = 4,
 }
 
 fn data_record_bytes(data_bytes: u64) -> u64 {

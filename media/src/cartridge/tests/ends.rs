@@ -240,7 +240,7 @@ fn attributes_are_kept_and_read_only_is_respected() {
     let before = disk.snapshot();
     let options = LoadOptions { read_only: true, ..options() };
     let mut cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), options).unwrap();
-    assert_eq!(cartridge.mam().attribute(0x0803), Some(&attribute));
+    assert_eq!(cartridge.label().mam.attribute(0x0803), Some(&attribute));
     let refused = cartridge.change_attributes(0, vec![(1, Some(attribute))]);
     assert!(matches!(refused, Err(MediumError::ReadOnly)));
     assert!(matches!(cartridge.write(Box::new(vec![1]), 1, 1), Err(MediumError::ReadOnly)));
