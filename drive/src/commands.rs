@@ -4,7 +4,7 @@ use vtl_scsi::device::{Command, UnderReservation};
 use vtl_scsi::spc;
 
 use crate::Drive;
-use crate::{density, medium, motion, position, read, write};
+use crate::{append_only, attribute, density, medium, motion, partition, position, read, write};
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
 const MOTION_TIMEOUT_SECONDS: u32 = 900;
@@ -13,16 +13,29 @@ pub(crate) const READ_6: u8 = 0x08;
 pub(crate) const WRITE_6: u8 = 0x0a;
 pub(crate) const WRITE_FILEMARKS_6: u8 = 0x10;
 const REWIND: u8 = 0x01;
+const FORMAT_MEDIUM: u8 = 0x04;
+const SET_CAPACITY: u8 = 0x0b;
 const SPACE_6: u8 = 0x11;
 const ERASE_6: u8 = 0x19;
 const LOAD_UNLOAD: u8 = 0x1b;
 const LOCATE_10: u8 = 0x2b;
 const SPACE_16: u8 = 0x91;
 const LOCATE_16: u8 = 0x92;
+const WRITE_ATTRIBUTE: u8 = 0x8d;
 
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
-pub(crate) const MOVES_THE_MEDIUM: [u8; 7] =
-    [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, SPACE_16, LOCATE_16];
+pub(crate) const MOVES_THE_MEDIUM: [u8; 10] = [
+    REWIND,
+    FORMAT_MEDIUM,
+    SET_CAPACITY,
+    SPACE_6,
+    ERASE_6,
+    LOAD_UNLOAD,
+    LOCATE_10,
+    WRITE_ATTRIBUTE,
+    SPACE_16,
+    LOCATE_16,
+];
 
 /// The table.
 pub(crate) static COMMANDS: &[Command<Drive>] = &[
@@ -32,6 +45,13 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         .only_reads()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::request_sense_row(),
+    Command::new(
+        "FORMAT MEDIUM",
+        &[FORMAT_MEDIUM, 0x01, 0x0f, 0xff, 0xff, 0],
+        partition::format_medium,
+    )
+    .needs_medium()
+    .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     Command::new("READ BLOCK LIMITS", &[0x05, 0x01, 0, 0, 0, 0], read::read_block_limits)
         .under_reservation(UnderReservation::Allowed),
     Command::new("READ(6)", &[READ_6, 0x03, 0xff, 0xff, 0xff, 0], read::read_6)
@@ -41,6 +61,9 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     Command::new("WRITE(6)", &[WRITE_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_6)
         .needs_medium()
         .timeout_seconds(1500),
+    Command::new("SET CAPACITY", &[SET_CAPACITY, 0x01, 0, 0xff, 0xff, 0], partition::set_capacity)
+        .needs_medium()
+        .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     Command::new(
         "WRITE FILEMARKS(6)",
         &[WRITE_FILEMARKS_6, 0x01, 0xff, 0xff, 0xff, 0],
@@ -105,6 +128,23 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     OUT_ROWS[4],
     OUT_ROWS[5],
     OUT_ROWS[6],
+    Command::new(
+        "ALLOW OVERWRITE",
+        &[0x82, 0, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        append_only::allow_overwrite,
+    )
+    .needs_medium(),
+    Command::new(
+        "READ ATTRIBUTE",
+        &[0x8c, 0x1f, 0, 0, 0, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0],
+        attribute::read_attribute,
+    )
+    .only_reads(),
+    Command::new(
+        "WRITE ATTRIBUTE",
+        &[WRITE_ATTRIBUTE, 0x01, 0, 0, 0, 0xff, 0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        attribute::write_attribute,
+    ),
     Command::new(
         "SPACE(16)",
         &[SPACE_16, 0x0f, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],

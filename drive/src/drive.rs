@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vtl_media::{Cartridge, CartridgeFacts, MediumError};
+use vtl_media::{CartridgeFacts, MediumError, Volume};
 use vtl_scsi::device::{Command, Device, Refusal};
 use vtl_scsi::log::LogPage;
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
@@ -11,9 +11,10 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
 use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
 
+use crate::append_only::{self, AppendOnly};
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
-use crate::{commands, log_page, mode_page};
+use crate::{commands, log_page, mode_page, partition};
 
 /// The longest block, in bytes: READ BLOCK LIMITS announces it.
 pub(crate) const MAX_BLOCK_BYTES: u32 = 8 << 20;
@@ -37,6 +38,9 @@ pub struct Drive {
     pub(crate) tape_alerts: BTreeSet<u16>,
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
+    pub(crate) append_only: AppendOnly,
+    /// How MODE SELECT has asked the next FORMAT MEDIUM to divide the cartridge, in bytes.
+    pub(crate) prepared_sizes: Option<Vec<u64>>,
     pub(crate) on_failure: Option<OnFailure>,
     identity: Identity,
 }
@@ -57,10 +61,17 @@ pub(crate) enum Bay {
 /// A cartridge that the drive can work with.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) cartridge: Cartridge,
+    pub(crate) cartridge: Volume,
     pub(crate) generation: &'static Generation,
     /// An older generation, which this drive only reads.
     pub(crate) is_read_only: bool,
+}
+
+impl Loaded {
+    /// Whether what is written on it may never be overwritten.
+    pub(crate) fn is_worm(&self) -> bool {
+        self.cartridge.label().worm
+    }
 }
 
 /// Why a cartridge that lies in the drive is not loaded.
@@ -102,7 +113,7 @@ impl Drive {
             // SAM-5, SPC-4, SSC-4, iSCSI
             version_descriptors: vec![0x00a0, 0x0460, 0x0520, 0x0960],
         };
-        Self {
+        let mut drive = Self {
             unit: LogicalUnit::new(luns),
             profile,
             bay: Bay::Empty,
@@ -112,9 +123,13 @@ impl Drive {
             prevented_by: BTreeSet::new(),
             tape_alerts: BTreeSet::new(),
             last_writer: None,
+            append_only: AppendOnly::default(),
+            prepared_sizes: None,
             on_failure: None,
             identity,
-        }
+        };
+        drive.show_medium();
+        drive
     }
 
     /// The model.
@@ -143,7 +158,8 @@ impl Drive {
     }
 
     /// The robot puts a cartridge in. Whoever asks next is told that the medium may have changed.
-    pub fn insert(&mut self, cartridge: Cartridge) {
+    pub fn insert(&mut self, mut cartridge: Volume) {
+        cartridge.note_drive(self.profile.vendor, &self.identity.serial);
         let generation = match self.profile.access(&cartridge.label().media_type) {
             Access::Write(generation) => Some((generation, false)),
             Access::Read(generation) => Some((generation, true)),
@@ -151,9 +167,11 @@ impl Drive {
         };
         // Nobody has written to this one yet.
         self.last_writer = None;
+        self.append_only.begin_medium();
         match generation {
             Some((generation, is_read_only)) => {
                 self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
+                self.show_medium();
                 self.unit.raise(Sense::medium_may_have_changed());
             }
             None => self.refuse(NotLoaded::WrongGeneration),
@@ -163,6 +181,7 @@ impl Drive {
     /// The robot puts a cartridge in that cannot be loaded.
     pub fn refuse(&mut self, why: NotLoaded) {
         self.bay = Bay::Refused(why);
+        self.show_medium();
         self.tape_alerts.extend(match why {
             NotLoaded::Cleaning => None,
             NotLoaded::WrongGeneration => Some(log_page::ALERT_UNSUPPORTED_FORMAT),
@@ -176,6 +195,7 @@ impl Drive {
     pub fn remove(&mut self) -> Result<Option<CartridgeFacts>, MediumError> {
         let bay = std::mem::replace(&mut self.bay, Bay::Empty);
         self.prevented_by.clear();
+        self.show_medium();
         match bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
                 let unloaded = loaded.cartridge.unload();
@@ -212,6 +232,8 @@ impl Drive {
     pub fn reset(&mut self) {
         self.unit.reset();
         self.mode.reset();
+        append_only::take_over(&mut self.append_only, &self.mode);
+        self.show_medium();
         self.block_length_bytes = 0;
         self.is_buffered = true;
         self.prevented_by.clear();
@@ -230,7 +252,9 @@ impl Drive {
     /// the writer as well as to whoever wants the cartridge moved.
     pub fn prepare_removal(&mut self) -> Result<(), MediumError> {
         let rewound = match &mut self.bay {
-            Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.rewind(),
+            Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
+                loaded.cartridge.rewind_to_first().map(drop)
+            }
             Bay::Empty | Bay::Refused(_) => Ok(()),
         };
         if let Err(error) = &rewound {
@@ -241,7 +265,7 @@ impl Drive {
 
     /// Whether this task may have to wait for the disk. Where the answer is no, it is done in the time that memory takes.
     pub fn would_block(&self, task: &Task) -> bool {
-        let Bay::Ready(loaded) = &self.bay else {
+        let (Bay::Ready(loaded) | Bay::Unloaded(loaded)) = &self.bay else {
             return false;
         };
         match task.cdb.operation_code() {
@@ -260,7 +284,7 @@ impl Drive {
     }
 
     /// The cartridge, where one is loaded.
-    pub fn cartridge(&self) -> Option<&Cartridge> {
+    pub fn cartridge(&self) -> Option<&Volume> {
         match &self.bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => Some(&loaded.cartridge),
             Bay::Empty | Bay::Refused(_) => None,
@@ -268,7 +292,7 @@ impl Drive {
     }
 
     /// The same, to be looked after between commands. What hosts see of it must stay as it is.
-    pub fn cartridge_mut(&mut self) -> Option<&mut Cartridge> {
+    pub fn cartridge_mut(&mut self) -> Option<&mut Volume> {
         match &mut self.bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => Some(&mut loaded.cartridge),
             Bay::Empty | Bay::Refused(_) => None,
@@ -283,14 +307,24 @@ impl Drive {
         }
     }
 
+    /// Lets mode page 11h show how the medium is divided; what was to be made of it, or of another one, is forgotten.
+    pub(crate) fn show_medium(&mut self) {
+        self.prepared_sizes = None;
+        self.append_only.forget();
+        let page = partition::page(self);
+        if let Some(shown) = self.mode.page_mut(partition::PAGE, 0) {
+            *shown = page;
+        }
+    }
+
     /// Whether another nexus has written what is not on disk yet.
     fn takes_over(&self, nexus: ItNexus) -> bool {
         self.last_writer.is_some_and(|writer| writer != nexus)
-            && self.cartridge().is_some_and(Cartridge::has_unsynced)
+            && self.cartridge().is_some_and(|cartridge| cartridge.has_unsynced())
     }
 
     /// The loaded cartridge, for a command that changes it.
-    pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Cartridge, Refusal> {
+    pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Volume, Refusal> {
         let name = self.unit.name(nexus).map(|name| name.initiator);
         let is_new_writer = self.last_writer != Some(nexus);
         let takes_over = self.takes_over(nexus);
@@ -356,8 +390,8 @@ impl Device for Drive {
             0x80 => Some(self.identity.unit_serial_number()),
             0x83 => Some(self.identity.device_identification(1)),
             0x86 => Some(self.identity.extended_inquiry()),
-            // Sequential-access device capabilities: neither TSMC nor WORM (SSC-5 §8.6.3).
-            0xb0 => Some(self.identity.page(0xb0, &[0, 0])),
+            // Sequential-access device capabilities: WORM (bit 0), not TSMC (SSC-5 §8.6.3).
+            0xb0 => Some(self.identity.page(0xb0, &[0x01, 0])),
             // Manufacturer-assigned serial number (SSC-5 §8.6.4).
             0xb1 => Some(self.identity.page(0xb1, self.identity.serial.as_bytes())),
             _ => None,
@@ -383,6 +417,26 @@ impl Device for Drive {
 
     fn mode_pages_selected(&mut self, before: &ModeParameters) {
         mode_page::agree_on_compression(&mut self.mode, before);
+        append_only::take_over(&mut self.append_only, &self.mode);
+    }
+
+    fn check_mode_page(
+        &self,
+        (page, _): (u8, u8),
+        values: &[u8],
+        values_offset: u16,
+    ) -> Result<(), Refusal> {
+        if page == partition::PAGE {
+            partition::wanted_sizes(self, values, values_offset)?;
+        }
+        Ok(())
+    }
+
+    fn takes_mode_page(&mut self, (page, _): (u8, u8), values: &[u8]) -> bool {
+        if page == partition::PAGE {
+            self.prepared_sizes = partition::wanted_sizes(self, values, 0).ok();
+        }
+        page == partition::PAGE
     }
 
     fn collect_attentions(&mut self) {

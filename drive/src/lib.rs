@@ -4,6 +4,8 @@
 //! that it was given. It turns what the cartridge says (a filemark, the end of data, early warning) into sense data, and
 //! does no I/O of its own. Read [`Drive`] first, then `commands.rs`, which is the table of all that it knows.
 
+mod append_only;
+mod attribute;
 mod commands;
 mod density;
 mod drive;
@@ -12,6 +14,7 @@ mod log_page;
 mod medium;
 mod mode_page;
 mod motion;
+mod partition;
 mod position;
 mod profile;
 mod read;

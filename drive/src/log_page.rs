@@ -1,6 +1,6 @@
 //! Log pages of a drive.
 
-use vtl_media::Cartridge;
+use vtl_media::Volume;
 use vtl_scsi::log::{LogPage, LogParameter};
 
 use crate::{Drive, mode_page};
@@ -17,6 +17,10 @@ const TAPE_ALERT_FLAGS: u16 = 64;
 pub(crate) const ALERT_HARD_ERROR: u16 = 0x03;
 /// The medium is at fault.
 pub(crate) const ALERT_MEDIA: u16 = 0x04;
+/// A write was refused because of write protection.
+pub(crate) const ALERT_WRITE_PROTECT: u16 = 0x09;
+/// A write was refused because it would have overwritten what is on a WORM medium.
+pub(crate) const ALERT_WORM_OVERWRITE: u16 = 0x3c;
 /// A write failed.
 pub(crate) const ALERT_WRITE_FAILURE: u16 = 0x06;
 /// The cartridge is of a format that the drive does not know.
@@ -36,7 +40,7 @@ pub(crate) fn all(drive: &Drive) -> Vec<LogPage> {
 fn data_compression(drive: &Drive, page: u8) -> LogPage {
     const BINARY: u8 = 0x03;
     const IS_ON: u16 = 0x0100;
-    let traffic = drive.cartridge().map(Cartridge::traffic).unwrap_or_default();
+    let traffic = drive.cartridge().map(Volume::traffic).unwrap_or_default();
     let ratios = [
         ratio(traffic.unpacked_bytes, traffic.read_bytes),
         ratio(traffic.laid_out_bytes, traffic.written_bytes),

@@ -36,11 +36,14 @@ fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
                 return Err(Sense::medium_load_failed().into());
             };
             drive.bay = Bay::Ready(loaded);
+            drive.show_medium();
+            drive.append_only.begin_medium();
             drive.unit.raise(Sense::medium_may_have_changed());
         }
         Bay::Ready(mut loaded) => {
-            let rewound = loaded.cartridge.rewind();
+            let rewound = loaded.cartridge.rewind_to_first();
             drive.bay = Bay::Ready(loaded);
+            drive.append_only.forget();
             if let Err(error) = rewound {
                 return Ok(drive.failed(nexus, &error));
             }
@@ -73,7 +76,7 @@ fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
     match std::mem::replace(&mut drive.bay, Bay::Empty) {
         Bay::Ready(mut loaded) => {
             // Rewinding is a sync point: what could not be brought to disk is said, and the cartridge stays loaded.
-            if let Err(error) = loaded.cartridge.rewind() {
+            if let Err(error) = loaded.cartridge.rewind_to_first() {
                 drive.bay = Bay::Ready(loaded);
                 return Ok(drive.failed(nexus, &error));
             }

@@ -7,11 +7,13 @@ use vtl_scsi::sense::Sense;
 
 use crate::Drive;
 use crate::drive::{Bay, Loaded, MAX_BLOCK_BYTES};
+use crate::{append_only, partition};
 
 /// Byte of a device-specific parameter: WP in bit 7, buffered mode in bits 6-4 (SSC-5 §8.3.1).
 const WRITE_PROTECT: u8 = 0x80;
 const BUFFERED_MODE_1: u8 = 0x10;
 const BUFFERED_MODE_MASK: u8 = 0x70;
+const MEDIUM_TYPE_WORM: u8 = 0x04;
 
 /// MODE SELECT: leave the density as it is.
 const DENSITY_NO_CHANGE: u8 = 0x7f;
@@ -31,6 +33,9 @@ pub(crate) fn all() -> ModeParameters {
             control(),
             data_compression(),
             device_configuration(),
+            append_only::page(),
+            // Filled in with every medium.
+            ModePage::fixed(partition::PAGE, Vec::new()),
             informational_exceptions(),
         ],
     }
@@ -41,11 +46,14 @@ pub(crate) fn header(drive: &Drive) -> ModeHeader {
     let loaded = loaded(drive);
     let is_protected =
         loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only());
-    let generation = loaded.map(|loaded| loaded.generation);
+    // WORM cartridges of a generation have the code of the others and 4 more.
+    let medium_type = |loaded: &Loaded| {
+        loaded.generation.medium_type | if loaded.is_worm() { MEDIUM_TYPE_WORM } else { 0 }
+    };
     let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
     let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();
     ModeHeader {
-        medium_type: generation.map_or(0, |generation| generation.medium_type),
+        medium_type: loaded.map_or(0, medium_type),
         device_specific: if is_protected { WRITE_PROTECT } else { 0 } | buffered,
         // 0 density code, 1-3 number of blocks (0: all the rest), 5-7 block length
         block_descriptor: Some([density(drive), 0, 0, 0, 0, high, middle, low]),

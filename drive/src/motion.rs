@@ -5,7 +5,7 @@ use nom::number::complete::{be_i24, be_i64, be_u8, be_u16, be_u32, be_u64};
 
 use vtl_media::{MediumError, ObjectNumber, SpaceOutcome};
 use vtl_scsi::cdb::bit;
-use vtl_scsi::device::Executed;
+use vtl_scsi::device::{Executed, Refusal};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::{Completion, ItNexus, Task};
 
@@ -42,7 +42,9 @@ pub(crate) fn space_16(drive: &mut Drive, task: &mut Task) -> Executed {
 pub(crate) fn locate_10(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, _, object, _, partition, _control) =
         task.cdb.fields((be_u8, be_u8, be_u32, be_u8, be_u8, be_u8))?;
-    check_partition(bit(flags, 1), partition, 8)?;
+    if let Err(error) = change_partition(drive, (bit(flags, 1), partition, 8))? {
+        return Ok(finish(drive, task.nexus, Err(error)));
+    }
     let located = drive.loaded()?.cartridge.locate(ObjectNumber(object.into()));
     Ok(finish(drive, task.nexus, located))
 }
@@ -51,13 +53,17 @@ pub(crate) fn locate_10(drive: &mut Drive, task: &mut Task) -> Executed {
 pub(crate) fn locate_16(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, _, partition, identifier, _) =
         task.cdb.fields((be_u8, be_u8, be_u8, be_u64, take(4_usize)))?;
-    check_partition(bit(flags, 1), partition, 3)?;
+    if ![LOCATE_OBJECT, LOCATE_FILE, LOCATE_END_OF_DATA].contains(&(flags >> 3 & 0x07)) {
+        return Err(Sense::invalid_field_in_cdb(1, Some(5)).into());
+    }
+    if let Err(error) = change_partition(drive, (bit(flags, 1), partition, 3))? {
+        return Ok(finish(drive, task.nexus, Err(error)));
+    }
     let cartridge = &mut drive.loaded()?.cartridge;
     let located = match flags >> 3 & 0x07 {
         LOCATE_OBJECT => cartridge.locate(ObjectNumber(identifier)),
         LOCATE_FILE => cartridge.locate_filemark(identifier),
-        LOCATE_END_OF_DATA => cartridge.space_to_end_of_data(),
-        _ => return Err(Sense::invalid_field_in_cdb(1, Some(5)).into()),
+        _ => cartridge.space_to_end_of_data(),
     };
     Ok(finish(drive, task.nexus, located))
 }
@@ -73,16 +79,20 @@ fn space(drive: &mut Drive, nexus: ItNexus, code: u8, count: i64) -> Executed {
     Ok(finish(drive, nexus, spaced))
 }
 
-/// There is one partition; another one cannot be changed to.
-fn check_partition(
-    changes: bool,
-    partition: u8,
-    byte: u16,
-) -> Result<(), vtl_scsi::device::Refusal> {
-    if changes && partition != 0 {
-        return Err(Sense::invalid_field_in_cdb(byte, Some(7)).into());
+/// Goes to the partition of a LOCATE that changes it; the byte is where the CDB names it. What has to be brought to disk before
+/// that may fail.
+fn change_partition(
+    drive: &mut Drive,
+    (changes, partition, byte): (bool, u8, u16),
+) -> Result<Result<(), MediumError>, Refusal> {
+    if !changes {
+        return Ok(Ok(()));
     }
-    Ok(())
+    match drive.loaded()?.cartridge.change_partition(partition) {
+        Ok(true) => Ok(Ok(())),
+        Ok(false) => Err(Sense::invalid_field_in_cdb(byte, Some(7)).into()),
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 fn finish(
@@ -90,6 +100,7 @@ fn finish(
     nexus: ItNexus,
     outcome: Result<SpaceOutcome, MediumError>,
 ) -> Completion {
+    drive.append_only.forget();
     let residual = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     match outcome {
         Ok(SpaceOutcome::Done) => Completion::good(),

@@ -109,6 +109,7 @@ fn next_object(
     drive: &mut Drive,
     nexus: ItNexus,
 ) -> Result<Result<ReadOutcome, MediumError>, Refusal> {
+    drive.append_only.forget();
     match drive.loaded()?.cartridge.read() {
         Err(error @ MediumError::WriteFailed { .. }) => {
             drive.defer(&error);

@@ -8,15 +8,17 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
     let sense = match error {
         MediumError::EndOfDataMissing { .. } => Sense::end_of_data_not_found(),
         MediumError::Fenced | MediumError::ReadOnly => Sense::write_protected(),
+        MediumError::Worm => Sense::worm_overwrite_attempted(),
         MediumError::WriteFailed { objects_not_written, .. } => {
             return Sense::write_error()
                 .with_information(i64::try_from(*objects_not_written).unwrap_or(i64::MAX));
         }
-        // A record has room for the longest transfer, and neither attributes are written nor recovery points gone back to by
-        // any command.
-        MediumError::WrongLength { .. } | MediumError::Mam(_) | MediumError::PointLost { .. } => {
-            Sense::internal_target_failure()
-        }
+        MediumError::DoesNotFit => Sense::invalid_field_in_cdb(2, Some(3)),
+        MediumError::Mam(_) => Sense::auxiliary_memory_out_of_space(),
+        // A record has room for the longest transfer, and no command goes back to a recovery point.
+        MediumError::WrongLength { .. }
+        | MediumError::PointLost { .. }
+        | MediumError::Partitioned => Sense::internal_target_failure(),
         // SSC-4 §4.2.22.8
         MediumError::NoKey { .. } => Sense::unable_to_decrypt_data(),
         MediumError::WrongKey { .. } => Sense::incorrect_encryption_key(),

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 use vtl_media::disk::{Disk, MemoryDisk};
-use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions};
+use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions, Volume};
 use vtl_scsi::sense::{Asc, Sense, SenseKey};
 use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Drive, Profile};
 
+mod append_only;
+mod attribute;
 mod compression;
+mod partition;
 mod persistent_reservations;
+mod worm;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);
@@ -21,15 +25,39 @@ const B: ItNexus = ItNexus(2);
 const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
 const TEST_UNIT_READY: [u8; 6] = [0; 6];
 
-fn cartridge(media_type: &str, capacity_bytes: u64) -> Cartridge {
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
-    let directory = Path::new("/cartridge");
+fn cartridge(media_type: &str, capacity_bytes: u64) -> Volume {
+    load(&created(&spec(media_type, capacity_bytes)))
+}
+
+fn spec(media_type: &str, capacity_bytes: u64) -> CartridgeSpec {
     let barcode = Barcode::new("VTL001L9").unwrap();
-    let spec = CartridgeSpec::new(Uuid::from_u128(1), barcode, media_type, capacity_bytes);
-    Cartridge::create(&disk, directory, &spec, Timestamp::UNIX_EPOCH).unwrap();
+    CartridgeSpec::new(Uuid::from_u128(1), barcode, media_type, capacity_bytes)
+}
+
+fn created(spec: &CartridgeSpec) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    Cartridge::create(&shared, Path::new("/cartridge"), spec, Timestamp::UNIX_EPOCH).unwrap();
+    disk
+}
+
+fn load(disk: &MemoryDisk) -> Volume {
     let options =
         LoadOptions { segment_bytes: 1 << 20, reserve_bytes: Some(0), ..LoadOptions::default() };
-    Cartridge::load(disk, directory, options).unwrap()
+    Volume::load(Arc::new(disk.clone()), Path::new("/cartridge"), options).unwrap()
+}
+
+/// A drive with the cartridge of that disk, which everybody knows to be there.
+fn drive_on(disk: &MemoryDisk) -> Drive {
+    let mut drive = empty_drive();
+    drive.insert(load(disk));
+    for nexus in [A, B] {
+        assert_eq!(
+            sense(&run(&mut drive, nexus, &TEST_UNIT_READY)),
+            Sense::medium_may_have_changed()
+        );
+    }
+    drive
 }
 
 fn empty_drive() -> Drive {

@@ -10,8 +10,9 @@ use vtl_scsi::{Buffer, Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
-use crate::mode_page;
+use crate::log_page::ALERT_WORM_OVERWRITE;
 use crate::sense::of_medium_error;
+use crate::{append_only, mode_page};
 
 /// The data of one WRITE, on its way from the transport to the journal without a copy.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
         return Ok(refused.after_data_out(total));
     }
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
+    append_only::check_write(drive)?;
     let compresses = mode_page::compresses(&drive.mode);
     let cartridge = drive.writable(task.nexus)?;
     cartridge.set_compression(compresses);
@@ -67,6 +69,10 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
 pub(crate) fn write_filemarks_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, count, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
     let is_immediate = bit(flags, 0);
+    if count != 0 {
+        drive.writable(task.nexus)?;
+        append_only::check_write(drive)?;
+    }
     let cartridge = drive.writable(task.nexus)?;
     let outcome =
         if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
@@ -76,6 +82,8 @@ pub(crate) fn write_filemarks_6(drive: &mut Drive, task: &mut Task) -> Executed 
 
 /// ERASE(6): the data ends here. LONG asks for the same: what was overwritten stays until the undo window has passed.
 pub(crate) fn erase_6(drive: &mut Drive, task: &mut Task) -> Executed {
+    drive.writable(task.nexus)?;
+    append_only::check_write(drive)?;
     let erased = drive.writable(task.nexus)?.erase();
     let way = Way { nexus: task.nexus, is_buffered: false, object_count: 0 };
     Ok(finish(drive, way, erased.map(|()| WriteOutcome::Written), i64::from))
@@ -97,7 +105,13 @@ fn finish(
     outcome: Result<WriteOutcome, MediumError>,
     residual: impl Fn(u32) -> i64,
 ) -> Completion {
+    let is_accepted = matches!(outcome, Ok(WriteOutcome::Written | WriteOutcome::EarlyWarning));
+    let tells_zone = is_accepted && append_only::tells_zone(drive);
     let completion = match outcome {
+        // It is told once, and before early warning.
+        Ok(WriteOutcome::Written | WriteOutcome::EarlyWarning) if tells_zone => {
+            Sense::programmable_early_warning().into()
+        }
         Ok(WriteOutcome::Written) => Completion::good(),
         Ok(WriteOutcome::EarlyWarning) => Sense::early_warning().into(),
         Ok(WriteOutcome::EndOfPartition { blocks_not_written }) => {
@@ -135,6 +149,11 @@ fn not_accepted(drive: &mut Drive, way: Way, error: MediumError) -> Completion {
             drive.note_failure(&error);
             Sense::write_error().into()
         }
-        _ => of_medium_error(&error, None).into(),
+        _ => {
+            if matches!(error, MediumError::Worm) {
+                drive.tape_alerts.insert(ALERT_WORM_OVERWRITE);
+            }
+            of_medium_error(&error, None).into()
+        }
     }
 }

@@ -15,8 +15,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
-use crate::cartridge::{CartridgeFacts, CartridgeSpec};
+use crate::cartridge::{CartridgeFacts, CartridgeSpec, MediumLife};
 use crate::disk::{Disk, DiskFile, OpenMode, read_exact_at, write_all_at};
+use crate::layout::{self, Layout};
 use crate::mam::Mam;
 
 /// The newest format of labels and journals that this program reads, and the one that it writes.
@@ -121,6 +122,29 @@ pub struct Label {
     /// The attributes.
     #[serde(default)]
     pub mam: Mam,
+    /// Which partition of a cartridge this is: those behind the first one have a label each.
+    #[serde(default)]
+    pub partition: u8,
+    /// How the cartridge is divided, from which generation of partition 0 on; one partition over everything where there is none.
+    // Invariant: crate::layout::are_sound(&layouts)
+    #[serde(default)]
+    pub layouts: Vec<Layout>,
+    /// How much of the capacity is to be used, where that is not all of it.
+    #[serde(default)]
+    pub scaled_bytes: Option<u64>,
+    /// How often it has been formatted since it was made.
+    #[serde(default)]
+    pub format_count: u16,
+    /// How many loads have changed what is on it (SSC-5, attribute 0009h).
+    #[serde(default)]
+    pub volume_change_reference: u32,
+    /// Which drives have loaded it, the last one first: 8 characters of vendor and 32 of serial number.
+    // Invariant: drives.len() <= DRIVES_MAX
+    #[serde(default)]
+    pub drives: Vec<String>,
+    /// What has gone through drives in its life, until the last orderly unload.
+    #[serde(default)]
+    pub life: MediumLife,
     /// The moment of another cartridge that this one was made from; what was live then is read from there.
     #[serde(default)]
     pub origin: Option<Origin>,
@@ -193,6 +217,13 @@ impl Label {
             last_moment: None,
             durable: DurableMark::default(),
             mam: spec.mam.clone(),
+            partition: 0,
+            layouts: Vec::new(),
+            scaled_bytes: None,
+            format_count: 0,
+            volume_change_reference: 0,
+            drives: Vec::new(),
+            life: MediumLife::default(),
             origin: spec.origin,
             read_only: spec.read_only,
             pruned: Vec::new(),
@@ -339,7 +370,7 @@ fn decode(bytes: &[u8]) -> Copy {
         return Copy::Damaged;
     }
     match serde_json::from_slice::<Label>(body) {
-        Ok(label) if label.mam.is_within_limits() => {
+        Ok(label) if label.mam.is_within_limits() && layout::are_sound(&label.layouts) => {
             Copy::Whole(Box::new(Label { sequence: header.sequence, uuid: header.uuid, ..label }))
         }
         Ok(_) | Err(_) => Copy::Damaged,

@@ -12,6 +12,7 @@ pub mod disk;
 mod inventory;
 mod journal;
 pub mod label;
+pub mod layout;
 pub mod ledger;
 pub mod mam;
 pub mod payload;
@@ -24,13 +25,14 @@ mod whole;
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
     Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
-    MediumError, NextObject, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome,
-    RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome,
-    low_space_bytes,
+    MediumError, MediumLife, NextObject, ObjectNumber, PartitionNumber, Position, Pruned,
+    ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier, Volume, WantedPoint,
+    WriteOutcome, low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
+pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
-pub use self::mam::Mam;
+pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::seal::{Key, KeyDescription, Opening, Sealing};

@@ -30,11 +30,12 @@ pub struct Attribute {
     pub value: Vec<u8>,
 }
 
-/// All attributes of one cartridge, by attribute identifier.
+/// All attributes of one cartridge, by partition and attribute identifier.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mam {
-    attributes: BTreeMap<u16, Attribute>,
+    /// The key is the identifier, and 65,536 times the partition more.
+    attributes: BTreeMap<u32, Attribute>,
 }
 
 /// Why an attribute cannot be stored.
@@ -59,14 +60,24 @@ impl Mam {
     /// What each attribute costs beside its value: its header on the wire.
     pub const ENTRY_BYTES: usize = 5;
 
-    /// One attribute.
+    /// One attribute of the whole medium, or of partition 0.
     pub fn attribute(&self, identifier: u16) -> Option<&Attribute> {
-        self.attributes.get(&identifier)
+        self.attribute_of(0, identifier)
     }
 
-    /// All attributes in the order of their identifiers.
-    pub fn iter(&self) -> impl Iterator<Item = (u16, &Attribute)> {
-        self.attributes.iter().map(|(identifier, attribute)| (*identifier, attribute))
+    /// One attribute of a partition.
+    pub fn attribute_of(&self, partition: u8, identifier: u16) -> Option<&Attribute> {
+        self.attributes.get(&key(partition, identifier))
+    }
+
+    /// The attributes of a partition in the order of their identifiers.
+    pub fn attributes_of(&self, partition: u8) -> impl Iterator<Item = (u16, &Attribute)> {
+        self.attributes.range(key(partition, 0)..=key(partition, u16::MAX)).map(
+            |(key, attribute)| {
+                let [_, _, high, low] = key.to_be_bytes();
+                (u16::from_be_bytes([high, low]), attribute)
+            },
+        )
     }
 
     /// Bytes left for further attributes.
@@ -76,21 +87,45 @@ impl Mam {
 
     /// Sets or replaces one attribute; nothing changes if it does not fit.
     pub fn set(&mut self, identifier: u16, attribute: Attribute) -> Result<(), MamError> {
+        self.set_of(0, identifier, attribute)
+    }
+
+    /// Sets or replaces one attribute of a partition; nothing changes if it does not fit.
+    pub fn set_of(
+        &mut self,
+        partition: u8,
+        identifier: u16,
+        attribute: Attribute,
+    ) -> Result<(), MamError> {
+        let key = key(partition, identifier);
         if attribute.value.len() > Self::VALUE_BYTES_MAX {
             return Err(MamError::ValueTooLong(attribute.value.len()));
         }
-        let freed = self.attributes.get(&identifier).map_or(0, cost_bytes);
+        let freed = self.attributes.get(&key).map_or(0, cost_bytes);
         let free = self.free_bytes().saturating_add(freed);
         if cost_bytes(&attribute) > free {
             return Err(MamError::Full(free));
         }
-        self.attributes.insert(identifier, attribute);
+        self.attributes.insert(key, attribute);
         Ok(())
     }
 
     /// Removes one attribute and says whether it was there.
     pub fn remove(&mut self, identifier: u16) -> bool {
-        self.attributes.remove(&identifier).is_some()
+        self.remove_of(0, identifier)
+    }
+
+    /// Removes one attribute of a partition and says whether it was there.
+    pub fn remove_of(&mut self, partition: u8, identifier: u16) -> bool {
+        self.attributes.remove(&key(partition, identifier)).is_some()
+    }
+
+    /// Forgets what was said of the contents, because there are none any more: volume coherency, and everything that is kept
+    /// for a partition behind the first one.
+    pub(crate) fn forget_contents(&mut self) {
+        const VOLUME_COHERENCY: u16 = 0x080c;
+        let coherency = key(0, VOLUME_COHERENCY);
+        self.attributes.retain(|at, _| *at < key(1, 0) && *at != coherency);
     }
 
     /// Whether a memory that came from a disk keeps to the limits.
@@ -105,6 +140,10 @@ impl Mam {
     fn used_bytes(&self) -> usize {
         self.attributes.values().map(cost_bytes).sum()
     }
+}
+
+fn key(partition: u8, identifier: u16) -> u32 {
+    u32::from(partition) << 16 | u32::from(identifier)
 }
 
 fn cost_bytes(attribute: &Attribute) -> usize {

@@ -195,6 +195,19 @@ pub trait Device: Sized + 'static {
         descriptor: Option<[u8; 8]>,
         descriptor_offset: u16,
     ) -> Result<(), Refusal>;
+    /// Checks the values of a page that MODE SELECT may change, which begin at this byte of the parameter list.
+    fn check_mode_page(
+        &self,
+        _page: (u8, u8),
+        _values: &[u8],
+        _values_offset: u16,
+    ) -> Result<(), Refusal> {
+        Ok(())
+    }
+    /// Takes such a page for itself, so that what MODE SENSE shows stays as it is; `false` for those that MODE SELECT changes.
+    fn takes_mode_page(&mut self, _page: (u8, u8), _values: &[u8]) -> bool {
+        false
+    }
     /// MODE SELECT has changed pages, which were like this before: pages that say the same thing have to agree.
     fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.

@@ -267,6 +267,8 @@ fn select<D: Device>(
     let wanted = parse_pages(list.get(pages_offset..).unwrap_or_default(), pages_offset)?;
     for page in &wanted {
         check_page(device.mode_parameters(), page)?;
+        let offset = u16::try_from(page.values_offset).unwrap_or(u16::MAX);
+        device.check_mode_page((page.page, page.subpage), &page.values, offset)?;
     }
     device.select_header(
         header.device_specific,
@@ -275,6 +277,9 @@ fn select<D: Device>(
     )?;
     let before = device.mode_parameters().clone();
     for page in wanted {
+        if device.takes_mode_page((page.page, page.subpage), &page.values) {
+            continue;
+        }
         if let Some(found) = device.mode_parameters().page_mut(page.page, page.subpage) {
             found.current = page.values;
         }

@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vtl_media::{
-    Cartridge, CartridgeEntry, CartridgeFacts, LibraryRecord, LoadError, LoadOptions, MoveError,
-    Place, SnapshotRecord, Store, StoreError,
+    CartridgeEntry, CartridgeFacts, LibraryRecord, LoadError, LoadOptions, MoveError, Place,
+    SnapshotRecord, Store, StoreError, Volume,
 };
 
 /// Where a library's cartridges come from.
@@ -135,7 +135,7 @@ impl Holdings {
         &self,
         entry: &CartridgeEntry,
         options: LoadOptions,
-    ) -> Result<Cartridge, LoadError> {
+    ) -> Result<Volume, LoadError> {
         let (store, owner, at) = match self {
             Self::Store(store) => (store, entry.uuid, None),
             Self::Snapshot(shown) => {
@@ -145,7 +145,7 @@ impl Holdings {
         };
         // Whoever works on it meanwhile, taking it back for example, is through in a moment.
         let _reserved = at.is_none().then(|| store.reserve(owner));
-        Cartridge::load(store.disk(), &store.directory_of(owner), LoadOptions { at, ..options })
+        Volume::load(store.disk(), &store.directory_of(owner), LoadOptions { at, ..options })
     }
 
     /// Notes what a drive knows of a cartridge.

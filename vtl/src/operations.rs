@@ -117,7 +117,7 @@ pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
                     .drive(*number)
                     .and_then(|unit| {
                         unit.with_drive_within(FACTS_LIMIT, |drive| {
-                            drive.cartridge().map(vtl_media::Cartridge::facts)
+                            drive.cartridge().map(vtl_media::Volume::facts)
                         })
                     })
                     .flatten(),

@@ -100,7 +100,7 @@ pub(crate) struct NewTapes {
     /// The first number (default: behind the highest that is taken).
     #[arg(long)]
     pub(crate) start: Option<u32>,
-    /// The media type, such as lto9; it gives the last two characters of the barcode.
+    /// The media type, such as lto9, or lto9-worm for what can be written once; it gives the last two characters of the barcode.
     #[arg(long = "type", value_name = "TYPE", default_value = "lto9")]
     pub(crate) media_type: String,
     /// The pool that they belong to.

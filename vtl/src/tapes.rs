@@ -14,6 +14,8 @@ use crate::request::{Failure, NewTapes};
 const GRAMMAR: &str =
     "a barcode is six characters A-Z or 0-9 and the two of the media type, such as VTL021L9";
 const BODY_CHARACTERS: usize = 6;
+/// What stands behind a media type that can be written once.
+const WORM_SUFFIX: &str = "-worm";
 /// As many cartridges are made with one request.
 const MAX_NEW: u32 = 10_000;
 
@@ -23,11 +25,14 @@ pub(crate) fn create(
     new: &NewTapes,
     actor: &str,
 ) -> Result<Value, Failure> {
-    let Some(generation) = Generation::find(&new.media_type) else {
+    let name = new.media_type.strip_suffix(WORM_SUFFIX);
+    let worm_suffix = name.map(worm_barcode_suffix);
+    let found = Generation::find(name.unwrap_or(&new.media_type));
+    let Some(generation) = found.filter(|_| worm_suffix != Some(None)) else {
         let known: Vec<_> =
             Generation::ALL.iter().map(|generation| generation.media_type).collect();
         return Err(Failure::usage(format!(
-            "--type {}: there are {}",
+            "--type {}: there are {}, and each of them with {WORM_SUFFIX} behind it",
             new.media_type,
             known.join(", ")
         )));
@@ -41,7 +46,8 @@ pub(crate) fn create(
         })?,
     };
     let to = new.to.as_deref().map(|text| place(library, text)).transpose()?;
-    let barcodes = barcodes(library, new, generation)?;
+    let suffix = worm_suffix.flatten().unwrap_or(generation.barcode_suffix);
+    let barcodes = barcodes(library, new, (generation, suffix))?;
     if to.as_ref().is_some_and(Place::is_element) && barcodes.len() > 1 {
         return Err(Failure::usage(
             "--to names one element, and there are several cartridges".to_owned(),
@@ -50,6 +56,7 @@ pub(crate) fn create(
     let cartridges = barcodes.into_iter().map(|barcode| NewCartridge {
         capacity_bytes: Some(capacity_bytes),
         pool: new.pool.clone(),
+        worm: worm_suffix.is_some(),
         to: to.clone(),
         ..NewCartridge::new(barcode, generation.media_type)
     });
@@ -193,21 +200,20 @@ fn each(
 fn barcodes(
     library: &Library,
     new: &NewTapes,
-    generation: &Generation,
+    (generation, suffix): (&Generation, &str),
 ) -> Result<Vec<Barcode>, Failure> {
     let texts = if new.barcodes.is_empty() {
-        numbered(library, new, generation)?
+        numbered(library, new, suffix)?
     } else {
         new.barcodes.clone()
     };
     let mut barcodes = Vec::new();
     for text in texts {
-        let is_well_formed =
-            text.len() == BODY_CHARACTERS + 2 && text.ends_with(generation.barcode_suffix);
+        let is_well_formed = text.len() == BODY_CHARACTERS + 2 && text.ends_with(suffix);
         let barcode = Barcode::new(&text).ok().filter(|_| is_well_formed).ok_or_else(|| {
             Failure::usage(format!(
-                "{text} is not a barcode for {}: {GRAMMAR}; its last two are {}",
-                generation.name, generation.barcode_suffix
+                "{text} is not a barcode for {}: {GRAMMAR}; its last two are {suffix}",
+                generation.name
             ))
         })?;
         if library.store.find(&text).is_some() || barcodes.contains(&barcode) {
@@ -220,11 +226,21 @@ fn barcodes(
     Ok(barcodes)
 }
 
-fn numbered(
-    library: &Library,
-    new: &NewTapes,
-    generation: &Generation,
-) -> Result<Vec<String>, Failure> {
+/// The two characters of a WORM cartridge of that media type.
+fn worm_barcode_suffix(media_type: &str) -> Option<&'static str> {
+    match media_type {
+        "lto3" => Some("LT"),
+        "lto4" => Some("LU"),
+        "lto5" => Some("LV"),
+        "lto6" => Some("LW"),
+        "lto7" => Some("LX"),
+        "lto8" => Some("LY"),
+        "lto9" => Some("LZ"),
+        _ => None,
+    }
+}
+
+fn numbered(library: &Library, new: &NewTapes, suffix: &str) -> Result<Vec<String>, Failure> {
     let is_prefix = (1..BODY_CHARACTERS).contains(&new.prefix.len())
         && new.prefix.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
     if !is_prefix {
@@ -238,11 +254,7 @@ fn numbered(
     }
     let digits = BODY_CHARACTERS - new.prefix.len();
     let number_of = |entry: &CartridgeEntry| {
-        let rest = entry
-            .barcode
-            .as_str()
-            .strip_prefix(&new.prefix)?
-            .strip_suffix(generation.barcode_suffix)?;
+        let rest = entry.barcode.as_str().strip_prefix(&new.prefix)?.strip_suffix(suffix)?;
         rest.parse::<u32>().ok().filter(|_| rest.len() == digits)
     };
     let behind_the_last =
@@ -257,7 +269,7 @@ fn numbered(
                     new.prefix
                 )));
             }
-            Ok(format!("{}{number}{}", new.prefix, generation.barcode_suffix))
+            Ok(format!("{}{number}{}", new.prefix, suffix))
         })
         .collect()
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Zoned;
 use serde_json::{Value, json};
 use vtl_media::{
-    Barcode, Cartridge, CartridgeEntry, CartridgeKind, History, MediumError, NewTwin, Place,
-    RecoveryPoint, UndoError, WantedPoint,
+    Barcode, CartridgeEntry, CartridgeKind, History, MediumError, NewTwin, Place, RecoveryPoint,
+    UndoError, Volume, WantedPoint,
 };
 
 use crate::library::Library;
@@ -28,7 +28,7 @@ pub(crate) fn history(
     limit: Option<usize>,
 ) -> Result<Value, Failure> {
     let mut entry = find(library, barcode)?;
-    if let Some(facts) = in_drive(library, &entry, Cartridge::facts) {
+    if let Some(facts) = in_drive(library, &entry, Volume::facts) {
         entry.set_facts(&facts);
     }
     let limit = limit.unwrap_or(HISTORY_LIMIT).clamp(1, HISTORY_LIMIT_MAX);
@@ -126,11 +126,11 @@ pub(crate) fn clone(
 pub(crate) fn in_drive<T>(
     library: &Library,
     entry: &CartridgeEntry,
-    work: impl FnOnce(&Cartridge) -> T,
+    work: impl FnOnce(&Volume) -> T,
 ) -> Option<T> {
     let Place::Drive { number, .. } = &entry.place else { return None };
     let unit = library.drive(*number)?;
-    let is_it = |cartridge: &&Cartridge| cartridge.label().uuid == entry.uuid;
+    let is_it = |cartridge: &&Volume| cartridge.label().uuid == entry.uuid;
     unit.with_drive_within(DRIVE_LIMIT, |drive| drive.cartridge().filter(is_it).map(work)).flatten()
 }
 

@@ -193,6 +193,14 @@ fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
     for _ in 0..BEGIN_TRIES {
         let now = library.store.cartridge(entry.uuid);
         let entry = now.as_ref().unwrap_or(entry);
+        let is_divided =
+            in_drive(library, entry, |cartridge| cartridge.partition_count() > 1) == Some(true);
+        if is_divided {
+            return Err(Failure::refused(format!(
+                "{} has several partitions and is in {}: it is verified when it is in no drive",
+                entry.barcode, entry.place
+            )));
+        }
         let moment = in_drive(library, entry, |cartridge| match cartridge.last_point()? {
             Some(point) => cartridge.origin_at(&point).map(Some),
             None => Ok(None),
@@ -224,7 +232,7 @@ fn list<'a>(
 ) -> Result<Listed<'a>, Failure> {
     let barcode = entry.barcode.as_str().to_owned();
     let verifier = &verification.verifier;
-    let done_bytes = verifier.so_far().bytes;
+    let done_bytes = verifier.done_bytes();
     let progress = Progress {
         total_bytes: verifier.total_bytes(),
         done_bytes,
@@ -255,7 +263,7 @@ fn read_all(
                 chain(&error)
             ))
         })?;
-        let done_bytes = verification.verifier.so_far().bytes;
+        let done_bytes = verification.verifier.done_bytes();
         if let Some(progress) = library.verifications.running().get_mut(entry.barcode.as_str()) {
             progress.done_bytes = done_bytes;
         }

@@ -18,6 +18,10 @@ impl Capacity {
         Self { total_bytes, early_warning_bytes }
     }
 
+    pub(super) fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
     pub(super) fn early_warning_bytes(&self) -> u64 {
         self.early_warning_bytes
     }
@@ -35,6 +39,12 @@ impl Capacity {
     pub(super) fn room_filemarks(&self, point: Point) -> u64 {
         let total = self.total_bytes.saturating_add(FILEMARKS_PAST_END * FILEMARK_BYTES);
         total.saturating_sub(used_bytes(point)) / FILEMARK_BYTES
+    }
+
+    /// Whether a moment lies in the early-warning zone, or less than so many bytes before it.
+    pub(super) fn is_near_early_warning(&self, point: Point, bytes: u64) -> bool {
+        let zone_bytes = self.early_warning_bytes.saturating_add(bytes);
+        used_bytes(point) >= self.total_bytes.saturating_sub(zone_bytes)
     }
 
     /// Whether a moment lies in the early-warning zone.

@@ -48,6 +48,17 @@ pub enum MediumError {
     /// The cartridge was loaded for reading only.
     #[error("the cartridge was loaded for reading only")]
     ReadOnly,
+    /// Partitions of these sizes do not fit.
+    #[error("partitions of these sizes do not fit on the cartridge")]
+    DoesNotFit,
+    /// It is divided, and can only be read as a whole.
+    #[error(
+        "the cartridge has several partitions then: it can be taken back, but twins, clones and snapshots have one partition only"
+    )]
+    Partitioned,
+    /// What was written may not be overwritten.
+    #[error("the cartridge is WORM: what was written may not be overwritten")]
+    Worm,
     /// The data is empty, is not a whole number of blocks, or is longer than one record may be.
     #[error(
         "{data_bytes} bytes are not {block_count} blocks of {block_length} bytes that fit into one record"

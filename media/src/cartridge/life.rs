@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::capacity::Capacity;
+use super::memory::count_unclean_load;
 use super::origin::layers_of;
 use super::seal::Seals;
 use super::{
@@ -19,6 +20,7 @@ use crate::journal::{
     SpaceOptions, SummaryWriter, Timing, View, recover, set_aside, start, time_from_us,
 };
 use crate::label::{CartridgeKind, DurableMark, Label};
+use crate::layout::layout_at;
 
 impl Cartridge {
     /// Makes a new cartridge in `directory`, whose parent must be there. All of it is durable when this returns.
@@ -28,6 +30,17 @@ impl Cartridge {
         spec: &CartridgeSpec,
         now: Timestamp,
     ) -> Result<(), CreateError> {
+        Self::create_partition(disk, directory, spec, now, 0)
+    }
+
+    /// The same for a partition of a cartridge.
+    pub(super) fn create_partition(
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        spec: &CartridgeSpec,
+        now: Timestamp,
+        partition: u8,
+    ) -> Result<(), CreateError> {
         disk.create_dir(directory)?;
         if !disk.list(directory)?.is_empty() {
             return Err(CreateError::Exists);
@@ -35,7 +48,7 @@ impl Cartridge {
         disk.create_dir(&directory.join(JOURNAL))?;
         disk.sync_dir(&directory.join(JOURNAL))?;
         // Both copies, so that from now on a copy that cannot be read is a reason to look closer.
-        let mut label = Label::new(spec, now);
+        let mut label = Label { partition, ..Label::new(spec, now) };
         label.write(disk.as_ref(), directory)?;
         label.write(disk.as_ref(), directory)?;
         disk.sync_dir(directory)?;
@@ -80,6 +93,9 @@ impl Cartridge {
                 "records that were durable are missing at the end of the journal");
         }
         let end = recovered.view.end();
+        // What was to take effect with a generation that has never begun, has not.
+        let begun = recovered.view.generation();
+        label.layouts.retain(|layout| recovered.is_end_missing || layout.generation <= begun);
         let is_writable = !options.read_only
             && !label.read_only
             && options.at.is_none()
@@ -129,6 +145,7 @@ impl Cartridge {
     /// Makes everything durable, closes the journal and says so in the label. After an error the next load recovers.
     pub fn unload(mut self) -> Result<CartridgeFacts, MediumError> {
         let synced = self.sync();
+        self.close_memory();
         let Some(mut writer) = self.writer.take() else { return synced.map(|()| self.facts()) };
         writer.queue.stop();
         let appender = writer.worker.take().and_then(|worker| worker.join().ok());
@@ -142,6 +159,9 @@ impl Cartridge {
         self.recovered_sequence = appender.durable_sequence();
         // Only a short cut for snapshots; where it cannot be read, the journal is asked.
         let last = self.last_point().ok().flatten();
+        let is_whole = layout_at(&self.label.layouts, self.generation)
+            .is_none_or(|layout| layout.parts.len() == 1);
+        let last = last.filter(|_| is_whole);
         self.label.last_moment = last.and_then(|point| self.origin_at(&point).ok());
         self.label.is_clean = !self.is_end_missing;
         self.label.generation = self.generation;
@@ -189,6 +209,7 @@ fn take_over(
         disk: Arc::clone(disk),
         directory: journal.clone(),
         cartridge: label.uuid,
+        partition: label.partition,
         owner_epoch,
         segment_bytes: options.segment_bytes,
     };
@@ -206,6 +227,7 @@ fn take_over(
         appender.close_recovered(tail, recovered.last_written_us)?;
     }
     label.confirm(disk.as_ref(), directory)?;
+    count_unclean_load(label, recovered.sequence);
     label.owner_epoch = owner_epoch;
     label.is_clean = false;
     let load_count = facts.load_count.saturating_add(u64::from(!options.is_resumed));

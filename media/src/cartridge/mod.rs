@@ -6,10 +6,12 @@
 mod capacity;
 mod error;
 mod life;
+mod memory;
 mod motion;
 mod options;
 mod origin;
 mod outcome;
+mod overwrite;
 mod prune;
 mod read;
 mod reopen;
@@ -21,6 +23,7 @@ mod stream;
 mod timeline;
 mod traffic;
 mod verify;
+mod volume;
 mod write;
 
 use std::path::PathBuf;
@@ -32,6 +35,7 @@ use bytes::Bytes;
 use self::capacity::Capacity;
 pub use self::error::{CreateError, LoadError, MediumError};
 pub use self::life::low_space_bytes;
+pub use self::memory::MediumLife;
 pub use self::options::{Clock, LoadOptions};
 pub use self::outcome::{
     ObjectNumber, PartitionNumber, Position, ReadOutcome, SpaceOutcome, WriteOutcome,
@@ -43,12 +47,12 @@ pub use self::spec::{CartridgeFacts, CartridgeSpec};
 pub use self::timeline::{GenerationBegun, RecoveryPoint, WantedPoint};
 pub use self::traffic::Traffic;
 pub use self::verify::{Checkpoint, Verified, Verifier};
+pub use self::volume::Volume;
 use crate::disk::Disk;
 use crate::journal::{
     Appender, Flow, Header, Layers, Point, Queue, ReadAhead, Reader, View, time_from_us,
 };
 use crate::label::Label;
-use crate::mam::{Attribute, Mam};
 
 /// A loaded cartridge.
 #[derive(Debug)]
@@ -172,43 +176,14 @@ impl Cartridge {
         self.capacity.set_early_warning_bytes(bytes);
     }
 
+    /// Whether the position is in the early-warning zone, or less than so many bytes before it.
+    pub fn is_near_early_warning(&self, bytes: u64) -> bool {
+        self.capacity.is_near_early_warning(self.position, bytes) || self.is_space_low()
+    }
+
     /// Whether nothing can be written: loaded for reading only, or fenced after a failed write.
     pub fn is_read_only(&self) -> bool {
         self.writer.as_ref().is_none_or(|writer| writer.queue.state().failure.is_some())
-    }
-
-    /// The attributes of the auxiliary memory.
-    pub fn mam(&self) -> &Mam {
-        &self.label.mam
-    }
-
-    /// Sets one attribute; it is durable when this returns.
-    pub fn set_attribute(
-        &mut self,
-        identifier: u16,
-        attribute: Attribute,
-    ) -> Result<(), MediumError> {
-        let mut mam = self.label.mam.clone();
-        mam.set(identifier, attribute)?;
-        self.replace_mam(mam)
-    }
-
-    /// Removes one attribute; that is durable when this returns. An attribute that is not there is no error.
-    pub fn remove_attribute(&mut self, identifier: u16) -> Result<(), MediumError> {
-        let mut mam = self.label.mam.clone();
-        if mam.remove(identifier) { self.replace_mam(mam) } else { Ok(()) }
-    }
-
-    fn replace_mam(&mut self, mam: Mam) -> Result<(), MediumError> {
-        if self.writer.is_none() {
-            return Err(MediumError::ReadOnly);
-        }
-        let before = std::mem::replace(&mut self.label.mam, mam);
-        if let Err(error) = self.label.write(self.disk.as_ref(), &self.directory) {
-            self.label.mam = before;
-            return Err(error.into());
-        }
-        Ok(())
     }
 
     fn view(&self) -> MutexGuard<'_, View> {

@@ -136,7 +136,7 @@ impl Cartridge {
     }
 
     /// The moment before a filemark.
-    fn before_mark(&mut self, mark: u64) -> Result<Point, MediumError> {
+    pub(super) fn before_mark(&mut self, mark: u64) -> Result<Point, MediumError> {
         match self.reader.find(Key::Filemark(mark))? {
             Found::Record(header, _) => {
                 let ahead = mark.saturating_sub(header.start.filemarks);

@@ -71,7 +71,7 @@ impl Cartridge {
     }
 
     /// Whether retention or a hold keeps everything that ever was on the cartridge.
-    fn is_kept_whole(&self) -> bool {
+    pub(super) fn is_kept_whole(&self) -> bool {
         let now = (self.options.clock)();
         self.label.hold.is_some() || self.label.retained_until.is_some_and(|until| until > now)
     }

@@ -18,9 +18,12 @@ impl Cartridge {
         let options = LoadOptions { is_resumed: true, ..self.options.clone() };
         // Its thread has to be gone before another one writes there.
         let barcode = self.label.barcode.clone();
+        let drives = self.label.drives.clone();
         drop(self);
-        Self::load(disk, &directory, options).inspect_err(|error| {
+        let mut cartridge = Self::load(disk, &directory, options).inspect_err(|error| {
             tracing::error!(%barcode, %error, "the cartridge cannot be loaded again after a write has failed");
-        })
+        })?;
+        cartridge.label.drives = drives;
+        Ok(cartridge)
     }
 }

@@ -1,6 +1,6 @@
 //! Going back to an earlier moment: nothing is copied and nothing is removed.
 
-use super::write::{GENERATION_CLAIM_BYTES, Reason, SYNC_BYTES};
+use super::write::{GENERATION_CLAIM_BYTES, Reason};
 use super::{Cartridge, MediumError, RecoveryPoint};
 use crate::journal::{Content, Kind, Point};
 
@@ -11,10 +11,7 @@ impl Cartridge {
         self.sync()?;
         self.check_writable()?;
         let base = self.behind(point)?;
-        let needed = GENERATION_CLAIM_BYTES + SYNC_BYTES;
-        if self.available(needed)? < needed {
-            return Err(MediumError::Io(std::io::ErrorKind::StorageFull.into()));
-        }
+        self.check_space_for_generation()?;
         let (objects, filemarks) = (point.objects, point.filemarks);
         let end = Point { objects, filemarks, bytes: point.written_bytes };
         let payload = self.generation_payload(Reason::Revert, (point.sequence, base));

@@ -36,9 +36,19 @@ pub struct RecoveryPoint {
     pub is_sync: bool,
     /// Whether the tape is as it was then.
     pub is_current: bool,
+    /// The partition.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub partition: u8,
     /// Where its record begins.
     #[serde(skip)]
     place: Place,
+}
+
+impl RecoveryPoint {
+    /// The same as a point of another partition.
+    pub(super) fn of_partition(self, partition: u8) -> Self {
+        Self { partition, ..self }
+    }
 }
 
 /// Which recovery point is meant.
@@ -59,7 +69,7 @@ pub struct GenerationBegun {
     pub time: Option<Timestamp>,
     /// The first object that it replaced.
     pub first_object: u64,
-    /// What began it: `overwritten`, `erased` or `rewound`.
+    /// What began it: `overwritten`, `erased`, `rewound` or `formatted`.
     pub reason: String,
     /// The objects that there had been before.
     pub objects_before: Option<u64>,
@@ -228,8 +238,14 @@ fn point(
         initiator,
         is_sync: waypoint.is_sync,
         is_current,
+        partition: 0,
         place,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_first(partition: &u8) -> bool {
+    *partition == 0
 }
 
 /// Who wrote, as the record of a sync point says. One that is damaged says nothing.
@@ -255,6 +271,7 @@ fn generation(begun: &Begun, record: Option<(&Header, &[u8])>) -> GenerationBegu
         Some(1) => "overwritten",
         Some(2) => "erased",
         Some(3) => "rewound",
+        Some(4) => "formatted",
         _ => "unknown",
     };
     let before = record.and_then(|(_, payload)| {

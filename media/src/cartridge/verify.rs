@@ -35,6 +35,9 @@ pub struct Verified {
     pub is_label_damaged: bool,
     /// Whether everything was read from the disk, and nothing from a cache.
     pub is_direct: bool,
+    /// What was found in the partitions behind the first one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<Verified>,
 }
 
 /// Where a verification was, so that another program can go on with it.
@@ -72,6 +75,8 @@ pub struct Verifier {
     /// So many whole records have to come before anything is read ahead again.
     doubts: u32,
     so_far: Verified,
+    /// Those of the other partitions, which come behind this one.
+    others: Vec<Verifier>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +93,8 @@ impl Verified {
     /// How many live objects are damaged.
     pub fn damaged_objects(&self) -> u64 {
         let runs = self.damaged.iter();
-        runs.map(|(first, last)| last.saturating_sub(*first).saturating_add(1))
-            .fold(0, u64::saturating_add)
+        let own = runs.map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+        own.chain(self.partitions.iter().map(Self::damaged_objects)).fold(0, u64::saturating_add)
     }
 
     /// Whether there is nothing to complain about.
@@ -100,6 +105,7 @@ impl Verified {
             && self.missing_segments.is_empty()
             && !self.is_end_missing
             && !self.is_label_damaged
+            && self.partitions.iter().all(Self::is_good)
     }
 }
 
@@ -140,6 +146,7 @@ impl Cartridge {
             sequence: None,
             pending: Vec::new(),
             doubts: 0,
+            others: Vec::new(),
             so_far: Verified {
                 missing_segments: self.missing_segments.clone(),
                 is_end_missing: self.is_journal_short,
@@ -168,7 +175,20 @@ impl Cartridge {
 impl Verifier {
     /// How many bytes there are to be read in all, about.
     pub fn total_bytes(&self) -> u64 {
-        self.rows.iter().map(|row| row.end).fold(0, u64::saturating_add)
+        let own = self.rows.iter().map(|row| row.end);
+        own.chain(self.others.iter().map(Self::total_bytes)).fold(0, u64::saturating_add)
+    }
+
+    /// How many bytes have been read.
+    pub fn done_bytes(&self) -> u64 {
+        let others = self.others.iter().map(Self::done_bytes);
+        others.fold(self.so_far.bytes, u64::saturating_add)
+    }
+
+    /// Other partitions are read behind this one. They are read from the beginning if the program ends meanwhile.
+    pub(super) fn with_partitions(mut self, others: Vec<Self>) -> Self {
+        self.others = others;
+        self
     }
 
     /// What has been seen so far.
@@ -191,7 +211,9 @@ impl Verifier {
     pub fn step(&mut self, bytes: u64) -> Result<bool, MediumError> {
         let until = self.so_far.bytes.saturating_add(bytes);
         while self.so_far.bytes < until {
-            let Some(row) = self.rows.get(self.at).copied() else { return Ok(false) };
+            let Some(row) = self.rows.get(self.at).copied() else {
+                return self.step_others(bytes);
+            };
             if self.offset == 0 && !self.begin_row(row)? {
                 continue;
             }
@@ -206,6 +228,15 @@ impl Verifier {
             }
         }
         Ok(true)
+    }
+
+    fn step_others(&mut self, bytes: u64) -> Result<bool, MediumError> {
+        for other in &mut self.others {
+            if other.step(bytes)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Reads records that follow each other, about so many bytes, while another thread checks them. `false` where there is none:
@@ -227,6 +258,11 @@ impl Verifier {
             if *next < extent.end.objects {
                 add_run(&mut self.so_far.damaged, *next, extent.end.objects.saturating_sub(1));
             }
+        }
+        self.so_far.partitions = self.others.into_iter().map(Self::finish).collect();
+        for other in &self.so_far.partitions {
+            self.so_far.bytes = self.so_far.bytes.saturating_add(other.bytes);
+            self.so_far.is_direct &= other.is_direct;
         }
         self.so_far
     }

@@ -40,6 +40,7 @@ impl Cartridge {
             return Err(MediumError::WrongLength { data_bytes, block_length, block_count });
         }
         self.check_writable()?;
+        self.check_overwrite()?;
         let (fitting, is_next_sure) = self.fitting_blocks(block_length, block_count)?;
         let blocks_not_written = block_count.saturating_sub(fitting);
         if fitting == 0 {
@@ -70,6 +71,7 @@ impl Cartridge {
         if count == 0 {
             return Ok(self.outcome());
         }
+        self.check_overwrite()?;
         let room = u32::try_from(self.capacity.room_filemarks(self.position)).unwrap_or(u32::MAX);
         let needed = FILEMARKS_CLAIM_BYTES
             .saturating_add(self.generation_claim_bytes())
@@ -123,6 +125,7 @@ impl Cartridge {
         if self.is_appending() {
             return self.sync();
         }
+        self.check_erase()?;
         let needed = self.generation_claim_bytes().saturating_add(SYNC_BYTES);
         if self.available(needed)? < needed {
             return Err(MediumError::Io(std::io::ErrorKind::StorageFull.into()));
@@ -235,7 +238,7 @@ impl Cartridge {
     }
 
     /// Whether the next record simply follows the last one.
-    fn is_appending(&self) -> bool {
+    pub(super) fn is_appending(&self) -> bool {
         self.position.objects == self.end.objects && !self.is_end_missing
     }
 
@@ -243,10 +246,30 @@ impl Cartridge {
         if self.is_appending() { 0 } else { GENERATION_CLAIM_BYTES }
     }
 
-    fn begin_generation_if_needed(&mut self, reason: Reason) -> Result<(), MediumError> {
-        if self.is_appending() {
-            return Ok(());
+    /// Begins a generation with nothing on the tape, durably, whatever there is now. The position is the beginning.
+    pub(super) fn begin_blank(&mut self, reason: Reason) -> Result<(), MediumError> {
+        self.sync()?;
+        self.check_writable()?;
+        self.check_space_for_generation()?;
+        self.position = Point::default();
+        self.begin_generation(reason)?;
+        self.sync()
+    }
+
+    /// Whether there is space for a generation that begins durably.
+    pub(super) fn check_space_for_generation(&mut self) -> Result<(), MediumError> {
+        let needed = GENERATION_CLAIM_BYTES + SYNC_BYTES;
+        if self.available(needed)? < needed {
+            return Err(MediumError::Io(std::io::ErrorKind::StorageFull.into()));
         }
+        Ok(())
+    }
+
+    fn begin_generation_if_needed(&mut self, reason: Reason) -> Result<(), MediumError> {
+        if self.is_appending() { Ok(()) } else { self.begin_generation(reason) }
+    }
+
+    fn begin_generation(&mut self, reason: Reason) -> Result<(), MediumError> {
         let payload = self.generation_payload(reason, (0, Place::default()));
         self.generation = self.generation.saturating_add(1);
         self.generation_start = self.position.objects;
@@ -363,6 +386,7 @@ pub(super) enum Reason {
     Overwrite = 1,
     Erase = 2,
     Revert = 3,
+    Format = 4,
 }
 
 const INITIATOR_NAME_BYTES_MAX: usize = 223;

@@ -31,6 +31,7 @@ pub(crate) struct AppenderOptions {
     /// The directory of the segments.
     pub(crate) directory: PathBuf,
     pub(crate) cartridge: Uuid,
+    pub(crate) partition: u8,
     pub(crate) owner_epoch: u32,
     pub(crate) segment_bytes: u64,
 }
@@ -267,7 +268,7 @@ impl Appender {
         Header {
             kind,
             codec: Codec::NONE,
-            partition: 0,
+            partition: self.options.partition,
             flags: flags(is_reverted),
             payload_offset,
             owner_epoch: self.options.owner_epoch,

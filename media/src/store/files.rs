@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::cartridge::{Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError};
+use crate::cartridge::{Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, Volume};
 use crate::disk::Disk;
 use crate::ledger::Event;
 use crate::mam::Mam;
@@ -41,7 +41,7 @@ pub(super) fn look_into(
     disk: &Arc<dyn Disk>,
     directory: &Path,
 ) -> Result<CartridgeFacts, LoadError> {
-    Cartridge::inspect(disk, directory)
+    Volume::inspect(disk, directory)
 }
 
 /// Removes a cartridge's directory: first its name, durably, then what is in it. A directory that is gone is no error.

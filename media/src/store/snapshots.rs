@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::error::{StoreError, UndoError};
 use super::library::{LibrarySpec, make_record};
 use super::{MAX_ELEMENTS, Store};
-use crate::cartridge::Cartridge;
+use crate::cartridge::Volume;
 use crate::inventory::{CartridgeEntry, SnapshotMember, SnapshotRecord};
 use crate::label::{CartridgeKind, Label, Origin};
 use crate::ledger::Event;
@@ -146,7 +146,7 @@ impl Store {
         {
             return Ok(label.last_moment.or(label.origin));
         }
-        let cartridge: Cartridge = self.open_cartridge(entry, true)?;
+        let cartridge: Volume = self.open_cartridge(entry, true)?;
         let medium = |source| UndoError::Medium { barcode: barcode(), source };
         match cartridge.last_point().map_err(medium)? {
             Some(point) => cartridge.origin_at(&point).map(Some).map_err(medium),

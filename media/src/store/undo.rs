@@ -7,7 +7,7 @@ use super::cartridges::{NewCartridge, Twin};
 use super::error::UndoError;
 use super::{Reservation, Store};
 use crate::barcode::Barcode;
-use crate::cartridge::{Cartridge, CartridgeFacts, LoadOptions, MediumError, Pruned};
+use crate::cartridge::{CartridgeFacts, LoadOptions, MediumError, Pruned, Volume};
 use crate::cartridge::{GenerationBegun, RecoveryPoint, WantedPoint};
 use crate::inventory::CartridgeEntry;
 use crate::label::{CartridgeKind, Origin};
@@ -27,7 +27,7 @@ pub struct History {
 
 impl History {
     /// Of a loaded cartridge.
-    pub fn of(cartridge: &Cartridge, limit: usize) -> Result<Self, MediumError> {
+    pub fn of(cartridge: &Volume, limit: usize) -> Result<Self, MediumError> {
         Ok(Self {
             points: cartridge.recovery_points(limit)?,
             generations: cartridge.generations()?,
@@ -87,8 +87,14 @@ impl Store {
         if point.is_none() && !is_blank {
             return Err(UndoError::NoPoint { barcode: entry.barcode });
         }
-        let is_as_it_was = point.as_ref().map_or(cartridge.facts().is_blank(), |p| p.is_current);
-        if is_as_it_was {
+        // Other partitions go back to the same time.
+        let then = match (wanted, &point) {
+            (WantedPoint::Time(time), _) => time,
+            (WantedPoint::Sequence(_), point) => {
+                point.as_ref().map_or(entry.created, |point| point.time)
+            }
+        };
+        if cartridge.is_at(point.as_ref(), then).map_err(medium(&entry))? {
             return Ok(Rewound { point, is_changed: false });
         }
         drop(cartridge);
@@ -97,11 +103,7 @@ impl Store {
         let intent = Event::RewindIntended { cartridge: uuid, point: sequence, time };
         self.ledger.append(&intent, actor)?;
         let mut cartridge = self.open_cartridge(&entry, false)?;
-        match &point {
-            Some(point) => cartridge.revert_to(point),
-            None => cartridge.rewind().and_then(|()| cartridge.erase()),
-        }
-        .map_err(medium(&entry))?;
+        cartridge.revert_to(point.as_ref(), then).map_err(medium(&entry))?;
         let facts = cartridge.unload().map_err(medium(&entry))?;
         self.ledger.append(&Event::Rewound { cartridge: uuid, point: sequence }, actor)?;
         drop(reserved);
@@ -129,7 +131,7 @@ impl Store {
     /// The same, of a cartridge that is loaded.
     pub fn make_twin_of(
         &self,
-        cartridge: &Cartridge,
+        cartridge: &Volume,
         point: &RecoveryPoint,
         new: NewTwin,
         actor: &str,
@@ -227,7 +229,7 @@ impl Store {
         &self,
         entry: &CartridgeEntry,
         read_only: bool,
-    ) -> Result<Cartridge, UndoError> {
+    ) -> Result<Volume, UndoError> {
         let clock = self.clock.clone();
         let options = LoadOptions {
             read_only,
@@ -236,13 +238,13 @@ impl Store {
             clock: std::sync::Arc::new(move || clock.now()),
             ..LoadOptions::default()
         };
-        Cartridge::load(self.disk(), &self.directory_of(entry.uuid), options)
+        Volume::load(self.disk(), &self.directory_of(entry.uuid), options)
             .map_err(|source| UndoError::Load { barcode: entry.barcode.clone(), source })
     }
 }
 
 /// Whether there was a cartridge at that time, with nothing on it.
-fn was_blank(entry: &CartridgeEntry, cartridge: &Cartridge, wanted: WantedPoint) -> bool {
+fn was_blank(entry: &CartridgeEntry, cartridge: &Volume, wanted: WantedPoint) -> bool {
     let has_all_history =
         cartridge.label().undo_horizon.is_none() && cartridge.label().origin.is_none();
     matches!(wanted, WantedPoint::Time(time) if time >= entry.created) && has_all_history
@@ -251,12 +253,13 @@ fn was_blank(entry: &CartridgeEntry, cartridge: &Cartridge, wanted: WantedPoint)
 /// What is retained or held may not be made to look as if it had never been written.
 fn check_locks(
     entry: &CartridgeEntry,
-    cartridge: &Cartridge,
+    cartridge: &Volume,
     now: Timestamp,
 ) -> Result<(), UndoError> {
     let label = cartridge.label();
     let reason = match (&label.hold, label.retained_until) {
         (Some(hold), _) => format!("hold {hold}"),
+        _ if label.worm => "it is WORM, and can only be written once; make a twin".to_owned(),
         (None, Some(until)) if until > now => format!("retained until {until}"),
         _ => return Ok(()),
     };

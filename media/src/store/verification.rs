@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Store;
 use super::error::{StoreError, UndoError};
-use crate::cartridge::{Cartridge, Checkpoint, LoadOptions, Verified, Verifier};
+use crate::cartridge::{Checkpoint, LoadOptions, Verified, Verifier, Volume};
 use crate::catalogue::Change;
 use crate::label::Origin;
 use crate::ledger::Event;
@@ -20,7 +20,7 @@ pub struct Verification {
     /// Reads.
     pub verifier: Verifier,
     /// The cartridge as it was at the beginning, for reading only.
-    pub cartridge: Cartridge,
+    pub cartridge: Volume,
     /// When that was.
     pub as_of: Timestamp,
     uuid: Uuid,
@@ -49,7 +49,7 @@ impl Store {
         };
         // A moment may lie on the cartridge that this one was made from.
         let owner = at.map_or(uuid, |origin| origin.cartridge);
-        let cartridge = Cartridge::load(self.disk(), &self.directory_of(owner), options)
+        let cartridge = Volume::load(self.disk(), &self.directory_of(owner), options)
             .map_err(|source| UndoError::Load { barcode: entry.barcode, source })?;
         let is_resumable = at.is_none();
         let kept = if is_resumable { self.kept_checkpoint(uuid) } else { None };

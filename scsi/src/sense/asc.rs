@@ -37,6 +37,7 @@ codes! {
     END_OF_DATA_NOT_FOUND = 0x14, 0x03, "End-of-data not found";
     PARAMETER_LIST_LENGTH_ERROR = 0x1a, 0x00, "Parameter list length error";
     INVALID_OPERATION_CODE = 0x20, 0x00, "Invalid command operation code";
+    NOT_IN_APPEND_ONLY_MODE = 0x20, 0x0c, "Illegal command when not in append-only mode";
     INVALID_ELEMENT_ADDRESS = 0x21, 0x01, "Invalid element address";
     INVALID_FIELD_IN_CDB = 0x24, 0x00, "Invalid field in CDB";
     LOGICAL_UNIT_NOT_SUPPORTED = 0x25, 0x00, "Logical unit not supported";
@@ -61,10 +62,12 @@ codes! {
     INCOMPATIBLE_FORMAT = 0x30, 0x02, "Cannot read medium, incompatible format";
     CLEANING_CARTRIDGE_INSTALLED = 0x30, 0x03, "Cleaning cartridge installed";
     CANNOT_WRITE_FORMAT = 0x30, 0x05, "Cannot write medium, incompatible format";
+    WORM_OVERWRITE_ATTEMPTED = 0x30, 0x0c, "WORM medium - overwrite attempted";
     MEDIUM_FORMAT_CORRUPTED = 0x31, 0x00, "Medium format corrupted";
     SAVING_NOT_SUPPORTED = 0x39, 0x00, "Saving parameters not supported";
     MEDIUM_NOT_PRESENT = 0x3a, 0x00, "Medium not present";
     POSITION_ERROR = 0x3b, 0x00, "Sequential positioning error";
+    POSITION_PAST_BEGINNING = 0x3b, 0x0c, "Position past beginning of medium";
     DESTINATION_FULL = 0x3b, 0x0d, "Medium destination element full";
     SOURCE_EMPTY = 0x3b, 0x0e, "Medium source element empty";
     MAGAZINE_NOT_ACCESSIBLE = 0x3b, 0x11, "Medium magazine not accessible";
@@ -75,6 +78,8 @@ codes! {
     UNLOAD_FAILURE = 0x53, 0x01, "Unload tape failure";
     REMOVAL_PREVENTED = 0x53, 0x02, "Medium removal prevented";
     INSUFFICIENT_REGISTRATION_RESOURCES = 0x55, 0x04, "Insufficient registration resources";
+    AUXILIARY_MEMORY_OUT_OF_SPACE = 0x55, 0x06, "Auxiliary memory out of space";
+    OPERATOR_SELECTED_WRITE_PROTECT = 0x5a, 0x02, "Operator selected write protect";
     SECURITY_ERROR = 0x74, 0x00, "Security error";
     UNABLE_TO_DECRYPT_DATA = 0x74, 0x01, "Unable to decrypt data";
     UNENCRYPTED_DATA_ENCOUNTERED = 0x74, 0x02, "Unencrypted data encountered while decrypting";

@@ -103,6 +103,18 @@ conditions! {
     encryption_parameters_changed: UnitAttention, ENCRYPTION_PARAMETERS_CHANGED;
     /// The drive can read this generation, but not write it.
     cannot_write_format: DataProtect, CANNOT_WRITE_FORMAT;
+    /// What was written on a WORM medium may not be overwritten.
+    worm_overwrite_attempted: DataProtect, WORM_OVERWRITE_ATTEMPTED;
+    /// In append-only mode, what was written may not be overwritten.
+    operator_selected_write_protect: DataProtect, OPERATOR_SELECTED_WRITE_PROTECT;
+    /// The command is about append-only mode, which is off.
+    not_in_append_only_mode: IllegalRequest, NOT_IN_APPEND_ONLY_MODE;
+    /// The position is not the one that the command names.
+    sequential_positioning_error: IllegalRequest, POSITION_ERROR;
+    /// The command is for the beginning of the medium only.
+    position_past_beginning: IllegalRequest, POSITION_PAST_BEGINNING;
+    /// The attributes do not fit into the auxiliary memory.
+    auxiliary_memory_out_of_space: IllegalRequest, AUXILIARY_MEMORY_OUT_OF_SPACE;
     /// A task of this nexus with the same tag is under way.
     overlapped_commands: AbortedCommand, OVERLAPPED_COMMANDS;
 }
@@ -150,6 +162,11 @@ impl Sense {
     /// All was written, and the end of the partition is near.
     pub const fn early_warning() -> Self {
         Self::new(SenseKey::NoSense, Asc::END_OF_PARTITION).with_information(0).with_eom()
+    }
+
+    /// All was written, and it has entered the zone that MODE SELECT has put before the early-warning position (SSC-5 §4.2.6).
+    pub const fn programmable_early_warning() -> Self {
+        Self::new(SenseKey::NoSense, Asc::PROGRAMMABLE_EARLY_WARNING).with_information(0).with_eom()
     }
 
     /// The partition is full; so much was not written.

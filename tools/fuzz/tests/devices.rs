@@ -10,15 +10,15 @@ use uuid::Uuid;
 use vtl_changer::{Changer, DriveStatus, Element, MoveFailure, Occupant, Robot};
 use vtl_drive::Drive;
 use vtl_media::disk::{Disk, MemoryDisk};
-use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions};
+use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions, Volume};
 use vtl_scsi::device::{self, Device};
 use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task};
 
 /// Operation codes that do something at one device or the other; random ones come beside.
-const CODES: [u8; 44] = [
+const CODES: [u8; 46] = [
     0x00, 0x01, 0x03, 0x05, 0x08, 0x0a, 0x10, 0x11, 0x12, 0x15, 0x16, 0x17, 0x19, 0x1a, 0x1b, 0x1e,
     0x2b, 0x34, 0x44, 0x4c, 0x4d, 0x55, 0x56, 0x57, 0x5a, 0x5e, 0x5f, 0x91, 0x92, 0xa0, 0xa3, 0xa4,
-    0xa5, 0xa6, 0xb5, 0xb6, 0xb8, 0x07, 0x37, 0xe7, 0x8c, 0x8d, 0x04, 0x2c,
+    0xa5, 0xa6, 0xb5, 0xb6, 0xb8, 0x07, 0x37, 0xe7, 0x8c, 0x8d, 0x04, 0x2c, 0x0b, 0x82,
 ];
 
 #[derive(Debug, Clone, TypeGenerator)]
@@ -98,7 +98,7 @@ fn drive() -> Drive {
         reserve_bytes: Some(0),
         ..LoadOptions::default()
     };
-    let cartridge = Cartridge::load(disk, directory, options).unwrap();
+    let cartridge = Volume::load(disk, directory, options).unwrap();
     let profile = vtl_drive::Profile::find("ibm-ult3580-td9").unwrap();
     let mut drive = Drive::new(profile, "1013000001", 5, Arc::from([Lun(0), Lun(1)]));
     drive.insert(cartridge);

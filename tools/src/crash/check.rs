@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use anyhow::{Context, bail};
 use vtl_media::disk::{FaultDisk, MemoryDisk};
-use vtl_media::{Cartridge, LoadOptions, Place, ReadOutcome};
+use vtl_media::{LoadOptions, Place, ReadOutcome, Volume};
 use vtl_scsi::Status;
 use vtl_scsi::sense::{Sense, SenseKey};
 
@@ -172,7 +172,7 @@ fn read_on_disk(
     let store = host.library.store();
     let entry = store.find(barcode).context("not in the inventory")?;
     let options = LoadOptions { read_only: true, ..load_options() };
-    let mut cartridge = Cartridge::load(store.disk(), &store.directory_of(entry.uuid), options)?;
+    let mut cartridge = Volume::load(store.disk(), &store.directory_of(entry.uuid), options)?;
     let mut objects = Objects::new();
     loop {
         match cartridge.read()? {

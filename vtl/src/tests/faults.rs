@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vtl_media::disk::{Call, Fault, Reaction};
 use vtl_media::ledger::RecordedEvent;
-use vtl_media::{Cartridge, EntryFilter, Event, Place};
+use vtl_media::{EntryFilter, Event, Place, Volume};
 use vtl_scsi::sense::SenseFormat;
 
 use super::*;
@@ -49,8 +49,7 @@ fn fail_behind(scene: &Scene) {
 fn await_fence(scene: &Scene) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let unit = scene.library.drive(0).unwrap();
-    let is_fenced =
-        |drive: &mut vtl_drive::Drive| drive.cartridge().is_some_and(Cartridge::is_fenced);
+    let is_fenced = |drive: &mut vtl_drive::Drive| drive.cartridge().is_some_and(Volume::is_fenced);
     while !unit.with_drive(is_fenced).unwrap() {
         assert!(Instant::now() < deadline, "nothing failed");
         std::thread::yield_now();

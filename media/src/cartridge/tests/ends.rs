@@ -230,16 +230,19 @@ fn wrong_lengths_are_refused() {
 #[test]
 fn attributes_are_kept_and_read_only_is_respected() {
     let (disk, mut cartridge) = created(1 << 40);
-    let attribute =
-        Attribute { format: crate::mam::AttributeFormat::Text, value: b"weekly".to_vec() };
-    cartridge.set_attribute(0x0803, attribute.clone()).unwrap();
+    let attribute = crate::mam::Attribute {
+        format: crate::mam::AttributeFormat::Text,
+        value: b"weekly".to_vec(),
+    };
+    cartridge.change_attributes(0, vec![(0x0803, Some(attribute.clone()))]).unwrap();
     write_block(&mut cartridge, b"data");
     cartridge.unload().unwrap();
     let before = disk.snapshot();
     let options = LoadOptions { read_only: true, ..options() };
     let mut cartridge = Cartridge::load(Arc::new(disk.clone()), &directory(), options).unwrap();
-    assert_eq!(cartridge.mam().attribute(0x0803), Some(&attribute));
-    assert!(matches!(cartridge.set_attribute(1, attribute), Err(MediumError::ReadOnly)));
+    assert_eq!(cartridge.label().mam.attribute(0x0803), Some(&attribute));
+    let refused = cartridge.change_attributes(0, vec![(1, Some(attribute))]);
+    assert!(matches!(refused, Err(MediumError::ReadOnly)));
     assert!(matches!(cartridge.write(Box::new(vec![1]), 1, 1), Err(MediumError::ReadOnly)));
     assert!(matches!(cartridge.write_filemarks(1), Err(MediumError::ReadOnly)));
     assert!(matches!(cartridge.erase(), Err(MediumError::ReadOnly)));

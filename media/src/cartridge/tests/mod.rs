@@ -8,6 +8,7 @@ mod ends;
 mod failed_sync;
 mod faults;
 mod model;
+mod partitions;
 mod promise;
 mod seal;
 mod summary;

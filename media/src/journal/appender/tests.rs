@@ -89,6 +89,7 @@ fn scene() -> Scene {
     let options = AppenderOptions {
         disk: Arc::new(disk.clone()),
         directory: JOURNAL.into(),
+        partition: 0,
         cartridge: Uuid::from_u128(7),
         owner_epoch: 1,
         segment_bytes: 256 << 20,
