@@ -4,7 +4,9 @@ use vtl_scsi::device::{Command, UnderReservation};
 use vtl_scsi::spc;
 
 use crate::Drive;
-use crate::{append_only, attribute, density, medium, motion, partition, position, read, write};
+use crate::{
+    append_only, attribute, density, encryption, medium, motion, partition, position, read, write,
+};
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
 const MOTION_TIMEOUT_SECONDS: u32 = 900;
@@ -21,6 +23,8 @@ const LOAD_UNLOAD: u8 = 0x1b;
 const LOCATE_10: u8 = 0x2b;
 const SPACE_16: u8 = 0x91;
 const LOCATE_16: u8 = 0x92;
+const SECURITY_PROTOCOL_IN: u8 = 0xa2;
+const SECURITY_PROTOCOL_OUT: u8 = 0xb5;
 const WRITE_ATTRIBUTE: u8 = 0x8d;
 
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
@@ -161,6 +165,17 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     .only_reads()
     .needs_medium()
     .timeout_seconds(MOTION_TIMEOUT_SECONDS),
+    Command::new(
+        "SECURITY PROTOCOL IN",
+        &[SECURITY_PROTOCOL_IN, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        encryption::security_protocol_in,
+    )
+    .only_reads(),
+    Command::new(
+        "SECURITY PROTOCOL OUT",
+        &[SECURITY_PROTOCOL_OUT, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        encryption::security_protocol_out,
+    ),
     spc::report_luns_row(),
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),

@@ -12,6 +12,7 @@ use vtl_scsi::vpd::Identity;
 use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
 
 use crate::append_only::{self, AppendOnly};
+use crate::encryption::Encryption;
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
 use crate::{commands, log_page, mode_page, partition};
@@ -39,6 +40,7 @@ pub struct Drive {
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
     pub(crate) append_only: AppendOnly,
+    pub(crate) encryption: Encryption,
     /// How MODE SELECT has asked the next FORMAT MEDIUM to divide the cartridge, in bytes.
     pub(crate) prepared_sizes: Option<Vec<u64>>,
     pub(crate) on_failure: Option<OnFailure>,
@@ -124,6 +126,7 @@ impl Drive {
             tape_alerts: BTreeSet::new(),
             last_writer: None,
             append_only: AppendOnly::default(),
+            encryption: Encryption::default(),
             prepared_sizes: None,
             on_failure: None,
             identity,
@@ -195,6 +198,7 @@ impl Drive {
     pub fn remove(&mut self) -> Result<Option<CartridgeFacts>, MediumError> {
         let bay = std::mem::replace(&mut self.bay, Bay::Empty);
         self.prevented_by.clear();
+        self.encryption.demounted();
         self.show_medium();
         match bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
@@ -218,6 +222,7 @@ impl Drive {
     pub fn nexus_ends(&mut self, nexus: ItNexus) {
         self.unit.nexus_ends(nexus);
         self.prevented_by.remove(&nexus);
+        self.encryption.nexus_ends(nexus);
         if self.last_writer == Some(nexus) {
             self.sync_or_defer();
         }
@@ -237,6 +242,7 @@ impl Drive {
         self.block_length_bytes = 0;
         self.is_buffered = true;
         self.prevented_by.clear();
+        self.encryption = Encryption::default();
     }
 
     /// Brings what was written to disk, outside of any command. A failure is told to the writer with its next command.

@@ -9,6 +9,7 @@ mod attribute;
 mod commands;
 mod density;
 mod drive;
+mod encryption;
 mod failure;
 mod log_page;
 mod medium;

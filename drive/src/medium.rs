@@ -81,6 +81,7 @@ fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
                 return Ok(drive.failed(nexus, &error));
             }
             drive.bay = Bay::Unloaded(loaded);
+            drive.encryption.demounted();
         }
         Bay::Empty => return Err(Sense::medium_not_present().into()),
         already => drive.bay = already,

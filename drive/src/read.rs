@@ -11,6 +11,7 @@ use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
+use crate::encryption;
 use crate::sense::of_medium_error;
 
 /// READ(6): one block of any length, or several of the length set by MODE SELECT.
@@ -110,6 +111,7 @@ fn next_object(
     nexus: ItNexus,
 ) -> Result<Result<ReadOutcome, MediumError>, Refusal> {
     drive.append_only.forget();
+    encryption::prepare_read(drive, nexus)?;
     match drive.loaded()?.cartridge.read() {
         Err(error @ MediumError::WriteFailed { .. }) => {
             drive.defer(&error);
@@ -123,6 +125,12 @@ fn next_object(
 }
 
 fn read_error(drive: &mut Drive, error: &MediumError, residual: i64, data_in: Bytes) -> Completion {
-    drive.tape_alerts.insert(crate::log_page::ALERT_HARD_ERROR);
+    let is_closed = matches!(
+        error,
+        MediumError::NoKey { .. } | MediumError::WrongKey { .. } | MediumError::NotEncrypted { .. }
+    );
+    if !is_closed {
+        drive.tape_alerts.insert(crate::log_page::ALERT_HARD_ERROR);
+    }
     Completion { data_in, ..of_medium_error(error, Some(residual)).into() }
 }

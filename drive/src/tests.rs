@@ -15,6 +15,7 @@ use crate::{Drive, Profile};
 mod append_only;
 mod attribute;
 mod compression;
+mod encryption;
 mod partition;
 mod persistent_reservations;
 mod worm;

@@ -12,7 +12,7 @@ use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
 use crate::log_page::ALERT_WORM_OVERWRITE;
 use crate::sense::of_medium_error;
-use crate::{append_only, mode_page};
+use crate::{append_only, encryption, mode_page};
 
 /// The data of one WRITE, on its way from the transport to the journal without a copy.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
     }
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
     append_only::check_write(drive)?;
+    encryption::prepare_write(drive, task.nexus)?;
     let compresses = mode_page::compresses(&drive.mode);
     let cartridge = drive.writable(task.nexus)?;
     cartridge.set_compression(compresses);

@@ -35,7 +35,10 @@ pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
-pub use self::seal::{Key, KeyDescription, Opening, Sealing};
+pub use self::seal::{
+    AUTHENTICATED_BYTES_MAX, KEY_BYTES, Key, KeyDescription, Opening, Sealing,
+    UNAUTHENTICATED_BYTES_MAX, forget as forget_key,
+};
 pub use self::store::{
     CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, History, LibraryRecord,
     LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember, SnapshotRecord, Store,
