@@ -25,6 +25,8 @@ pub struct Changer {
     mode: ModeParameters,
 }
 
+const PAGE_TAPE_ALERT: u8 = 0x2e;
+
 impl Changer {
     /// A changer just after power on.
     pub fn new(
@@ -167,12 +169,17 @@ impl Device for Changer {
         Ok(())
     }
 
-    fn log_pages(&mut self) -> Vec<LogPage> {
-        // TapeAlert (SMC-3 §7.2.3): none of its flags has a cause in an arm that is not there.
-        const BINARY_LIST: u8 = 0x03;
-        let flag = |code| LogParameter { code, control: BINARY_LIST, value: vec![0] };
-        vec![LogPage { page: 0x2e, subpage: 0, parameters: (1..=64).map(flag).collect() }]
+    fn log_page_codes(&self) -> Vec<(u8, u8)> {
+        vec![(PAGE_TAPE_ALERT, 0)]
     }
+
+    fn log_page(&mut self, page: u8, subpage: u8) -> Option<LogPage> {
+        // TapeAlert (SMC-3 §7.2.3): none of its flags has a cause in an arm that is not there.
+        let flags = || (1..=64).map(|code| LogParameter::binary(code, vec![0])).collect();
+        ((page, subpage) == (PAGE_TAPE_ALERT, 0)).then(|| LogPage::new(PAGE_TAPE_ALERT, flags()))
+    }
+
+    fn reset_log_page(&mut self, _page: u8, _subpage: u8) {}
 
     fn log_page_was_read(&mut self, _page: u8) {}
 }

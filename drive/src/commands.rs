@@ -89,6 +89,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         density::report_density_support,
     )
     .under_reservation(UnderReservation::Allowed),
+    spc::log_select_row(),
     spc::log_sense_row(),
     MODE_ROWS[3],
     RESERVE_ROWS[1],

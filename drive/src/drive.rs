@@ -13,7 +13,9 @@ use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
 
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
-use crate::{commands, log_page, mode_page};
+use crate::statistics::Statistics;
+use crate::vital_product_data::LibraryBay;
+use crate::{commands, log_page, mode_page, tape_alert, vital_product_data};
 
 /// The longest block, in bytes: READ BLOCK LIMITS announces it.
 pub(crate) const MAX_BLOCK_BYTES: u32 = 8 << 20;
@@ -35,10 +37,12 @@ pub struct Drive {
     pub(crate) is_buffered: bool,
     pub(crate) prevented_by: BTreeSet<ItNexus>,
     pub(crate) tape_alerts: BTreeSet<u16>,
+    pub(crate) statistics: Statistics,
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
     pub(crate) on_failure: Option<OnFailure>,
-    identity: Identity,
+    pub(crate) identity: Identity,
+    pub(crate) library_bay: Option<LibraryBay>,
 }
 
 /// What is in the drive.
@@ -111,10 +115,17 @@ impl Drive {
             is_buffered: true,
             prevented_by: BTreeSet::new(),
             tape_alerts: BTreeSet::new(),
+            statistics: Statistics::default(),
             last_writer: None,
             on_failure: None,
             identity,
+            library_bay: None,
         }
+    }
+
+    /// The drive is put into a library, which it names in vital product data from then on.
+    pub fn stand_in(&mut self, bay: LibraryBay) {
+        self.library_bay = Some(bay);
     }
 
     /// The model.
@@ -137,6 +148,11 @@ impl Drive {
         }
     }
 
+    /// Whether it is being cleaned.
+    pub(crate) fn is_cleaning(&self) -> bool {
+        matches!(self.bay, Bay::Refused(NotLoaded::Cleaning))
+    }
+
     /// Whether some nexus prevents the removal of the medium.
     pub fn is_removal_prevented(&self) -> bool {
         !self.prevented_by.is_empty()
@@ -151,9 +167,11 @@ impl Drive {
         };
         // Nobody has written to this one yet.
         self.last_writer = None;
+        self.tape_alerts.clear();
         match generation {
             Some((generation, is_read_only)) => {
                 self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
+                self.statistics.loaded(&log_page::OF_THE_LOAD);
                 self.unit.raise(Sense::medium_may_have_changed());
             }
             None => self.refuse(NotLoaded::WrongGeneration),
@@ -163,10 +181,11 @@ impl Drive {
     /// The robot puts a cartridge in that cannot be loaded.
     pub fn refuse(&mut self, why: NotLoaded) {
         self.bay = Bay::Refused(why);
-        self.tape_alerts.extend(match why {
-            NotLoaded::Cleaning => None,
-            NotLoaded::WrongGeneration => Some(log_page::ALERT_UNSUPPORTED_FORMAT),
-            NotLoaded::Damaged => Some(log_page::ALERT_MEDIA),
+        self.tape_alerts.clear();
+        self.tape_alerts.insert(match why {
+            NotLoaded::Cleaning => tape_alert::CLEANING_MEDIA,
+            NotLoaded::WrongGeneration => tape_alert::UNSUPPORTED_FORMAT,
+            NotLoaded::Damaged => tape_alert::MEDIA,
         });
     }
 
@@ -178,6 +197,7 @@ impl Drive {
         self.prevented_by.clear();
         match bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
+                self.statistics.keep_traffic_of(&loaded.cartridge);
                 let unloaded = loaded.cartridge.unload();
                 if let Err(error @ MediumError::WriteFailed { .. }) = &unloaded {
                     self.defer(error);
@@ -291,6 +311,15 @@ impl Drive {
 
     /// The loaded cartridge, for a command that changes it.
     pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Cartridge, Refusal> {
+        if let Err(refusal) = self.prepare_writing(nexus) {
+            self.note_refused_write(refusal.0);
+            return Err(refusal);
+        }
+        Ok(&mut self.loaded()?.cartridge)
+    }
+
+    /// Makes sure that the cartridge can be written, and that what fails later on is the failure of one nexus.
+    fn prepare_writing(&mut self, nexus: ItNexus) -> Result<(), Refusal> {
         let name = self.unit.name(nexus).map(|name| name.initiator);
         let is_new_writer = self.last_writer != Some(nexus);
         let takes_over = self.takes_over(nexus);
@@ -317,7 +346,7 @@ impl Drive {
             loaded.cartridge.set_writer(&name);
         }
         self.last_writer = Some(nexus);
-        Ok(&mut self.loaded()?.cartridge)
+        Ok(())
     }
 }
 
@@ -350,18 +379,7 @@ impl Device for Drive {
     }
 
     fn vital_product_data(&self, page: u8) -> Option<Vec<u8>> {
-        const PAGES: [u8; 6] = [0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1];
-        match page {
-            0x00 => Some(self.identity.page(0x00, &PAGES)),
-            0x80 => Some(self.identity.unit_serial_number()),
-            0x83 => Some(self.identity.device_identification(1)),
-            0x86 => Some(self.identity.extended_inquiry()),
-            // Sequential-access device capabilities: neither TSMC nor WORM (SSC-5 §8.6.3).
-            0xb0 => Some(self.identity.page(0xb0, &[0, 0])),
-            // Manufacturer-assigned serial number (SSC-5 §8.6.4).
-            0xb1 => Some(self.identity.page(0xb1, self.identity.serial.as_bytes())),
-            _ => None,
-        }
+        vital_product_data::page(self, page)
     }
 
     fn mode_parameters(&mut self) -> &mut ModeParameters {
@@ -395,12 +413,20 @@ impl Device for Drive {
         }
     }
 
-    fn log_pages(&mut self) -> Vec<LogPage> {
-        log_page::all(self)
+    fn log_page_codes(&self) -> Vec<(u8, u8)> {
+        log_page::codes(self)
+    }
+
+    fn log_page(&mut self, page: u8, subpage: u8) -> Option<LogPage> {
+        log_page::page(self, page, subpage)
+    }
+
+    fn reset_log_page(&mut self, page: u8, _subpage: u8) {
+        log_page::reset(self, page);
     }
 
     fn log_page_was_read(&mut self, page: u8) {
-        if page == log_page::PAGE_TAPE_ALERT {
+        if page == log_page::TAPE_ALERT {
             self.tape_alerts.clear();
         }
     }

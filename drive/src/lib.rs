@@ -16,6 +16,9 @@ mod position;
 mod profile;
 mod read;
 mod sense;
+mod statistics;
+mod tape_alert;
+mod vital_product_data;
 mod write;
 
 #[cfg(test)]
@@ -23,3 +26,4 @@ mod tests;
 
 pub use drive::{Drive, MediumState, NotLoaded};
 pub use profile::{Access, Generation, Profile};
+pub use vital_product_data::LibraryBay;

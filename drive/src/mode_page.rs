@@ -38,10 +38,8 @@ pub(crate) fn all() -> ModeParameters {
 
 /// The header as it is now: write protection, buffering, density and block length.
 pub(crate) fn header(drive: &Drive) -> ModeHeader {
-    let loaded = loaded(drive);
-    let is_protected =
-        loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only());
-    let generation = loaded.map(|loaded| loaded.generation);
+    let is_protected = is_write_protected(drive);
+    let generation = loaded(drive).map(|loaded| loaded.generation);
     let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
     let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();
     ModeHeader {
@@ -112,7 +110,12 @@ pub(crate) fn density(drive: &Drive) -> u8 {
     loaded(drive).map_or(drive.profile.generation, |loaded| loaded.generation).density
 }
 
-fn loaded(drive: &Drive) -> Option<&Loaded> {
+/// Whether nothing can be written on the cartridge that is loaded.
+pub(crate) fn is_write_protected(drive: &Drive) -> bool {
+    loaded(drive).is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only())
+}
+
+pub(crate) fn loaded(drive: &Drive) -> Option<&Loaded> {
     match &drive.bay {
         Bay::Ready(loaded) => Some(loaded),
         _ => None,

@@ -13,7 +13,9 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 use crate::{Drive, Profile};
 
 mod compression;
+mod log_pages;
 mod persistent_reservations;
+mod vital_product_data;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);

@@ -199,8 +199,12 @@ pub trait Device: Sized + 'static {
     fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.
     fn collect_attentions(&mut self) {}
-    /// Log pages with their parameters, as they are now, page 00h left out; ascending by page and subpage.
-    fn log_pages(&mut self) -> Vec<crate::log::LogPage>;
+    /// Which log pages and subpages there are, page 00h left out; ascending.
+    fn log_page_codes(&self) -> Vec<(u8, u8)>;
+    /// One log page as it is now; `None` where [`Device::log_page_codes`] does not name it.
+    fn log_page(&mut self, page: u8, subpage: u8) -> Option<crate::log::LogPage>;
+    /// LOG SELECT sets the counters of a page back that [`Device::log_page_codes`] names.
+    fn reset_log_page(&mut self, page: u8, subpage: u8);
     /// Told after every log page that was read to its end, so that what is reset by reading can be.
     fn log_page_was_read(&mut self, page: u8);
 }

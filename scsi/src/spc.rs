@@ -101,6 +101,15 @@ pub const fn log_sense_row<D: Device>() -> Command<D> {
     .under_reservation(UnderReservation::Allowed)
 }
 
+/// LOG SELECT (SPC-5 §6.6).
+pub const fn log_select_row<D: Device>() -> Command<D> {
+    Command::new(
+        "LOG SELECT",
+        &[0x4c, 0x03, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0],
+        crate::log::log_select::<D>,
+    )
+}
+
 /// REPORT SUPPORTED OPERATION CODES (SPC-5 §6.35).
 pub const fn report_supported_operation_codes_row<D: Device>() -> Command<D> {
     Command::new(

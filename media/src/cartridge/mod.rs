@@ -151,6 +151,11 @@ impl Cartridge {
         }
     }
 
+    /// How many bytes of blocks lie before the position.
+    pub fn position_bytes(&self) -> u64 {
+        self.position.bytes
+    }
+
     /// The native capacity.
     pub fn capacity_bytes(&self) -> u64 {
         self.label.capacity_bytes

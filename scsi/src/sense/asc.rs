@@ -50,15 +50,18 @@ codes! {
     DEVICE_RESET = 0x29, 0x03, "Bus device reset function occurred";
     NEXUS_LOSS = 0x29, 0x07, "I_T nexus loss occurred";
     MODE_PARAMETERS_CHANGED = 0x2a, 0x01, "Mode parameters changed";
+    LOG_PARAMETERS_CHANGED = 0x2a, 0x02, "Log parameters changed";
     RESERVATIONS_PREEMPTED = 0x2a, 0x03, "Reservations preempted";
     RESERVATIONS_RELEASED = 0x2a, 0x04, "Reservations released";
     REGISTRATIONS_PREEMPTED = 0x2a, 0x05, "Registrations preempted";
+    TIMESTAMP_CHANGED = 0x2a, 0x10, "Timestamp changed";
     COMMANDS_CLEARED = 0x2f, 0x00, "Commands cleared by another initiator";
     INCOMPATIBLE_MEDIUM = 0x30, 0x00, "Incompatible medium installed";
     UNKNOWN_FORMAT = 0x30, 0x01, "Cannot read medium, unknown format";
     INCOMPATIBLE_FORMAT = 0x30, 0x02, "Cannot read medium, incompatible format";
     CLEANING_CARTRIDGE_INSTALLED = 0x30, 0x03, "Cleaning cartridge installed";
     CANNOT_WRITE_FORMAT = 0x30, 0x05, "Cannot write medium, incompatible format";
+    CLEANING_FAILED = 0x30, 0x07, "Cleaning failure";
     MEDIUM_FORMAT_CORRUPTED = 0x31, 0x00, "Medium format corrupted";
     SAVING_NOT_SUPPORTED = 0x39, 0x00, "Saving parameters not supported";
     MEDIUM_NOT_PRESENT = 0x3a, 0x00, "Medium not present";
@@ -66,6 +69,7 @@ codes! {
     DESTINATION_FULL = 0x3b, 0x0d, "Medium destination element full";
     SOURCE_EMPTY = 0x3b, 0x0e, "Medium source element empty";
     MAGAZINE_NOT_ACCESSIBLE = 0x3b, 0x11, "Medium magazine not accessible";
+    SELF_TEST_FAILED = 0x3e, 0x03, "Logical unit failed self-test";
     INVENTORY_CHANGED = 0x3f, 0x0e, "Reported LUNs data has changed";
     INTERNAL_TARGET_FAILURE = 0x44, 0x00, "Internal target failure";
     OVERLAPPED_COMMANDS = 0x4e, 0x00, "Overlapped commands attempted";
