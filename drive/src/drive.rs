@@ -110,7 +110,7 @@ impl Drive {
             unit: LogicalUnit::new(luns),
             profile,
             bay: Bay::Empty,
-            mode: mode_page::all(),
+            mode: mode_page::all(profile.vendor),
             block_length_bytes: 0,
             is_buffered: true,
             prevented_by: BTreeSet::new(),
@@ -383,6 +383,7 @@ impl Device for Drive {
     }
 
     fn mode_parameters(&mut self) -> &mut ModeParameters {
+        mode_page::refresh(self);
         &mut self.mode
     }
 
@@ -400,7 +401,11 @@ impl Device for Drive {
     }
 
     fn mode_pages_selected(&mut self, before: &ModeParameters) {
-        mode_page::agree_on_compression(&mut self.mode, before);
+        mode_page::selected(self, before);
+    }
+
+    fn refuses_mode_page(&self, page: u8, _subpage: u8, values: &[u8]) -> Option<(usize, u8)> {
+        mode_page::refuses(page, values)
     }
 
     fn collect_attentions(&mut self) {

@@ -14,6 +14,7 @@ use crate::{Drive, Profile};
 
 mod compression;
 mod log_pages;
+mod mode_pages;
 mod persistent_reservations;
 mod vital_product_data;
 

@@ -195,6 +195,11 @@ pub trait Device: Sized + 'static {
         descriptor: Option<[u8; 8]>,
         descriptor_offset: u16,
     ) -> Result<(), Refusal>;
+    /// Whether MODE SELECT must not give this page these values, which only differ where it is changeable: the byte behind the
+    /// page header and its bit that are wrong.
+    fn refuses_mode_page(&self, _page: u8, _subpage: u8, _values: &[u8]) -> Option<(usize, u8)> {
+        None
+    }
     /// MODE SELECT has changed pages, which were like this before: pages that say the same thing have to agree.
     fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.

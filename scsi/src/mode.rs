@@ -267,6 +267,10 @@ fn select<D: Device>(
     let wanted = parse_pages(list.get(pages_offset..).unwrap_or_default(), pages_offset)?;
     for page in &wanted {
         check_page(device.mode_parameters(), page)?;
+        if let Some((byte, bit)) = device.refuses_mode_page(page.page, page.subpage, &page.values) {
+            let byte = u16::try_from(page.values_offset + byte).unwrap_or(u16::MAX);
+            return Err(Sense::invalid_field_in_parameter_list(byte, Some(bit)).into());
+        }
     }
     device.select_header(
         header.device_specific,
