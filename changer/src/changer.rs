@@ -9,8 +9,9 @@ use vtl_scsi::log::{LogPage, LogParameter};
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
+use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task};
 
+use crate::element::ElementType;
 use crate::{ElementMap, Profile, Robot, commands, mode_page};
 
 /// A media changer logical unit.
@@ -58,6 +59,11 @@ impl Changer {
             identity,
             mode: mode_page::all(&map),
         }
+    }
+
+    /// The changer goes by this clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        *self.unit.clock_mut() = clock;
     }
 
     /// A session began.
@@ -167,6 +173,16 @@ impl Device for Changer {
             return Err(Sense::invalid_field_in_parameter_list(offset, None).into());
         }
         Ok(())
+    }
+
+    fn self_test(&mut self) -> Result<(), Sense> {
+        // The arm works if it sees every drive.
+        let drives = self.map.groups().into_iter().filter(|group| group.kind == ElementType::Drive);
+        let mut numbers = drives.flat_map(|group| 0..group.count);
+        if numbers.all(|number| self.robot.drive(number).is_some()) {
+            return Ok(());
+        }
+        Err(Sense::self_test_failed())
     }
 
     fn log_page_codes(&self) -> Vec<(u8, u8)> {

@@ -123,6 +123,12 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     .needs_medium()
     .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::report_luns_row(),
+    BUFFER_ROWS[0],
+    BUFFER_ROWS[1],
+    DIAGNOSTIC_ROWS[0],
+    DIAGNOSTIC_ROWS[1],
+    TIMESTAMP_ROWS[0],
+    TIMESTAMP_ROWS[1],
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),
 ];
@@ -131,4 +137,7 @@ const IN_ROWS: [Command<Drive>; 4] = spc::persistent_reserve_in_rows();
 const OUT_ROWS: [Command<Drive>; 7] = spc::persistent_reserve_out_rows();
 const MODE_ROWS: [Command<Drive>; 4] = spc::mode_rows();
 const RESERVE_ROWS: [Command<Drive>; 2] = spc::reserve_rows();
+const BUFFER_ROWS: [Command<Drive>; 2] = spc::buffer_rows();
+const DIAGNOSTIC_ROWS: [Command<Drive>; 2] = spc::diagnostic_rows();
+const TIMESTAMP_ROWS: [Command<Drive>; 2] = spc::timestamp_rows();
 const RELEASE_ROWS: [Command<Drive>; 2] = spc::release_rows();

@@ -9,7 +9,7 @@ use vtl_scsi::log::LogPage;
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
+use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task, spc};
 
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
@@ -121,6 +121,11 @@ impl Drive {
             identity,
             library_bay: None,
         }
+    }
+
+    /// The drive goes by this clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        *self.unit.clock_mut() = clock;
     }
 
     /// The drive is put into a library, which it names in vital product data from then on.
@@ -275,7 +280,7 @@ impl Drive {
                 task.cdb.bytes().get(1).is_none_or(|flags| flags & 0x01 == 0)
                     || self.takes_over(task.nexus)
             }
-            code => commands::MOVES_THE_MEDIUM.contains(&code),
+            code => commands::MOVES_THE_MEDIUM.contains(&code) || spc::is_self_test(task),
         }
     }
 
@@ -406,6 +411,14 @@ impl Device for Drive {
 
     fn refuses_mode_page(&self, page: u8, _subpage: u8, values: &[u8]) -> Option<(usize, u8)> {
         mode_page::refuses(page, values)
+    }
+
+    fn self_test(&mut self) -> Result<(), Sense> {
+        let tested = self.cartridge_mut().map_or(Ok(()), Cartridge::test_disk);
+        if let Err(failure) = &tested {
+            self.defer(failure);
+        }
+        tested.map_err(|_| Sense::self_test_failed())
     }
 
     fn collect_attentions(&mut self) {

@@ -202,6 +202,8 @@ pub trait Device: Sized + 'static {
     }
     /// MODE SELECT has changed pages, which were like this before: pages that say the same thing have to agree.
     fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
+    /// Finds out whether the device works (SEND DIAGNOSTIC), without changing anything.
+    fn self_test(&mut self) -> Result<(), Sense>;
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.
     fn collect_attentions(&mut self) {}
     /// Which log pages and subpages there are, page 00h left out; ascending.

@@ -4,11 +4,14 @@ use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
 
 use crate::cdb::bit;
+pub use crate::data_buffer::rows as buffer_rows;
 use crate::device::{Command, Device, Executed, UnderPersistentReservation, UnderReservation};
+pub use crate::diagnostic::{is_self_test, rows as diagnostic_rows};
 pub use crate::persistent::command::{
     in_rows as persistent_reserve_in_rows, out_rows as persistent_reserve_out_rows,
 };
 use crate::sense::{Sense, SenseFormat};
+pub use crate::timestamp::rows as timestamp_rows;
 use crate::{Completion, Lun, Status, Task};
 
 /// Whether the task only asks what the logical unit is, or which there are: INQUIRY and REPORT LUNS, which are answered whatever

@@ -2,8 +2,14 @@
 
 use anyhow::Context;
 use vtl_changer::ElementMap;
+use vtl_scsi::Clock;
 
 use crate::library::Library;
+
+/// Devices tell the time of the machine that they run on, until a host sets them another one.
+pub(crate) fn host_clock() -> Clock {
+    Clock::new(|| u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
+}
 
 impl Library {
     /// Which model the changer is.

@@ -15,6 +15,7 @@ use vtl_media::{
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
+use crate::elements::host_clock;
 use crate::holdings::{Holdings, Shown};
 use crate::loader::{Loader, remove};
 use crate::robot::LibraryRobot;
@@ -196,6 +197,7 @@ impl Library {
             let drive = || {
                 let serial = &record.serial;
                 let mut drive = Drive::new(profile, serial, naa(serial), luns.clone());
+                drive.set_clock(host_clock());
                 drive.stand_in(LibraryBay {
                     changer_serial: library.record.changer.serial.clone(),
                     element_address: map.address(Element::Drive(number)),
@@ -379,7 +381,9 @@ impl Library {
         let profile = self.changer_profile()?;
         let serial = &self.record.changer.serial;
         let robot = Box::new(LibraryRobot::new(Arc::downgrade(self)));
-        Ok(Changer::new(profile, map, serial, naa(serial), luns, robot))
+        let mut changer = Changer::new(profile, map, serial, naa(serial), luns, robot);
+        changer.set_clock(host_clock());
+        Ok(changer)
     }
 
     /// Opens a drive's door, if the cartridge is in one: everything is on disk afterwards. A drive that is stuck keeps its

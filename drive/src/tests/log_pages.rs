@@ -258,3 +258,74 @@ fn log_select_refuses_what_cannot_be_done_and_changes_nothing() {
     assert_eq!(counter(&mut drive, 0x02, 5), 600);
     good(&run(&mut drive, B, &TEST_UNIT_READY));
 }
+
+/// Page 16h: per entry sense key, code, qualifier, operation code and the medium.
+fn hard_errors(drive: &mut Drive) -> Vec<(u8, [u8; 2], u8, String)> {
+    let entries = parameters(drive, 0x16);
+    let decode = |entry: Vec<u8>| {
+        assert_eq!((entry.len(), entry[2], entry[3]), (68, 0x60, 0x98));
+        let medium = String::from_utf8(entry[28..60].to_vec()).unwrap();
+        (entry[9] & 0x0f, [entry[10], entry[11]], entry[24], medium.trim_end().to_owned())
+    };
+    entries.into_values().map(decode).collect()
+}
+
+#[test]
+fn a_write_that_fails_is_counted_and_remembered() {
+    let (disk, mut drive) = drive_on_a_faulty_disk();
+    disk.inject(Fault::forever(Call::SyncData, ".seg", Reaction::Errno(EIO)));
+    good(&write(&mut drive, &[1; 100]));
+    assert_eq!(sense(&run(&mut drive, A, &REWIND)).asc, Asc::WRITE_ERROR);
+    assert_eq!(alerts(&mut drive), [0x03, 0x06]);
+    assert_eq!(counter(&mut drive, 0x02, 6), 1);
+    assert_eq!(counter(&mut drive, 0x03, 6), 0);
+    assert_eq!(counter(&mut drive, 0x14, 0x0e), 1);
+    assert_eq!(counter(&mut drive, 0x17, 0x0c), 1);
+    let remembered = (3, [0x0c, 0x00], 0x0a, "VTL001L9".to_owned());
+    assert_eq!(hard_errors(&mut drive), [remembered]);
+    assert_eq!(parameters(&mut drive, 0x11)[&0][3], 0x21, "there is diagnostic data, and a flag");
+    // What is told from now on is that nothing can be written, and that is a flag of its own.
+    assert_eq!(sense(&write(&mut drive, &[1; 100])), Sense::write_protected());
+    assert_eq!(alerts(&mut drive), [0x03, 0x06, 0x09]);
+    good(&select(&mut drive, 0x02, 0x00, &[]));
+    assert_eq!(hard_errors(&mut drive), []);
+    assert_eq!(alerts(&mut drive), Vec::<u16>::new());
+    assert_eq!(counter(&mut drive, 0x14, 0x0e), 0);
+}
+
+#[test]
+fn a_read_that_fails_is_counted_and_remembered_and_no_more_than_sixteen() {
+    let (disk, mut drive) = drive_on_a_faulty_disk();
+    good(&write(&mut drive, &[1; 100]));
+    good(&run(&mut drive, A, &REWIND));
+    disk.inject(Fault::forever(Call::Read, ".seg", Reaction::Errno(EIO)));
+    for _ in 0..20 {
+        good(&run(&mut drive, A, &REWIND));
+        assert_eq!(sense(&read(&mut drive, 0, 100)).asc, Asc::UNRECOVERED_READ_ERROR);
+    }
+    assert_eq!(alerts(&mut drive), [0x03, 0x04, 0x05]);
+    assert_eq!(counter(&mut drive, 0x03, 6), 20);
+    assert_eq!(counter(&mut drive, 0x14, 0x0f), 20);
+    let remembered = (3, [0x11, 0x00], 0x08, "VTL001L9".to_owned());
+    assert_eq!(hard_errors(&mut drive), vec![remembered; 16]);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_a_write_warning_as_long_as_it_is() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let directory = Path::new("/cartridge");
+    let barcode = Barcode::new("VTL001L9").unwrap();
+    let spec = CartridgeSpec::new(Uuid::from_u128(1), barcode, "lto9", 1 << 40);
+    Cartridge::create(&disk, directory, &spec, Timestamp::UNIX_EPOCH).unwrap();
+    // Whatever is free is to stay so.
+    let options = LoadOptions { reserve_bytes: Some(u64::MAX), ..LoadOptions::default() };
+    let mut drive = empty_drive();
+    drive.insert(Cartridge::load(disk, directory, options).unwrap());
+    run(&mut drive, A, &TEST_UNIT_READY);
+    good(&filemarks(&mut drive, 0));
+    let warned = sense(&write(&mut drive, &[1; 100]));
+    assert_eq!(warned, Sense::early_warning());
+    assert_eq!(alerts(&mut drive), [0x02]);
+    assert_eq!(counter(&mut drive, 0x2e, 0x02), 1);
+    assert_eq!(alerts(&mut drive), [0x02], "the disk is as full as before");
+}

@@ -14,6 +14,7 @@ mod prune;
 mod read;
 mod reopen;
 mod revert;
+mod self_test;
 mod side_check;
 mod spec;
 mod stream;

@@ -55,6 +55,7 @@ codes! {
     RESERVATIONS_RELEASED = 0x2a, 0x04, "Reservations released";
     REGISTRATIONS_PREEMPTED = 0x2a, 0x05, "Registrations preempted";
     TIMESTAMP_CHANGED = 0x2a, 0x10, "Timestamp changed";
+    COMMAND_SEQUENCE_ERROR = 0x2c, 0x00, "Command sequence error";
     COMMANDS_CLEARED = 0x2f, 0x00, "Commands cleared by another initiator";
     INCOMPATIBLE_MEDIUM = 0x30, 0x00, "Incompatible medium installed";
     UNKNOWN_FORMAT = 0x30, 0x01, "Cannot read medium, unknown format";
@@ -71,6 +72,7 @@ codes! {
     MAGAZINE_NOT_ACCESSIBLE = 0x3b, 0x11, "Medium magazine not accessible";
     SELF_TEST_FAILED = 0x3e, 0x03, "Logical unit failed self-test";
     INVENTORY_CHANGED = 0x3f, 0x0e, "Reported LUNs data has changed";
+    ECHO_BUFFER_OVERWRITTEN = 0x3f, 0x0f, "Echo buffer overwritten";
     INTERNAL_TARGET_FAILURE = 0x44, 0x00, "Internal target failure";
     OVERLAPPED_COMMANDS = 0x4e, 0x00, "Overlapped commands attempted";
     LOAD_OR_EJECT_FAILED = 0x53, 0x00, "Media load or eject failed";

@@ -99,6 +99,10 @@ conditions! {
     write_protected: DataProtect, WRITE_PROTECTED;
     /// The drive can read this generation, but not write it.
     cannot_write_format: DataProtect, CANNOT_WRITE_FORMAT;
+    /// Another nexus wrote to the echo buffer in between.
+    echo_buffer_overwritten: AbortedCommand, ECHO_BUFFER_OVERWRITTEN;
+    /// There is no command before this one that it could go with.
+    command_sequence_error: IllegalRequest, COMMAND_SEQUENCE_ERROR;
     /// A task of this nexus with the same tag is under way.
     overlapped_commands: AbortedCommand, OVERLAPPED_COMMANDS;
 }
