@@ -42,6 +42,7 @@ pub struct Drive {
     pub(crate) last_writer: Option<ItNexus>,
     pub(crate) on_failure: Option<OnFailure>,
     pub(crate) identity: Identity,
+    cleaning_until_ms: Option<u64>,
     pub(crate) library_bay: Option<LibraryBay>,
 }
 
@@ -70,8 +71,10 @@ pub(crate) struct Loaded {
 /// Why a cartridge that lies in the drive is not loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotLoaded {
-    /// It is a cleaning cartridge.
+    /// It is a cleaning cartridge, which cleans or has done so.
     Cleaning,
+    /// It is a cleaning cartridge that has been used as often as it can be.
+    CleaningUsedUp,
     /// It is of a generation that this model neither reads nor writes.
     WrongGeneration,
     /// Its label or journal cannot be made sense of.
@@ -120,6 +123,7 @@ impl Drive {
             on_failure: None,
             identity,
             library_bay: None,
+            cleaning_until_ms: None,
         }
     }
 
@@ -153,9 +157,21 @@ impl Drive {
         }
     }
 
+    /// The robot puts a cleaning cartridge in, which cleans for a while and lies in the door then.
+    pub fn clean(&mut self) {
+        const CLEANING_MS: u64 = 2000;
+        self.refuse(NotLoaded::Cleaning);
+        self.cleaning_until_ms = Some(self.unit.clock().now_ms().saturating_add(CLEANING_MS));
+    }
+
+    /// Until when the drive is being cleaned by its clock, if it is or was with the cartridge that is in it.
+    pub fn cleaning_until_ms(&self) -> Option<u64> {
+        self.cleaning_until_ms
+    }
+
     /// Whether it is being cleaned.
-    pub(crate) fn is_cleaning(&self) -> bool {
-        matches!(self.bay, Bay::Refused(NotLoaded::Cleaning))
+    pub fn is_cleaning(&self) -> bool {
+        self.cleaning_until_ms.is_some_and(|until| self.unit.clock().now_ms() < until)
     }
 
     /// Whether some nexus prevents the removal of the medium.
@@ -186,9 +202,11 @@ impl Drive {
     /// The robot puts a cartridge in that cannot be loaded.
     pub fn refuse(&mut self, why: NotLoaded) {
         self.bay = Bay::Refused(why);
+        self.cleaning_until_ms = None;
         self.tape_alerts.clear();
         self.tape_alerts.insert(match why {
             NotLoaded::Cleaning => tape_alert::CLEANING_MEDIA,
+            NotLoaded::CleaningUsedUp => tape_alert::CLEANING_EXPIRED,
             NotLoaded::WrongGeneration => tape_alert::UNSUPPORTED_FORMAT,
             NotLoaded::Damaged => tape_alert::MEDIA,
         });
@@ -199,6 +217,7 @@ impl Drive {
     /// On an error the cartridge is out all the same, with what had been synced.
     pub fn remove(&mut self) -> Result<Option<CartridgeFacts>, MediumError> {
         let bay = std::mem::replace(&mut self.bay, Bay::Empty);
+        self.cleaning_until_ms = None;
         self.prevented_by.clear();
         match bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
@@ -373,7 +392,11 @@ impl Device for Drive {
             Bay::Ready(_) => None,
             Bay::Empty => Some(Sense::medium_not_present()),
             Bay::Unloaded(_) => Some(Sense::initializing_command_required()),
-            Bay::Refused(NotLoaded::Cleaning) => Some(Sense::cleaning_cartridge_installed()),
+            Bay::Refused(NotLoaded::Cleaning) if self.is_cleaning() => {
+                Some(Sense::cleaning_cartridge_installed())
+            }
+            Bay::Refused(NotLoaded::Cleaning) => Some(Sense::not_ready()),
+            Bay::Refused(NotLoaded::CleaningUsedUp) => Some(Sense::cleaning_failed()),
             Bay::Refused(NotLoaded::WrongGeneration) => Some(Sense::incompatible_format()),
             Bay::Refused(NotLoaded::Damaged) => Some(Sense::medium_format_corrupted()),
         }

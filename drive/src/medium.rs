@@ -70,6 +70,9 @@ fn reopened(statistics: &mut Statistics, loaded: Loaded) -> Option<Loaded> {
 }
 
 fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
+    if drive.is_cleaning() {
+        return Err(Sense::cleaning_cartridge_installed().into());
+    }
     if drive.is_removal_prevented() {
         drive.tape_alerts.insert(NO_REMOVAL);
         return Err(Sense::removal_prevented().into());

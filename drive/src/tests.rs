@@ -13,6 +13,7 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 use crate::{Drive, Profile};
 
 mod buffers_and_clock;
+mod cleaning;
 mod compression;
 mod log_pages;
 mod mode_pages;

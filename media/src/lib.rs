@@ -22,9 +22,10 @@ mod whole;
 
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
-    Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
-    MediumError, ObjectNumber, PartitionNumber, Position, Pruned, ReadOutcome, RecoveryPoint,
-    SpaceOutcome, Traffic, Verified, Verifier, WantedPoint, WriteOutcome, low_space_bytes,
+    CLEANINGS_MAX, Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, Cleaning, GenerationBegun,
+    LoadError, LoadOptions, MediumError, ObjectNumber, PartitionNumber, Position, Pruned,
+    ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier, WantedPoint,
+    WriteOutcome, low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};

@@ -59,6 +59,7 @@ fn medium(drive: &Drive) -> u8 {
     match drive.bay {
         Bay::Empty => RAA,
         Bay::Ready(_) => MPRSNT | MSTD | MTHRD | MOUNTED,
+        Bay::Refused(_) if drive.is_cleaning() => MPRSNT | MSTD | MTHRD,
         Bay::Unloaded(_) | Bay::Refused(_) => MPRSNT | RAA,
     }
 }

@@ -4,6 +4,7 @@
 //! Start with [`Cartridge::load`], [`Cartridge::write`] and [`Cartridge::read`].
 
 mod capacity;
+mod cleaning;
 mod error;
 mod life;
 mod motion;
@@ -30,6 +31,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 
 use self::capacity::Capacity;
+pub use self::cleaning::{CLEANINGS_MAX, Cleaning};
 pub use self::error::{CreateError, LoadError, MediumError};
 pub use self::life::low_space_bytes;
 pub use self::options::{Clock, LoadOptions};

@@ -1,5 +1,6 @@
 //! Libraries on simulated disks, and hosts that send them commands; no sockets.
 
+mod cleaning;
 mod faults;
 mod full;
 
