@@ -4,7 +4,7 @@ use vtl_scsi::device::{Command, UnderReservation};
 use vtl_scsi::spc;
 
 use crate::Drive;
-use crate::{density, medium, motion, position, read, write};
+use crate::{access_order, density, medium, motion, position, read, write};
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
 const MOTION_TIMEOUT_SECONDS: u32 = 900;
@@ -23,6 +23,9 @@ const LOCATE_16: u8 = 0x92;
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
 pub(crate) const MOVES_THE_MEDIUM: [u8; 7] =
     [REWIND, SPACE_6, ERASE_6, LOAD_UNLOAD, LOCATE_10, SPACE_16, LOCATE_16];
+
+/// Of GENERATE and RECEIVE RECOMMENDED ACCESS ORDER, which not all models have.
+pub(crate) const RECOMMENDED_ACCESS_ORDER: u8 = 0x1d;
 
 /// The table.
 pub(crate) static COMMANDS: &[Command<Drive>] = &[
@@ -129,6 +132,20 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     DIAGNOSTIC_ROWS[1],
     TIMESTAMP_ROWS[0],
     TIMESTAMP_ROWS[1],
+    Command::new(
+        "RECEIVE RECOMMENDED ACCESS ORDER",
+        &[0xa3, 0x9d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x07, 0],
+        access_order::receive,
+    )
+    .service_action(RECOMMENDED_ACCESS_ORDER)
+    .only_reads(),
+    Command::new(
+        "GENERATE RECOMMENDED ACCESS ORDER",
+        &[0xa4, 0x1d, 0x07, 0x07, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        access_order::generate,
+    )
+    .service_action(RECOMMENDED_ACCESS_ORDER)
+    .needs_medium(),
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),
 ];

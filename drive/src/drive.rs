@@ -11,6 +11,7 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
 use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task, spc};
 
+use crate::access_order::AccessOrder;
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
 use crate::statistics::Statistics;
@@ -22,6 +23,9 @@ pub(crate) const MAX_BLOCK_BYTES: u32 = 8 << 20;
 
 /// The most bytes that one command may move.
 pub(crate) const MAX_TRANSFER_BYTES: u64 = 16 << 20;
+
+/// Models for this density and later ones recommend access orders.
+const DENSITY_LTO_9: u8 = 0x60;
 
 /// A sequential-access logical unit.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ pub struct Drive {
     pub(crate) on_failure: Option<OnFailure>,
     pub(crate) identity: Identity,
     cleaning_until_ms: Option<u64>,
+    pub(crate) access_order: AccessOrder,
     pub(crate) library_bay: Option<LibraryBay>,
 }
 
@@ -124,6 +129,7 @@ impl Drive {
             identity,
             library_bay: None,
             cleaning_until_ms: None,
+            access_order: AccessOrder::default(),
         }
     }
 
@@ -189,6 +195,7 @@ impl Drive {
         // Nobody has written to this one yet.
         self.last_writer = None;
         self.tape_alerts.clear();
+        self.access_order = AccessOrder::default();
         match generation {
             Some((generation, is_read_only)) => {
                 self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
@@ -202,6 +209,7 @@ impl Drive {
     /// The robot puts a cartridge in that cannot be loaded.
     pub fn refuse(&mut self, why: NotLoaded) {
         self.bay = Bay::Refused(why);
+        self.access_order = AccessOrder::default();
         self.cleaning_until_ms = None;
         self.tape_alerts.clear();
         self.tape_alerts.insert(match why {
@@ -377,6 +385,11 @@ impl Drive {
 impl Device for Drive {
     fn commands() -> &'static [Command<Self>] {
         commands::COMMANDS
+    }
+
+    fn supports(&self, row: &Command<Self>) -> bool {
+        row.service_action != Some(commands::RECOMMENDED_ACCESS_ORDER)
+            || self.profile.generation.density >= DENSITY_LTO_9
     }
 
     fn unit(&self) -> &LogicalUnit {

@@ -4,6 +4,7 @@
 //! that it was given. It turns what the cartridge says (a filemark, the end of data, early warning) into sense data, and
 //! does no I/O of its own. Read [`Drive`] first, then `commands.rs`, which is the table of all that it knows.
 
+mod access_order;
 mod commands;
 mod density;
 mod drive;

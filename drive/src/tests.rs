@@ -12,6 +12,7 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Drive, Profile};
 
+mod access_order;
 mod buffers_and_clock;
 mod cleaning;
 mod compression;

@@ -173,6 +173,10 @@ impl<D> Command<D> {
 pub trait Device: Sized + 'static {
     /// The table of all commands that the device type knows.
     fn commands() -> &'static [Command<Self>];
+    /// Whether this model has the command; the table is that of all models.
+    fn supports(&self, _row: &Command<Self>) -> bool {
+        true
+    }
     /// The state that all device types have.
     fn unit(&self) -> &LogicalUnit;
     /// The state that all device types have.
@@ -237,7 +241,7 @@ pub fn find<D: Device>(task: &Task) -> Option<&'static Command<D>> {
 }
 
 fn refuse_or_execute<D: Device>(device: &mut D, task: &mut Task) -> Executed {
-    let Some(row) = find::<D>(task) else {
+    let Some(row) = find::<D>(task).filter(|row| device.supports(row)) else {
         return Err(Refusal(no_such_command::<D>(task)));
     };
     device.collect_attentions();

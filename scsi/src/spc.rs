@@ -227,13 +227,14 @@ fn release<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     Ok(Completion::good())
 }
 
-fn report_supported_operation_codes<D: Device>(_device: &mut D, task: &mut Task) -> Executed {
+fn report_supported_operation_codes<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let (_, options, code, service_action, allocation_length, ..) =
         task.cdb.fields((be_u8, be_u8, be_u8, be_u16, be_u32, take(2_usize)))?;
     let with_timeouts = bit(options, 7);
-    let rows = || D::commands().iter().filter(move |row| row.operation_code() == code);
+    let commands = || D::commands().iter().filter(|row| device.supports(row));
+    let rows = || commands().filter(move |row| row.operation_code() == code);
     let data = match options & 0x07 {
-        0 => all_commands::<D>(with_timeouts),
+        0 => all_commands(commands(), with_timeouts),
         1 if rows().any(|row| row.service_action.is_some()) => {
             return Err(Sense::invalid_field_in_cdb(2, Some(2)).into());
         }
@@ -252,9 +253,12 @@ fn report_supported_operation_codes<D: Device>(_device: &mut D, task: &mut Task)
 }
 
 // 0-3 length; per command: 0 operation code, 2-3 service action, 5 CTDP, SERVACTV, 6-7 CDB length, then timeouts.
-fn all_commands<D: Device>(with_timeouts: bool) -> Vec<u8> {
+fn all_commands<D: Device>(
+    rows: impl Iterator<Item = &'static Command<D>>,
+    with_timeouts: bool,
+) -> Vec<u8> {
     let mut list = Vec::new();
-    for row in D::commands() {
+    for row in rows {
         let [sa_high, sa_low] = row.service_action.map_or(0, u16::from).to_be_bytes();
         let flags = u8::from(with_timeouts) << 1 | u8::from(row.service_action.is_some());
         let [length_high, length_low] = u16::try_from(row.usage.len()).unwrap_or(0).to_be_bytes();
