@@ -31,7 +31,8 @@ for unit in "$sg" "$changer"; do
 	sg_turs "$unit" 2>/dev/null || true # unit attentions
 	name=$(basename "$unit")
 	is_plain "$name-vpd-all" sg_vpd -a "$unit"
-	is_plain "$name-logs-all" sg_logs -a "$unit"
+	# sg_logs knows page 2Eh of tape drives only.
+	[[ $unit == "$changer" ]] || is_plain "$name-logs-all" sg_logs -a "$unit"
 	is_plain "$name-logs-list" sg_logs -ll "$unit"
 	is_plain "$name-modes-all" sg_modes -a "$unit"
 	is_plain "$name-opcodes" sg_opcodes -n "$unit"
@@ -43,7 +44,7 @@ for unit in "$sg" "$changer"; do
 	is_plain "$name-buffer-echo-descriptor" sg_read_buffer -m echo_desc "$unit"
 	echo "tape library" >/tmp/text
 	is_plain "$name-write-buffer" sg_write_buffer -m data -I /tmp/text "$unit"
-	says 'tape lib' "$(sg_read_buffer -m data -l 16 "$unit")"
+	says "tape library" "$(sg_raw -r 12 "$unit" 3c 02 00 00 00 00 00 00 0c 00 2>&1)"
 	sg_timestamp --milliseconds=86400000 "$unit"
 	says '8640[0-9]\{4\}' "$(sg_timestamp "$unit")"
 done
