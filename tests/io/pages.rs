@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vtl_tests::{Initiator, Residual, Scene, cdb, noise, poll};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// One parameter of a log page as a number.
 fn counter(session: &mut Initiator, page: u8, code: u16) -> u64 {
