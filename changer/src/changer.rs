@@ -9,8 +9,9 @@ use vtl_scsi::log::{LogPage, LogParameter};
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
+use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task};
 
+use crate::element::ElementType;
 use crate::{ElementMap, Profile, Robot, commands, mode_page};
 
 /// A media changer logical unit.
@@ -24,6 +25,8 @@ pub struct Changer {
     identity: Identity,
     mode: ModeParameters,
 }
+
+const PAGE_TAPE_ALERT: u8 = 0x2e;
 
 impl Changer {
     /// A changer just after power on.
@@ -56,6 +59,11 @@ impl Changer {
             identity,
             mode: mode_page::all(&map),
         }
+    }
+
+    /// The changer goes by this clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        *self.unit.clock_mut() = clock;
     }
 
     /// A session began.
@@ -167,12 +175,27 @@ impl Device for Changer {
         Ok(())
     }
 
-    fn log_pages(&mut self) -> Vec<LogPage> {
-        // TapeAlert (SMC-3 §7.2.3): none of its flags has a cause in an arm that is not there.
-        const BINARY_LIST: u8 = 0x03;
-        let flag = |code| LogParameter { code, control: BINARY_LIST, value: vec![0] };
-        vec![LogPage { page: 0x2e, subpage: 0, parameters: (1..=64).map(flag).collect() }]
+    fn self_test(&mut self) -> Result<(), Sense> {
+        // The arm works if it sees every drive.
+        let drives = self.map.groups().into_iter().filter(|group| group.kind == ElementType::Drive);
+        let mut numbers = drives.flat_map(|group| 0..group.count);
+        if numbers.all(|number| self.robot.drive(number).is_some()) {
+            return Ok(());
+        }
+        Err(Sense::self_test_failed())
     }
+
+    fn log_page_codes(&self) -> Vec<(u8, u8)> {
+        vec![(PAGE_TAPE_ALERT, 0)]
+    }
+
+    fn log_page(&mut self, page: u8, subpage: u8) -> Option<LogPage> {
+        // TapeAlert (SMC-3 §7.2.3): none of its flags has a cause in an arm that is not there.
+        let flags = || (1..=64).map(|code| LogParameter::binary(code, vec![0])).collect();
+        ((page, subpage) == (PAGE_TAPE_ALERT, 0)).then(|| LogPage::new(PAGE_TAPE_ALERT, flags()))
+    }
+
+    fn reset_log_page(&mut self, _page: u8, _subpage: u8) {}
 
     fn log_page_was_read(&mut self, _page: u8) {}
 }

@@ -48,6 +48,7 @@ pub(crate) static COMMANDS: &[Command<Changer>] = &[
         element_status::initialize_with_range,
     )
     .timeout_seconds(MOVE_TIMEOUT_SECONDS),
+    spc::log_select_row(),
     spc::log_sense_row(),
     MODE_ROWS[3],
     RESERVE_ROWS[1],
@@ -65,6 +66,12 @@ pub(crate) static COMMANDS: &[Command<Changer>] = &[
     OUT_ROWS[5],
     OUT_ROWS[6],
     spc::report_luns_row(),
+    BUFFER_ROWS[0],
+    BUFFER_ROWS[1],
+    DIAGNOSTIC_ROWS[0],
+    DIAGNOSTIC_ROWS[1],
+    TIMESTAMP_ROWS[0],
+    TIMESTAMP_ROWS[1],
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),
     Command::new(
@@ -98,4 +105,7 @@ const IN_ROWS: [Command<Changer>; 4] = spc::persistent_reserve_in_rows();
 const OUT_ROWS: [Command<Changer>; 7] = spc::persistent_reserve_out_rows();
 const MODE_ROWS: [Command<Changer>; 4] = spc::mode_rows();
 const RESERVE_ROWS: [Command<Changer>; 2] = spc::reserve_rows();
+const BUFFER_ROWS: [Command<Changer>; 2] = spc::buffer_rows();
+const DIAGNOSTIC_ROWS: [Command<Changer>; 2] = spc::diagnostic_rows();
+const TIMESTAMP_ROWS: [Command<Changer>; 2] = spc::timestamp_rows();
 const RELEASE_ROWS: [Command<Changer>; 2] = spc::release_rows();

@@ -13,8 +13,8 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::{Completion, Task};
 
 use crate::Drive;
-use crate::log_page::ALERT_WRITE_PROTECT;
 use crate::sense::of_medium_error;
+use crate::tape_alert::WRITE_PROTECT;
 
 const PAGE: u8 = 0x10;
 const SUBPAGE: u8 = 0x01;
@@ -146,6 +146,6 @@ fn refuse_unless(drive: &mut Drive, is_allowed: bool) -> Result<(), Refusal> {
     if is_allowed {
         return Ok(());
     }
-    drive.tape_alerts.insert(ALERT_WRITE_PROTECT);
+    drive.tape_alerts.insert(WRITE_PROTECT);
     Err(Sense::operator_selected_write_protect().into())
 }

@@ -5,7 +5,8 @@ use vtl_scsi::spc;
 
 use crate::Drive;
 use crate::{
-    append_only, attribute, density, encryption, medium, motion, partition, position, read, write,
+    access_order, append_only, attribute, density, encryption, medium, motion, partition, position,
+    read, write,
 };
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
@@ -40,6 +41,9 @@ pub(crate) const MOVES_THE_MEDIUM: [u8; 10] = [
     SPACE_16,
     LOCATE_16,
 ];
+
+/// Of GENERATE and RECEIVE RECOMMENDED ACCESS ORDER, which not all models have.
+pub(crate) const RECOMMENDED_ACCESS_ORDER: u8 = 0x1d;
 
 /// The table.
 pub(crate) static COMMANDS: &[Command<Drive>] = &[
@@ -116,6 +120,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         density::report_density_support,
     )
     .under_reservation(UnderReservation::Allowed),
+    spc::log_select_row(),
     spc::log_sense_row(),
     MODE_ROWS[3],
     RESERVE_ROWS[1],
@@ -177,6 +182,26 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         encryption::security_protocol_out,
     ),
     spc::report_luns_row(),
+    BUFFER_ROWS[0],
+    BUFFER_ROWS[1],
+    DIAGNOSTIC_ROWS[0],
+    DIAGNOSTIC_ROWS[1],
+    TIMESTAMP_ROWS[0],
+    TIMESTAMP_ROWS[1],
+    Command::new(
+        "RECEIVE RECOMMENDED ACCESS ORDER",
+        &[0xa3, 0x9d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x07, 0],
+        access_order::receive,
+    )
+    .service_action(RECOMMENDED_ACCESS_ORDER)
+    .only_reads(),
+    Command::new(
+        "GENERATE RECOMMENDED ACCESS ORDER",
+        &[0xa4, 0x1d, 0x07, 0x07, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        access_order::generate,
+    )
+    .service_action(RECOMMENDED_ACCESS_ORDER)
+    .needs_medium(),
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),
 ];
@@ -185,4 +210,7 @@ const IN_ROWS: [Command<Drive>; 4] = spc::persistent_reserve_in_rows();
 const OUT_ROWS: [Command<Drive>; 7] = spc::persistent_reserve_out_rows();
 const MODE_ROWS: [Command<Drive>; 4] = spc::mode_rows();
 const RESERVE_ROWS: [Command<Drive>; 2] = spc::reserve_rows();
+const BUFFER_ROWS: [Command<Drive>; 2] = spc::buffer_rows();
+const DIAGNOSTIC_ROWS: [Command<Drive>; 2] = spc::diagnostic_rows();
+const TIMESTAMP_ROWS: [Command<Drive>; 2] = spc::timestamp_rows();
 const RELEASE_ROWS: [Command<Drive>; 2] = spc::release_rows();

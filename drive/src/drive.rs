@@ -9,19 +9,25 @@ use vtl_scsi::log::LogPage;
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{ItNexus, LogicalUnit, Lun, NexusName, Task};
+use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task, spc};
 
+use crate::access_order::AccessOrder;
 use crate::append_only::{self, AppendOnly};
 use crate::encryption::Encryption;
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
-use crate::{commands, log_page, mode_page, partition};
+use crate::statistics::Statistics;
+use crate::vital_product_data::LibraryBay;
+use crate::{commands, log_page, mode_page, partition, tape_alert, vital_product_data};
 
 /// The longest block, in bytes: READ BLOCK LIMITS announces it.
 pub(crate) const MAX_BLOCK_BYTES: u32 = 8 << 20;
 
 /// The most bytes that one command may move.
 pub(crate) const MAX_TRANSFER_BYTES: u64 = 16 << 20;
+
+/// Models for this density and later ones recommend access orders.
+const DENSITY_LTO_9: u8 = 0x60;
 
 /// A sequential-access logical unit.
 #[derive(Debug)]
@@ -37,6 +43,7 @@ pub struct Drive {
     pub(crate) is_buffered: bool,
     pub(crate) prevented_by: BTreeSet<ItNexus>,
     pub(crate) tape_alerts: BTreeSet<u16>,
+    pub(crate) statistics: Statistics,
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
     pub(crate) append_only: AppendOnly,
@@ -44,7 +51,10 @@ pub struct Drive {
     /// How MODE SELECT has asked the next FORMAT MEDIUM to divide the cartridge, in bytes.
     pub(crate) prepared_sizes: Option<Vec<u64>>,
     pub(crate) on_failure: Option<OnFailure>,
-    identity: Identity,
+    pub(crate) identity: Identity,
+    cleaning_until_ms: Option<u64>,
+    pub(crate) access_order: AccessOrder,
+    pub(crate) library_bay: Option<LibraryBay>,
 }
 
 /// What is in the drive.
@@ -79,8 +89,10 @@ impl Loaded {
 /// Why a cartridge that lies in the drive is not loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotLoaded {
-    /// It is a cleaning cartridge.
+    /// It is a cleaning cartridge, which cleans or has done so.
     Cleaning,
+    /// It is a cleaning cartridge that has been used as often as it can be.
+    CleaningUsedUp,
     /// It is of a generation that this model neither reads nor writes.
     WrongGeneration,
     /// Its label or journal cannot be made sense of.
@@ -119,20 +131,34 @@ impl Drive {
             unit: LogicalUnit::new(luns),
             profile,
             bay: Bay::Empty,
-            mode: mode_page::all(),
+            mode: mode_page::all(profile.vendor),
             block_length_bytes: 0,
             is_buffered: true,
             prevented_by: BTreeSet::new(),
             tape_alerts: BTreeSet::new(),
+            statistics: Statistics::default(),
             last_writer: None,
             append_only: AppendOnly::default(),
             encryption: Encryption::default(),
             prepared_sizes: None,
             on_failure: None,
             identity,
+            library_bay: None,
+            cleaning_until_ms: None,
+            access_order: AccessOrder::default(),
         };
         drive.show_medium();
         drive
+    }
+
+    /// The drive goes by this clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        *self.unit.clock_mut() = clock;
+    }
+
+    /// The drive is put into a library, which it names in vital product data from then on.
+    pub fn stand_in(&mut self, bay: LibraryBay) {
+        self.library_bay = Some(bay);
     }
 
     /// The model.
@@ -155,6 +181,23 @@ impl Drive {
         }
     }
 
+    /// The robot puts a cleaning cartridge in, which cleans for a while and lies in the door then.
+    pub fn clean(&mut self) {
+        const CLEANING_MS: u64 = 2000;
+        self.refuse(NotLoaded::Cleaning);
+        self.cleaning_until_ms = Some(self.unit.clock().now_ms().saturating_add(CLEANING_MS));
+    }
+
+    /// Until when the drive is being cleaned by its clock, if it is or was with the cartridge that is in it.
+    pub fn cleaning_until_ms(&self) -> Option<u64> {
+        self.cleaning_until_ms
+    }
+
+    /// Whether it is being cleaned.
+    pub fn is_cleaning(&self) -> bool {
+        self.cleaning_until_ms.is_some_and(|until| self.unit.clock().now_ms() < until)
+    }
+
     /// Whether some nexus prevents the removal of the medium.
     pub fn is_removal_prevented(&self) -> bool {
         !self.prevented_by.is_empty()
@@ -171,10 +214,13 @@ impl Drive {
         // Nobody has written to this one yet.
         self.last_writer = None;
         self.append_only.begin_medium();
+        self.tape_alerts.clear();
+        self.access_order = AccessOrder::default();
         match generation {
             Some((generation, is_read_only)) => {
                 self.bay = Bay::Ready(Loaded { cartridge, generation, is_read_only });
                 self.show_medium();
+                self.statistics.loaded(&log_page::OF_THE_LOAD);
                 self.unit.raise(Sense::medium_may_have_changed());
             }
             None => self.refuse(NotLoaded::WrongGeneration),
@@ -185,10 +231,14 @@ impl Drive {
     pub fn refuse(&mut self, why: NotLoaded) {
         self.bay = Bay::Refused(why);
         self.show_medium();
-        self.tape_alerts.extend(match why {
-            NotLoaded::Cleaning => None,
-            NotLoaded::WrongGeneration => Some(log_page::ALERT_UNSUPPORTED_FORMAT),
-            NotLoaded::Damaged => Some(log_page::ALERT_MEDIA),
+        self.access_order = AccessOrder::default();
+        self.cleaning_until_ms = None;
+        self.tape_alerts.clear();
+        self.tape_alerts.insert(match why {
+            NotLoaded::Cleaning => tape_alert::CLEANING_MEDIA,
+            NotLoaded::CleaningUsedUp => tape_alert::CLEANING_EXPIRED,
+            NotLoaded::WrongGeneration => tape_alert::UNSUPPORTED_FORMAT,
+            NotLoaded::Damaged => tape_alert::MEDIA,
         });
     }
 
@@ -197,11 +247,13 @@ impl Drive {
     /// On an error the cartridge is out all the same, with what had been synced.
     pub fn remove(&mut self) -> Result<Option<CartridgeFacts>, MediumError> {
         let bay = std::mem::replace(&mut self.bay, Bay::Empty);
+        self.cleaning_until_ms = None;
         self.prevented_by.clear();
         self.encryption.demounted();
         self.show_medium();
         match bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => {
+                self.statistics.keep_traffic_of(&loaded.cartridge);
                 let unloaded = loaded.cartridge.unload();
                 if let Err(error @ MediumError::WriteFailed { .. }) = &unloaded {
                     self.defer(error);
@@ -285,7 +337,7 @@ impl Drive {
                 task.cdb.bytes().get(1).is_none_or(|flags| flags & 0x01 == 0)
                     || self.takes_over(task.nexus)
             }
-            code => commands::MOVES_THE_MEDIUM.contains(&code),
+            code => commands::MOVES_THE_MEDIUM.contains(&code) || spc::is_self_test(task),
         }
     }
 
@@ -331,6 +383,15 @@ impl Drive {
 
     /// The loaded cartridge, for a command that changes it.
     pub(crate) fn writable(&mut self, nexus: ItNexus) -> Result<&mut Volume, Refusal> {
+        if let Err(refusal) = self.prepare_writing(nexus) {
+            self.note_refused_write(refusal.0);
+            return Err(refusal);
+        }
+        Ok(&mut self.loaded()?.cartridge)
+    }
+
+    /// Makes sure that the cartridge can be written, and that what fails later on is the failure of one nexus.
+    fn prepare_writing(&mut self, nexus: ItNexus) -> Result<(), Refusal> {
         let name = self.unit.name(nexus).map(|name| name.initiator);
         let is_new_writer = self.last_writer != Some(nexus);
         let takes_over = self.takes_over(nexus);
@@ -357,13 +418,18 @@ impl Drive {
             loaded.cartridge.set_writer(&name);
         }
         self.last_writer = Some(nexus);
-        Ok(&mut self.loaded()?.cartridge)
+        Ok(())
     }
 }
 
 impl Device for Drive {
     fn commands() -> &'static [Command<Self>] {
         commands::COMMANDS
+    }
+
+    fn supports(&self, row: &Command<Self>) -> bool {
+        row.service_action != Some(commands::RECOMMENDED_ACCESS_ORDER)
+            || self.profile.generation.density >= DENSITY_LTO_9
     }
 
     fn unit(&self) -> &LogicalUnit {
@@ -379,7 +445,11 @@ impl Device for Drive {
             Bay::Ready(_) => None,
             Bay::Empty => Some(Sense::medium_not_present()),
             Bay::Unloaded(_) => Some(Sense::initializing_command_required()),
-            Bay::Refused(NotLoaded::Cleaning) => Some(Sense::cleaning_cartridge_installed()),
+            Bay::Refused(NotLoaded::Cleaning) if self.is_cleaning() => {
+                Some(Sense::cleaning_cartridge_installed())
+            }
+            Bay::Refused(NotLoaded::Cleaning) => Some(Sense::not_ready()),
+            Bay::Refused(NotLoaded::CleaningUsedUp) => Some(Sense::cleaning_failed()),
             Bay::Refused(NotLoaded::WrongGeneration) => Some(Sense::incompatible_format()),
             Bay::Refused(NotLoaded::Damaged) => Some(Sense::medium_format_corrupted()),
         }
@@ -390,21 +460,11 @@ impl Device for Drive {
     }
 
     fn vital_product_data(&self, page: u8) -> Option<Vec<u8>> {
-        const PAGES: [u8; 6] = [0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1];
-        match page {
-            0x00 => Some(self.identity.page(0x00, &PAGES)),
-            0x80 => Some(self.identity.unit_serial_number()),
-            0x83 => Some(self.identity.device_identification(1)),
-            0x86 => Some(self.identity.extended_inquiry()),
-            // Sequential-access device capabilities: WORM (bit 0), not TSMC (SSC-5 §8.6.3).
-            0xb0 => Some(self.identity.page(0xb0, &[0x01, 0])),
-            // Manufacturer-assigned serial number (SSC-5 §8.6.4).
-            0xb1 => Some(self.identity.page(0xb1, self.identity.serial.as_bytes())),
-            _ => None,
-        }
+        vital_product_data::page(self, page)
     }
 
     fn mode_parameters(&mut self) -> &mut ModeParameters {
+        mode_page::refresh(self);
         &mut self.mode
     }
 
@@ -422,7 +482,7 @@ impl Device for Drive {
     }
 
     fn mode_pages_selected(&mut self, before: &ModeParameters) {
-        mode_page::agree_on_compression(&mut self.mode, before);
+        mode_page::selected(self, before);
         append_only::take_over(&mut self.append_only, &self.mode);
     }
 
@@ -432,6 +492,10 @@ impl Device for Drive {
         values: &[u8],
         values_offset: u16,
     ) -> Result<(), Refusal> {
+        if let Some((byte, bit)) = mode_page::refuses(page, values) {
+            let byte = values_offset.saturating_add(u16::try_from(byte).unwrap_or(u16::MAX));
+            return Err(Sense::invalid_field_in_parameter_list(byte, Some(bit)).into());
+        }
         if page == partition::PAGE {
             partition::wanted_sizes(self, values, values_offset)?;
         }
@@ -445,6 +509,14 @@ impl Device for Drive {
         page == partition::PAGE
     }
 
+    fn self_test(&mut self) -> Result<(), Sense> {
+        let tested = self.cartridge_mut().map_or(Ok(()), |volume| volume.test_disk());
+        if let Err(failure) = &tested {
+            self.defer(failure);
+        }
+        tested.map_err(|_| Sense::self_test_failed())
+    }
+
     fn collect_attentions(&mut self) {
         let failure = match &mut self.bay {
             Bay::Ready(loaded) | Bay::Unloaded(loaded) => loaded.cartridge.take_deferred(),
@@ -455,12 +527,20 @@ impl Device for Drive {
         }
     }
 
-    fn log_pages(&mut self) -> Vec<LogPage> {
-        log_page::all(self)
+    fn log_page_codes(&self) -> Vec<(u8, u8)> {
+        log_page::codes(self)
+    }
+
+    fn log_page(&mut self, page: u8, subpage: u8) -> Option<LogPage> {
+        log_page::page(self, page, subpage)
+    }
+
+    fn reset_log_page(&mut self, page: u8, _subpage: u8) {
+        log_page::reset(self, page);
     }
 
     fn log_page_was_read(&mut self, page: u8) {
-        if page == log_page::PAGE_TAPE_ALERT {
+        if page == log_page::TAPE_ALERT {
             self.tape_alerts.clear();
         }
     }

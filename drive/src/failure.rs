@@ -9,7 +9,6 @@ use vtl_media::MediumError;
 use vtl_scsi::{Completion, ItNexus};
 
 use crate::Drive;
-use crate::log_page::{ALERT_HARD_ERROR, ALERT_WRITE_FAILURE};
 use crate::sense::of_medium_error;
 
 /// Tells the operator.
@@ -49,7 +48,7 @@ impl Drive {
 
     /// Lights the TapeAlert flags, and tells the operator where data was lost.
     pub(crate) fn note_failure(&mut self, error: &MediumError) {
-        self.tape_alerts.extend([ALERT_HARD_ERROR, ALERT_WRITE_FAILURE]);
+        self.note_write_failure(error);
         if let (MediumError::WriteFailed { .. }, Some(OnFailure(tell))) = (error, &self.on_failure)
         {
             tell(error);

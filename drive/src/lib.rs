@@ -4,6 +4,7 @@
 //! that it was given. It turns what the cartridge says (a filemark, the end of data, early warning) into sense data, and
 //! does no I/O of its own. Read [`Drive`] first, then `commands.rs`, which is the table of all that it knows.
 
+mod access_order;
 mod append_only;
 mod attribute;
 mod commands;
@@ -20,6 +21,9 @@ mod position;
 mod profile;
 mod read;
 mod sense;
+mod statistics;
+mod tape_alert;
+mod vital_product_data;
 mod write;
 
 #[cfg(test)]
@@ -27,3 +31,4 @@ mod tests;
 
 pub use drive::{Drive, MediumState, NotLoaded};
 pub use profile::{Access, Generation, Profile};
+pub use vital_product_data::LibraryBay;

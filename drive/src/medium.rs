@@ -10,6 +10,8 @@ use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{Bay, Loaded, NotLoaded};
+use crate::statistics::Statistics;
+use crate::tape_alert::NO_REMOVAL;
 
 /// LOAD UNLOAD: threads the cartridge, or brings everything to disk and lets the robot have it.
 pub(crate) fn load_unload(drive: &mut Drive, task: &mut Task) -> Executed {
@@ -31,7 +33,7 @@ pub(crate) fn prevent_allow_medium_removal(drive: &mut Drive, task: &mut Task) -
 fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
     match std::mem::replace(&mut drive.bay, Bay::Empty) {
         Bay::Unloaded(loaded) => {
-            let Some(loaded) = reopened(loaded) else {
+            let Some(loaded) = reopened(&mut drive.statistics, loaded) else {
                 drive.refuse(NotLoaded::Damaged);
                 return Err(Sense::medium_load_failed().into());
             };
@@ -60,17 +62,22 @@ fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
 }
 
 /// A cartridge on which a write has failed is read anew from its journal, and can be written again then.
-fn reopened(loaded: Loaded) -> Option<Loaded> {
+fn reopened(statistics: &mut Statistics, loaded: Loaded) -> Option<Loaded> {
     if !loaded.cartridge.is_fenced() {
         return Some(loaded);
     }
     let Loaded { cartridge, generation, is_read_only } = loaded;
+    statistics.keep_traffic_of(&cartridge);
     let cartridge = cartridge.reopen().ok()?;
     Some(Loaded { cartridge, generation, is_read_only })
 }
 
 fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
+    if drive.is_cleaning() {
+        return Err(Sense::cleaning_cartridge_installed().into());
+    }
     if drive.is_removal_prevented() {
+        drive.tape_alerts.insert(NO_REMOVAL);
         return Err(Sense::removal_prevented().into());
     }
     match std::mem::replace(&mut drive.bay, Bay::Empty) {

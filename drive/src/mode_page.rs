@@ -1,5 +1,10 @@
 //! Mode pages of a drive, and the header with the block descriptor in front of them (SSC-5 §8.3).
 
+mod informational_exceptions;
+mod medium_configuration;
+mod recovery;
+mod vendor;
+
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Refusal;
 use vtl_scsi::mode::{ModeHeader, ModePage, ModeParameters};
@@ -26,26 +31,53 @@ const PAGE_DEVICE_CONFIGURATION: u8 = 0x10;
 /// Where page 10h says which algorithm compresses, behind the header.
 const ALGORITHM_AT: usize = 12;
 
-/// The pages after power on.
-pub(crate) fn all() -> ModeParameters {
-    ModeParameters {
-        pages: vec![
-            control(),
-            data_compression(),
-            device_configuration(),
-            append_only::page(),
-            // Filled in with every medium.
-            ModePage::fixed(partition::PAGE, Vec::new()),
-            informational_exceptions(),
-        ],
+/// The pages after power on, of a drive of this vendor.
+pub(crate) fn all(vendor: &str) -> ModeParameters {
+    let mut pages = vec![
+        recovery::read_write_error_recovery(),
+        recovery::disconnect_reconnect(),
+        control(),
+        data_compression(),
+        device_configuration(),
+        append_only::page(),
+        // Filled in with every medium.
+        ModePage::fixed(partition::PAGE, Vec::new()),
+        recovery::protocol_specific(0x18),
+        recovery::protocol_specific(0x19),
+        recovery::power_condition(),
+        informational_exceptions::page(),
+        medium_configuration::page(),
+    ];
+    if vendor == "IBM" {
+        pages.extend(vendor::ibm());
     }
+    ModeParameters { pages }
+}
+
+/// Pages that say what is loaded say so now.
+pub(crate) fn refresh(drive: &mut Drive) {
+    let is_worm = loaded(drive).is_some_and(|loaded| loaded.cartridge.label().worm);
+    medium_configuration::refresh(&mut drive.mode, is_worm);
+}
+
+/// What a page that can be changed must not be, as the byte behind its header and the bit.
+pub(crate) fn refuses(page: u8, values: &[u8]) -> Option<(usize, u8)> {
+    match page {
+        informational_exceptions::PAGE => informational_exceptions::refuses(values),
+        _ => None,
+    }
+}
+
+/// Pages were changed, which were like this before.
+pub(crate) fn selected(drive: &mut Drive, before: &ModeParameters) {
+    agree_on_compression(&mut drive.mode, before);
+    informational_exceptions::test(drive);
 }
 
 /// The header as it is now: write protection, buffering, density and block length.
 pub(crate) fn header(drive: &Drive) -> ModeHeader {
     let loaded = loaded(drive);
-    let is_protected =
-        loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only());
+    let is_protected = is_write_protected(drive);
     // WORM cartridges of a generation have the code of the others and 4 more.
     let medium_type = |loaded: &Loaded| {
         loaded.generation.medium_type | if loaded.is_worm() { MEDIUM_TYPE_WORM } else { 0 }
@@ -95,7 +127,7 @@ pub(crate) fn compresses(mode: &ModeParameters) -> bool {
 }
 
 /// Page 10h says again what page 0Fh says: the one that was changed is right, and page 0Fh if both were.
-pub(crate) fn agree_on_compression(mode: &mut ModeParameters, before: &ModeParameters) {
+fn agree_on_compression(mode: &mut ModeParameters, before: &ModeParameters) {
     let of_configuration = |mode: &ModeParameters| {
         let page = mode.page(PAGE_DEVICE_CONFIGURATION, 0);
         page.and_then(|page| page.current.get(ALGORITHM_AT))
@@ -120,7 +152,12 @@ pub(crate) fn density(drive: &Drive) -> u8 {
     loaded(drive).map_or(drive.profile.generation, |loaded| loaded.generation).density
 }
 
-fn loaded(drive: &Drive) -> Option<&Loaded> {
+/// Whether nothing can be written on the cartridge that is loaded.
+pub(crate) fn is_write_protected(drive: &Drive) -> bool {
+    loaded(drive).is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only())
+}
+
+pub(crate) fn loaded(drive: &Drive) -> Option<&Loaded> {
     match &drive.bay {
         Bay::Ready(loaded) => Some(loaded),
         _ => None,
@@ -151,9 +188,4 @@ fn device_configuration() -> ModePage {
         *algorithm = 1;
     }
     ModePage::new(PAGE_DEVICE_CONFIGURATION, 0, values, changeable)
-}
-
-// 1Ch informational exceptions control (SSC-5 §8.3.6): 2 DEXCPT (bit 3): exceptions are found in the TapeAlert log page.
-fn informational_exceptions() -> ModePage {
-    ModePage::fixed(0x1c, vec![0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0])
 }

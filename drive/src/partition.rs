@@ -16,7 +16,7 @@ use vtl_scsi::{Completion, ItNexus, Task};
 use crate::Drive;
 use crate::append_only;
 use crate::drive::Bay;
-use crate::log_page::ALERT_WORM_OVERWRITE;
+use crate::tape_alert::WORM_OVERWRITE;
 
 pub(crate) const PAGE: u8 = 0x11;
 
@@ -186,7 +186,7 @@ fn sizes_by_initiator(units: &[u16], exponent: u8, capacity: u64) -> Result<Vec<
 fn check_format(drive: &mut Drive, nexus: ItNexus) -> Result<(), Refusal> {
     drive.writable(nexus)?;
     if drive.loaded()?.is_worm() {
-        drive.tape_alerts.insert(ALERT_WORM_OVERWRITE);
+        drive.tape_alerts.insert(WORM_OVERWRITE);
         return Err(Sense::worm_overwrite_attempted().into());
     }
     let position = drive.loaded()?.cartridge.position();

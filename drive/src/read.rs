@@ -130,7 +130,7 @@ fn read_error(drive: &mut Drive, error: &MediumError, residual: i64, data_in: By
         MediumError::NoKey { .. } | MediumError::WrongKey { .. } | MediumError::NotEncrypted { .. }
     );
     if !is_closed {
-        drive.tape_alerts.insert(crate::log_page::ALERT_HARD_ERROR);
+        drive.note_read_failure(error);
     }
     Completion { data_in, ..of_medium_error(error, Some(residual)).into() }
 }

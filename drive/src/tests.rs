@@ -5,23 +5,31 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use vtl_media::disk::{Disk, MemoryDisk};
+use vtl_media::disk::{Call, Disk, Fault, FaultDisk, MemoryDisk, Reaction};
 use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions, Volume};
 use vtl_scsi::sense::{Asc, Sense, SenseKey};
 use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Drive, Profile};
 
+mod access_order;
 mod append_only;
 mod attribute;
+mod buffers_and_clock;
+mod cleaning;
 mod compression;
 mod encryption;
+mod log_pages;
+mod mode_pages;
 mod partition;
 mod persistent_reservations;
+mod vital_product_data;
 mod worm;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);
+
+const EIO: i32 = 5;
 
 const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
 const TEST_UNIT_READY: [u8; 6] = [0; 6];
@@ -92,6 +100,23 @@ fn drive_with(media_type: &str, capacity_bytes: u64) -> Drive {
 
 fn drive() -> Drive {
     drive_with("lto9", 1 << 30)
+}
+
+/// A drive with a cartridge whose disk can be made to fail.
+fn drive_on_a_faulty_disk() -> (FaultDisk, Drive) {
+    let faulty = FaultDisk::over(MemoryDisk::new());
+    let disk: Arc<dyn Disk> = Arc::new(faulty.clone());
+    let directory = Path::new("/cartridge");
+    let barcode = Barcode::new("VTL001L9").unwrap();
+    let spec = CartridgeSpec::new(Uuid::from_u128(1), barcode, "lto9", 1 << 30);
+    Cartridge::create(&disk, directory, &spec, Timestamp::UNIX_EPOCH).unwrap();
+    let options = LoadOptions { reserve_bytes: Some(0), ..LoadOptions::default() };
+    let mut drive = empty_drive();
+    drive.insert(Volume::load(disk, directory, options).unwrap());
+    for nexus in [A, B] {
+        run(&mut drive, nexus, &TEST_UNIT_READY);
+    }
+    (faulty, drive)
 }
 
 fn run(drive: &mut Drive, nexus: ItNexus, cdb: &[u8]) -> Completion {

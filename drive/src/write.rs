@@ -10,8 +10,8 @@ use vtl_scsi::{Buffer, Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
-use crate::log_page::ALERT_WORM_OVERWRITE;
 use crate::sense::of_medium_error;
+use crate::tape_alert::WORM_OVERWRITE;
 use crate::{append_only, encryption, mode_page};
 
 /// The data of one WRITE, on its way from the transport to the journal without a copy.
@@ -152,7 +152,7 @@ fn not_accepted(drive: &mut Drive, way: Way, error: MediumError) -> Completion {
         }
         _ => {
             if matches!(error, MediumError::Worm) {
-                drive.tape_alerts.insert(ALERT_WORM_OVERWRITE);
+                drive.tape_alerts.insert(WORM_OVERWRITE);
             }
             of_medium_error(&error, None).into()
         }

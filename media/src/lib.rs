@@ -24,10 +24,10 @@ mod whole;
 
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
-    Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, GenerationBegun, LoadError, LoadOptions,
-    MediumError, MediumLife, NextObject, ObjectNumber, PartitionNumber, Position, Pruned,
-    ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier, Volume, WantedPoint,
-    WriteOutcome, low_space_bytes,
+    CLEANINGS_MAX, Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, Cleaning, GenerationBegun,
+    LoadError, LoadOptions, MediumError, MediumLife, NextObject, ObjectNumber, PartitionNumber,
+    Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
+    Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
 pub use self::label::{CartridgeKind, Label, LabelError, Origin};
 pub use self::layout::{Layout, PARTITIONS_MAX};

@@ -173,6 +173,10 @@ impl<D> Command<D> {
 pub trait Device: Sized + 'static {
     /// The table of all commands that the device type knows.
     fn commands() -> &'static [Command<Self>];
+    /// Whether this model has the command; the table is that of all models.
+    fn supports(&self, _row: &Command<Self>) -> bool {
+        true
+    }
     /// The state that all device types have.
     fn unit(&self) -> &LogicalUnit;
     /// The state that all device types have.
@@ -210,10 +214,16 @@ pub trait Device: Sized + 'static {
     }
     /// MODE SELECT has changed pages, which were like this before: pages that say the same thing have to agree.
     fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
+    /// Finds out whether the device works (SEND DIAGNOSTIC), without changing anything.
+    fn self_test(&mut self) -> Result<(), Sense>;
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.
     fn collect_attentions(&mut self) {}
-    /// Log pages with their parameters, as they are now, page 00h left out; ascending by page and subpage.
-    fn log_pages(&mut self) -> Vec<crate::log::LogPage>;
+    /// Which log pages and subpages there are, page 00h left out; ascending.
+    fn log_page_codes(&self) -> Vec<(u8, u8)>;
+    /// One log page as it is now; `None` where [`Device::log_page_codes`] does not name it.
+    fn log_page(&mut self, page: u8, subpage: u8) -> Option<crate::log::LogPage>;
+    /// LOG SELECT sets the counters of a page back that [`Device::log_page_codes`] names.
+    fn reset_log_page(&mut self, page: u8, subpage: u8);
     /// Told after every log page that was read to its end, so that what is reset by reading can be.
     fn log_page_was_read(&mut self, page: u8);
 }
@@ -239,7 +249,7 @@ pub fn find<D: Device>(task: &Task) -> Option<&'static Command<D>> {
 }
 
 fn refuse_or_execute<D: Device>(device: &mut D, task: &mut Task) -> Executed {
-    let Some(row) = find::<D>(task) else {
+    let Some(row) = find::<D>(task).filter(|row| device.supports(row)) else {
         return Err(Refusal(no_such_command::<D>(task)));
     };
     device.collect_attentions();

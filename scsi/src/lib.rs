@@ -23,11 +23,14 @@ pub mod vpd;
 
 mod buffer;
 mod completion;
+mod data_buffer;
+mod diagnostic;
 mod lun;
 mod nexus;
 mod persistent;
 mod status;
 mod task;
+mod timestamp;
 mod unit;
 
 pub use buffer::{Buffer, BufferPool, HEADROOM_BYTES};
@@ -37,4 +40,5 @@ pub use nexus::{ItNexus, NexusName};
 pub use persistent::{PersistentReservations, ReservationType};
 pub use status::Status;
 pub use task::{Cdb, Task, TaskAttribute, TaskManagementFunction};
+pub use timestamp::Clock;
 pub use unit::LogicalUnit;

@@ -4,11 +4,14 @@ use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
 
 use crate::cdb::bit;
+pub use crate::data_buffer::rows as buffer_rows;
 use crate::device::{Command, Device, Executed, UnderPersistentReservation, UnderReservation};
+pub use crate::diagnostic::{is_self_test, rows as diagnostic_rows};
 pub use crate::persistent::command::{
     in_rows as persistent_reserve_in_rows, out_rows as persistent_reserve_out_rows,
 };
 use crate::sense::{Sense, SenseFormat};
+pub use crate::timestamp::rows as timestamp_rows;
 use crate::{Completion, Lun, Status, Task};
 
 /// Whether the task only asks what the logical unit is, or which there are: INQUIRY and REPORT LUNS, which are answered whatever
@@ -99,6 +102,15 @@ pub const fn log_sense_row<D: Device>() -> Command<D> {
         crate::log::log_sense::<D>,
     )
     .under_reservation(UnderReservation::Allowed)
+}
+
+/// LOG SELECT (SPC-5 §6.6).
+pub const fn log_select_row<D: Device>() -> Command<D> {
+    Command::new(
+        "LOG SELECT",
+        &[0x4c, 0x03, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0],
+        crate::log::log_select::<D>,
+    )
 }
 
 /// REPORT SUPPORTED OPERATION CODES (SPC-5 §6.35).
@@ -215,13 +227,14 @@ fn release<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     Ok(Completion::good())
 }
 
-fn report_supported_operation_codes<D: Device>(_device: &mut D, task: &mut Task) -> Executed {
+fn report_supported_operation_codes<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let (_, options, code, service_action, allocation_length, ..) =
         task.cdb.fields((be_u8, be_u8, be_u8, be_u16, be_u32, take(2_usize)))?;
     let with_timeouts = bit(options, 7);
-    let rows = || D::commands().iter().filter(move |row| row.operation_code() == code);
+    let commands = || D::commands().iter().filter(|row| device.supports(row));
+    let rows = || commands().filter(move |row| row.operation_code() == code);
     let data = match options & 0x07 {
-        0 => all_commands::<D>(with_timeouts),
+        0 => all_commands(commands(), with_timeouts),
         1 if rows().any(|row| row.service_action.is_some()) => {
             return Err(Sense::invalid_field_in_cdb(2, Some(2)).into());
         }
@@ -240,9 +253,12 @@ fn report_supported_operation_codes<D: Device>(_device: &mut D, task: &mut Task)
 }
 
 // 0-3 length; per command: 0 operation code, 2-3 service action, 5 CTDP, SERVACTV, 6-7 CDB length, then timeouts.
-fn all_commands<D: Device>(with_timeouts: bool) -> Vec<u8> {
+fn all_commands<D: Device>(
+    rows: impl Iterator<Item = &'static Command<D>>,
+    with_timeouts: bool,
+) -> Vec<u8> {
     let mut list = Vec::new();
-    for row in D::commands() {
+    for row in rows {
         let [sa_high, sa_low] = row.service_action.map_or(0, u16::from).to_be_bytes();
         let flags = u8::from(with_timeouts) << 1 | u8::from(row.service_action.is_some());
         let [length_high, length_low] = u16::try_from(row.usage.len()).unwrap_or(0).to_be_bytes();

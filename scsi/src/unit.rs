@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::data_buffer::DataBuffers;
 use crate::sense::{Sense, SenseFormat};
-use crate::{ItNexus, Lun, NexusName, PersistentReservations};
+use crate::{Clock, ItNexus, Lun, NexusName, PersistentReservations};
 
 /// As many conditions are kept for one nexus; the oldest goes first when there are more (SAM-5 §5.14 allows it).
 const MAX_ATTENTIONS_PER_NEXUS: usize = 16;
@@ -22,6 +23,8 @@ pub struct LogicalUnit {
     nexuses: BTreeMap<ItNexus, NexusState>,
     reserved_by: Option<ItNexus>,
     persistent: PersistentReservations,
+    pub(crate) buffers: DataBuffers,
+    clock: Clock,
     /// Counts losses of nexuses, to know which was lost first.
     losses: u64,
 }
@@ -45,6 +48,8 @@ impl LogicalUnit {
             nexuses: BTreeMap::new(),
             reserved_by: None,
             persistent: PersistentReservations::default(),
+            buffers: DataBuffers::default(),
+            clock: Clock::default(),
             losses: 0,
         }
     }
@@ -75,6 +80,16 @@ impl LogicalUnit {
         self.nexuses.get(&nexus)?.name.clone()
     }
 
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The clock, to set it.
+    pub fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
     /// The persistent reservations.
     pub fn persistent(&self) -> &PersistentReservations {
         &self.persistent
@@ -98,6 +113,7 @@ impl LogicalUnit {
     pub fn reset(&mut self) {
         self.reserved_by = None;
         self.sense_format = SenseFormat::Fixed;
+        self.buffers = DataBuffers::default();
         for state in self.nexuses.values_mut() {
             state.deferred = None;
             state.add(Sense::device_reset());

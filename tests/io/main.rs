@@ -9,5 +9,6 @@
 
 mod full;
 mod order;
+mod pages;
 mod residual;
 mod transfer;

@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vtl_media::{
-    CartridgeEntry, CartridgeFacts, LibraryRecord, LoadError, LoadOptions, MoveError, Place,
-    SnapshotRecord, Store, StoreError, Volume,
+    Cartridge, CartridgeEntry, CartridgeFacts, Cleaning, LibraryRecord, LoadError, LoadOptions,
+    MoveError, Place, SnapshotRecord, Store, StoreError, Volume,
 };
 
 /// Where a library's cartridges come from.
@@ -146,6 +146,22 @@ impl Holdings {
         // Whoever works on it meanwhile, taking it back for example, is through in a moment.
         let _reserved = at.is_none().then(|| store.reserve(owner));
         Volume::load(store.disk(), &store.directory_of(owner), LoadOptions { at, ..options })
+    }
+
+    /// A drive takes a cleaning cartridge in, which has one use less then; in a snapshot, where nothing can be written, none.
+    pub(crate) fn use_for_cleaning(
+        &self,
+        entry: &CartridgeEntry,
+        is_resumed: bool,
+    ) -> anyhow::Result<Cleaning> {
+        let Self::Store(store) = self else { return Ok(Cleaning::UsedUp) };
+        let (cleaning, facts) = {
+            let _reserved = store.reserve(entry.uuid);
+            let directory = store.directory_of(entry.uuid);
+            Cartridge::use_for_cleaning(store.disk().as_ref(), &directory, is_resumed)?
+        };
+        store.update_facts(entry.uuid, &facts)?;
+        Ok(cleaning)
     }
 
     /// Notes what a drive knows of a cartridge.

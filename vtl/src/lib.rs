@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod control;
 mod doctor;
+mod elements;
 mod failures;
 mod holdings;
 mod inventory;

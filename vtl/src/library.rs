@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tracing::{error, info, warn};
-use vtl_changer::{Changer, MoveFailure};
-use vtl_drive::Drive;
+use vtl_changer::{Changer, Element, MoveFailure};
+use vtl_drive::{Drive, LibraryBay};
 use vtl_media::{
     CartridgeEntry, CartridgeFacts, LibraryRecord, LoadOptions, MoveError, Place, SnapshotRecord,
     Store,
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
+use crate::elements::host_clock;
 use crate::holdings::{Holdings, Shown};
 use crate::loader::{Loader, remove};
 use crate::robot::LibraryRobot;
@@ -187,6 +188,7 @@ impl Library {
         let library = self;
         let drive_count = u16::try_from(library.record.drives.len()).context("too many drives")?;
         let luns: Arc<[Lun]> = (0..=drive_count).map(Lun).collect();
+        let map = library.element_map(drive_count)?;
         let mut drives = Vec::new();
         for (number, record) in (0..drive_count).zip(&library.record.drives) {
             let profile = vtl_drive::Profile::find(&record.profile).with_context(|| {
@@ -195,6 +197,11 @@ impl Library {
             let drive = || {
                 let serial = &record.serial;
                 let mut drive = Drive::new(profile, serial, naa(serial), luns.clone());
+                drive.set_clock(host_clock());
+                drive.stand_in(LibraryBay {
+                    changer_serial: library.record.changer.serial.clone(),
+                    element_address: map.address(Element::Drive(number)),
+                });
                 let weak = Arc::downgrade(library);
                 drive.on_failure(move |failure| {
                     if let Some(library) = weak.upgrade() {
@@ -370,20 +377,13 @@ impl Library {
     }
 
     fn build_changer(self: &Arc<Self>, drives: u16, luns: Arc<[Lun]>) -> anyhow::Result<Changer> {
-        let record = &self.record;
-        let profile = vtl_changer::Profile::find(&record.changer.profile).with_context(|| {
-            format!("this version does not know the library model {}", record.changer.profile)
-        })?;
-        let storage =
-            u16::try_from(record.storage_elements).context("too many storage elements")?;
-        let import_export = u16::try_from(record.import_export_elements)
-            .context("too many import/export elements")?;
-        let map = profile
-            .element_map(storage, import_export, drives)
-            .with_context(|| format!("a {} has not so many element addresses", profile.product))?;
-        let serial = &record.changer.serial;
+        let map = self.element_map(drives)?;
+        let profile = self.changer_profile()?;
+        let serial = &self.record.changer.serial;
         let robot = Box::new(LibraryRobot::new(Arc::downgrade(self)));
-        Ok(Changer::new(profile, map, serial, naa(serial), luns, robot))
+        let mut changer = Changer::new(profile, map, serial, naa(serial), luns, robot);
+        changer.set_clock(host_clock());
+        Ok(changer)
     }
 
     /// Opens a drive's door, if the cartridge is in one: everything is on disk afterwards. A drive that is stuck keeps its

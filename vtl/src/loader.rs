@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 use vtl_changer::MoveFailure;
 use vtl_drive::{Drive, NotLoaded};
-use vtl_media::{Barcode, CartridgeEntry, CartridgeFacts, CartridgeKind, LoadOptions};
+use vtl_media::{Barcode, CartridgeEntry, CartridgeFacts, CartridgeKind, Cleaning, LoadOptions};
 
 use crate::holdings::Holdings;
 
@@ -28,8 +28,7 @@ impl Loader {
         is_resumed: bool,
     ) {
         if entry.kind == CartridgeKind::Cleaning {
-            info!(barcode = %entry.barcode, drive = number, "cleaning cartridge in the drive");
-            return drive.refuse(NotLoaded::Cleaning);
+            return self.clean(drive, number, entry, is_resumed);
         }
         if drive.profile().access(&entry.media_type) == vtl_drive::Access::None {
             warn!(barcode = %entry.barcode, drive = number, media = entry.media_type, model = drive.profile().product,
@@ -51,6 +50,27 @@ impl Loader {
     }
 }
 
+impl Loader {
+    /// Cleans the drive, if the cartridge can still do it. After a start of the program it has been done before.
+    fn clean(&self, drive: &mut Drive, number: u16, entry: &CartridgeEntry, is_resumed: bool) {
+        match self.holdings.use_for_cleaning(entry, is_resumed) {
+            Ok(Cleaning::Cleans { uses_left }) => {
+                info!(barcode = %entry.barcode, drive = number, uses_left, "cleaning cartridge in the drive");
+                if is_resumed { drive.refuse(NotLoaded::Cleaning) } else { drive.clean() }
+            }
+            Ok(Cleaning::UsedUp) => {
+                warn!(barcode = %entry.barcode, drive = number, "the cleaning cartridge is used up");
+                drive.refuse(NotLoaded::CleaningUsedUp);
+            }
+            Err(failure) => {
+                let failure = format!("{failure:#}");
+                error!(barcode = %entry.barcode, drive = number, failure, "the cleaning cartridge cannot be used");
+                drive.refuse(NotLoaded::Damaged);
+            }
+        }
+    }
+}
+
 /// Takes the cartridge out, with everything on disk.
 pub(crate) fn remove(
     drive: &mut Drive,
@@ -58,6 +78,10 @@ pub(crate) fn remove(
 ) -> Result<Option<CartridgeFacts>, MoveFailure> {
     if drive.is_removal_prevented() {
         return Err(MoveFailure::RemovalPrevented);
+    }
+    if drive.is_cleaning() {
+        warn!(%barcode, "the drive is being cleaned and keeps the cartridge");
+        return Err(MoveFailure::DriveHoldsMedium);
     }
     drive.prepare_removal().map_err(|failure| {
         error!(%barcode, %failure, "the drive keeps the cartridge: not everything is on disk");

@@ -7,6 +7,7 @@ use vtl_drive::{MediumState, NotLoaded};
 use vtl_media::{CartridgeKind, Place};
 use vtl_scsi::sense::Asc;
 
+use crate::elements::host_clock;
 use crate::library::Library;
 
 /// Carries out what the changer is told. The library owns the changer, so this only points back at it.
@@ -34,16 +35,20 @@ impl Robot for LibraryRobot {
         let library = self.0.upgrade()?;
         let record = library.record.drives.get(usize::from(number))?;
         let profile = vtl_drive::Profile::find(&record.profile)?;
-        let medium = library.drive(number.into())?.drive_snapshot()?.medium;
+        let snapshot = library.drive(number.into())?.drive_snapshot()?;
+        let medium = snapshot.medium;
+        let is_cleaning =
+            snapshot.cleaning_until_ms.is_some_and(|until| host_clock().now_ms() < until);
         Some(DriveStatus {
             vendor: profile.vendor.to_owned(),
             product: profile.product.to_owned(),
             serial: record.serial.clone(),
-            is_accessible: medium != MediumState::Ready,
+            is_accessible: medium != MediumState::Ready && !is_cleaning,
             exception: match medium {
                 MediumState::Refused(NotLoaded::Cleaning) => {
                     Some(Asc::CLEANING_CARTRIDGE_INSTALLED)
                 }
+                MediumState::Refused(NotLoaded::CleaningUsedUp) => Some(Asc::CLEANING_FAILED),
                 MediumState::Refused(NotLoaded::WrongGeneration) => Some(Asc::INCOMPATIBLE_FORMAT),
                 MediumState::Refused(NotLoaded::Damaged) => Some(Asc::MEDIUM_FORMAT_CORRUPTED),
                 MediumState::Empty | MediumState::Ready | MediumState::Unloaded => None,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use vtl_drive::Generation;
-use vtl_media::{Barcode, CartridgeEntry, CreateError, DeleteError, NewCartridge, Place};
+use vtl_media::{
+    Barcode, CartridgeEntry, CartridgeKind, CreateError, DeleteError, NewCartridge, Place,
+};
 
 use crate::library::Library;
 use crate::operations::{current, find, is_in_drive, place, relocate};
@@ -58,6 +60,7 @@ pub(crate) fn create(
         pool: new.pool.clone(),
         worm: worm_suffix.is_some(),
         to: to.clone(),
+        kind: CartridgeKind::of(&barcode),
         ..NewCartridge::new(barcode, generation.media_type)
     });
     let made = library

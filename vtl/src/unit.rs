@@ -44,6 +44,8 @@ pub struct DriveSnapshot {
     pub medium: MediumState,
     /// Whether a host prevents the removal of the medium.
     pub is_removal_prevented: bool,
+    /// Until when the drive is being cleaned, in milliseconds since 1970.
+    pub cleaning_until_ms: Option<u64>,
     /// Who wrote last.
     pub last_writer: Option<ItNexus>,
 }
@@ -172,6 +174,7 @@ impl Device {
             Self::Drive(drive) => Some(DriveSnapshot {
                 medium: drive.medium_state(),
                 is_removal_prevented: drive.is_removal_prevented(),
+                cleaning_until_ms: drive.cleaning_until_ms(),
                 last_writer: drive.last_writer(),
             }),
         }

@@ -114,8 +114,8 @@ fn told(loaded: &Loaded, partition: u8, known: &Definition, alerts: u64) -> Opti
 
 /// Flag 1 is the highest bit.
 fn alert_flags(drive: &Drive) -> u64 {
-    let bits = drive.tape_alerts.iter().filter(|flag| (1..=64).contains(*flag));
-    bits.fold(0, |flags, flag| flags | 1_u64 << (64 - u32::from(*flag)))
+    let bits = drive.lit_tape_alerts().into_iter().filter(|flag| (1..=64).contains(flag));
+    bits.fold(0, |flags, flag| flags | 1_u64 << (64 - u32::from(flag)))
 }
 
 fn mebibytes(bytes: u64) -> Vec<u8> {

@@ -217,9 +217,9 @@ fn it_can_be_read_and_written_when_the_cartridge_is_unloaded_and_not_when_there_
     let refused = sense(&run(&mut drive, A, &cdb(0x8c, 0, 0, 0, 512)));
     assert_eq!(refused, Sense::medium_not_present());
     assert_eq!(sense(&write_list(&mut drive, &[])), Sense::medium_not_present());
-    drive.refuse(crate::NotLoaded::Cleaning);
+    drive.refuse(crate::NotLoaded::WrongGeneration);
     let refused = sense(&run(&mut drive, A, &cdb(0x8c, 0, 0, 0, 512)));
-    assert_eq!(refused, Sense::cleaning_cartridge_installed());
+    assert_eq!(refused, Sense::incompatible_format());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Start with [`Cartridge::load`], [`Cartridge::write`] and [`Cartridge::read`].
 
 mod capacity;
+mod cleaning;
 mod error;
 mod life;
 mod memory;
@@ -17,6 +18,7 @@ mod read;
 mod reopen;
 mod revert;
 mod seal;
+mod self_test;
 mod side_check;
 mod spec;
 mod stream;
@@ -33,6 +35,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 
 use self::capacity::Capacity;
+pub use self::cleaning::{CLEANINGS_MAX, Cleaning};
 pub use self::error::{CreateError, LoadError, MediumError};
 pub use self::life::low_space_bytes;
 pub use self::memory::MediumLife;
@@ -159,6 +162,11 @@ impl Cartridge {
             buffered_objects: buffered.objects,
             buffered_bytes: buffered.bytes,
         }
+    }
+
+    /// How many bytes of blocks lie before the position.
+    pub fn position_bytes(&self) -> u64 {
+        self.position.bytes
     }
 
     /// The native capacity.

@@ -165,7 +165,8 @@ impl Cartridge {
         })
     }
 
-    pub(super) fn is_space_low(&self) -> bool {
+    /// Whether the disk behind it is nearly full.
+    pub fn is_space_low(&self) -> bool {
         self.writer.as_ref().is_some_and(|writer| writer.queue.state().is_space_low)
     }
 

@@ -21,6 +21,8 @@ conditions! {
     initializing_command_required: NotReady, INITIALIZING_COMMAND_REQUIRED;
     /// There is a cleaning cartridge in the drive.
     cleaning_cartridge_installed: NotReady, CLEANING_CARTRIDGE_INSTALLED;
+    /// The cleaning cartridge in the drive is used up.
+    cleaning_failed: NotReady, CLEANING_FAILED;
     /// Not ready, for a reason that has no code.
     not_ready: NotReady, NOT_READY_CAUSE_NOT_REPORTABLE;
     /// The cartridge is of a generation that the drive cannot read.
@@ -35,6 +37,8 @@ conditions! {
     medium_format_corrupted: MediumError, MEDIUM_FORMAT_CORRUPTED;
     /// The position could not be reached.
     position_error: MediumError, POSITION_ERROR;
+    /// A self-test found something wrong.
+    self_test_failed: HardwareError, SELF_TEST_FAILED;
     /// The device failed in itself.
     internal_target_failure: HardwareError, INTERNAL_TARGET_FAILURE;
     /// The cartridge could not be loaded.
@@ -75,6 +79,10 @@ conditions! {
     nexus_loss: UnitAttention, NEXUS_LOSS;
     /// Another nexus changed mode parameters that all share.
     mode_parameters_changed: UnitAttention, MODE_PARAMETERS_CHANGED;
+    /// Another nexus set log counters back.
+    log_parameters_changed: UnitAttention, LOG_PARAMETERS_CHANGED;
+    /// Another nexus set the clock.
+    timestamp_changed: UnitAttention, TIMESTAMP_CHANGED;
     /// Another nexus cleared all registrations and the reservation.
     reservations_preempted: UnitAttention, RESERVATIONS_PREEMPTED;
     /// The reservation under which this nexus had access is gone, or is another one.
@@ -115,6 +123,10 @@ conditions! {
     position_past_beginning: IllegalRequest, POSITION_PAST_BEGINNING;
     /// The attributes do not fit into the auxiliary memory.
     auxiliary_memory_out_of_space: IllegalRequest, AUXILIARY_MEMORY_OUT_OF_SPACE;
+    /// Another nexus wrote to the echo buffer in between.
+    echo_buffer_overwritten: AbortedCommand, ECHO_BUFFER_OVERWRITTEN;
+    /// There is no command before this one that it could go with.
+    command_sequence_error: IllegalRequest, COMMAND_SEQUENCE_ERROR;
     /// A task of this nexus with the same tag is under way.
     overlapped_commands: AbortedCommand, OVERLAPPED_COMMANDS;
 }

@@ -1,5 +1,7 @@
 //! Libraries on simulated disks, and hosts that send them commands; no sockets.
 
+mod cleaning;
+mod conformance;
 mod faults;
 mod full;
 
