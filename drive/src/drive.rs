@@ -157,7 +157,7 @@ impl Drive {
     }
 
     /// The drive is put into a library, which it names in vital product data from then on.
-    pub fn stand_in(&mut self, bay: LibraryBay) {
+    pub fn join_library(&mut self, bay: LibraryBay) {
         self.library_bay = Some(bay);
     }
 

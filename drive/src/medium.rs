@@ -11,7 +11,6 @@ use vtl_scsi::{Completion, ItNexus, Task};
 use crate::Drive;
 use crate::drive::{Bay, Loaded, NotLoaded};
 use crate::statistics::Statistics;
-use crate::tape_alert::NO_REMOVAL;
 
 /// LOAD UNLOAD: threads the cartridge, or brings everything to disk and lets the robot have it.
 pub(crate) fn load_unload(drive: &mut Drive, task: &mut Task) -> Executed {
@@ -76,8 +75,7 @@ fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
     if drive.is_cleaning() {
         return Err(Sense::cleaning_cartridge_installed().into());
     }
-    if drive.is_removal_prevented() {
-        drive.tape_alerts.insert(NO_REMOVAL);
+    if drive.refuses_removal() {
         return Err(Sense::removal_prevented().into());
     }
     match std::mem::replace(&mut drive.bay, Bay::Empty) {

@@ -27,7 +27,7 @@ const WRITE_FAILURE: u16 = 0x06;
 /// A host wanted to write on what is write protected.
 pub(crate) const WRITE_PROTECT: u16 = 0x09;
 /// Somebody wanted to take the cartridge out while a host prevents it.
-pub(crate) const NO_REMOVAL: u16 = 0x0a;
+const NO_REMOVAL: u16 = 0x0a;
 /// A cleaning cartridge is in the drive.
 pub(crate) const CLEANING_MEDIA: u16 = 0x0b;
 /// The cartridge is of a format that the drive does not know.
@@ -59,6 +59,15 @@ const READ_6: u8 = 0x08;
 const WRITE_6: u8 = 0x0a;
 
 impl Drive {
+    /// Whether a host holds the cartridge in, now that somebody wants to have it: that lights a flag.
+    pub fn refuses_removal(&mut self) -> bool {
+        let is_prevented = self.is_removal_prevented();
+        if is_prevented {
+            self.tape_alerts.insert(NO_REMOVAL);
+        }
+        is_prevented
+    }
+
     /// Something could not be read.
     pub(crate) fn note_read_failure(&mut self, error: &MediumError) {
         self.tape_alerts.extend([HARD_ERROR, READ_FAILURE]);

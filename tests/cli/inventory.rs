@@ -41,6 +41,16 @@ fn a_new_library_has_what_was_promised() {
 }
 
 #[test]
+fn barcodes_that_begin_with_cln_are_cleaning_cartridges() {
+    let scene = Scene::new();
+    scene.daemon().vtl(&["tape", "create", "CLN002L9", "--type", "lto9"]).done();
+    scene.daemon().vtl(&["tape", "create", "ACLN02L9", "--type", "lto9"]).done();
+    let rows = query(&scene, &["*CLN*"]);
+    let kinds: Vec<_> = rows.as_array().unwrap().iter().map(|row| &row["kind"]).collect();
+    assert_eq!(kinds, ["data", "cleaning", "cleaning"]);
+}
+
+#[test]
 fn patterns_places_and_states_select() {
     let scene = Scene::loaded();
     let daemon = scene.daemon();

@@ -198,7 +198,7 @@ impl Library {
                 let serial = &record.serial;
                 let mut drive = Drive::new(profile, serial, naa(serial), luns.clone());
                 drive.set_clock(host_clock());
-                drive.stand_in(LibraryBay {
+                drive.join_library(LibraryBay {
                     changer_serial: library.record.changer.serial.clone(),
                     element_address: map.address(Element::Drive(number)),
                 });

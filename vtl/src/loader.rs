@@ -76,7 +76,7 @@ pub(crate) fn remove(
     drive: &mut Drive,
     barcode: &Barcode,
 ) -> Result<Option<CartridgeFacts>, MoveFailure> {
-    if drive.is_removal_prevented() {
+    if drive.refuses_removal() {
         return Err(MoveFailure::RemovalPrevented);
     }
     if drive.is_cleaning() {

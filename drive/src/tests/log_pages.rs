@@ -196,6 +196,12 @@ fn flags_say_what_happened_and_are_out_when_they_were_read() {
     good(&run(&mut drive, A, &[0x1e, 0, 0, 0, 1, 0]));
     assert_eq!(sense(&run(&mut drive, A, &[0x1b, 0, 0, 0, 0, 0])), Sense::removal_prevented());
     assert_eq!(alerts(&mut drive), [0x0a]);
+    assert_eq!(counter(&mut drive, 0x2e, 0x0a), 1);
+    // The robot asks for it as well.
+    assert!(drive.refuses_removal());
+    assert_eq!(alerts(&mut drive), [0x0a]);
+    good(&run(&mut drive, A, &[0x1e, 0, 0, 0, 0, 0]));
+    assert!(!drive.refuses_removal());
 }
 
 #[test]

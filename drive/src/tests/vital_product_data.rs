@@ -12,7 +12,7 @@ fn page(drive: &mut Drive, page: u8) -> Vec<u8> {
 #[test]
 fn every_page_that_is_named_is_there_with_its_own_length() {
     let mut drive = empty_drive();
-    drive.stand_in(LibraryBay { changer_serial: "87NULK9QQ7".into(), element_address: 0x0103 });
+    drive.join_library(LibraryBay { changer_serial: "87NULK9QQ7".into(), element_address: 0x0103 });
     let codes = page(&mut drive, 0x00)[4..].to_vec();
     assert!(codes.is_sorted());
     for code in codes {
@@ -29,7 +29,7 @@ fn a_drive_in_a_library_says_which_and_where() {
         let refused = sense(&run(&mut drive, A, &[0x12, 0x01, code, 0xff, 0xff, 0]));
         assert_eq!(refused, Sense::invalid_field_in_cdb(2, Some(7)));
     }
-    drive.stand_in(LibraryBay { changer_serial: "87NULK9QQ7".into(), element_address: 0x0103 });
+    drive.join_library(LibraryBay { changer_serial: "87NULK9QQ7".into(), element_address: 0x0103 });
     assert_eq!(page(&mut drive, 0xb3)[4..], *b"87NULK9QQ7");
     assert_eq!(page(&mut drive, 0xb4)[4..], [0x01, 0x03]);
 }

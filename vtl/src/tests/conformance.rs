@@ -98,7 +98,7 @@ fn every_page_is_named_and_no_other() {
     for profile in Profile::ALL {
         let mut drive = Drive::new(profile, "1", 1, Arc::from([Lun(1)]));
         let bay = LibraryBay { changer_serial: "2".into(), element_address: 1 };
-        drive.stand_in(bay);
+        drive.join_library(bay);
         let found =
             pages(&mut |cdb| device::execute(&mut drive, Task::new(A, cdb)).data_in.to_vec());
         match rows.iter_mut().find(|(_, other)| *other == found) {
