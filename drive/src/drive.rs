@@ -351,8 +351,12 @@ impl Device for Drive {
 
     fn vital_product_data(&self, page: u8) -> Option<Vec<u8>> {
         const PAGES: [u8; 6] = [0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1];
+        let of_the_vendor = self.profile.vendor_pages.iter().find(|own| own.code == page);
+        if let Some(own) = of_the_vendor {
+            return Some(own.page(&self.identity));
+        }
         match page {
-            0x00 => Some(self.identity.page(0x00, &PAGES)),
+            0x00 => Some(self.identity.page(0x00, &self.profile.with_vendor_pages(&PAGES))),
             0x80 => Some(self.identity.unit_serial_number()),
             0x83 => Some(self.identity.device_identification(1)),
             0x86 => Some(self.identity.extended_inquiry()),

@@ -41,11 +41,12 @@ pub(crate) fn header(drive: &Drive) -> ModeHeader {
     let loaded = loaded(drive);
     let is_protected =
         loaded.is_some_and(|loaded| loaded.is_read_only || loaded.cartridge.is_read_only());
-    let generation = loaded.map(|loaded| loaded.generation);
     let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
     let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();
     ModeHeader {
-        medium_type: generation.map_or(0, |generation| generation.medium_type),
+        medium_type: loaded.map_or(0, |loaded| {
+            drive.profile.medium_type(loaded.generation, loaded.cartridge.label().worm)
+        }),
         device_specific: if is_protected { WRITE_PROTECT } else { 0 } | buffered,
         // 0 density code, 1-3 number of blocks (0: all the rest), 5-7 block length
         block_descriptor: Some([density(drive), 0, 0, 0, 0, high, middle, low]),

@@ -14,6 +14,7 @@ use crate::{Drive, Profile};
 
 mod compression;
 mod persistent_reservations;
+mod profiles;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);
