@@ -8,6 +8,8 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 
 use crate::{Changer, DriveStatus, Element, MoveFailure, Occupant, Profile, Robot};
 
+mod profiles;
+
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);
 

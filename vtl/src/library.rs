@@ -194,7 +194,8 @@ impl Library {
             })?;
             let drive = || {
                 let serial = &record.serial;
-                let mut drive = Drive::new(profile, serial, naa(serial), luns.clone());
+                let mut drive =
+                    Drive::new(profile, serial, naa(profile.naa_base, serial), luns.clone());
                 let weak = Arc::downgrade(library);
                 drive.on_failure(move |failure| {
                     if let Some(library) = weak.upgrade() {
@@ -378,12 +379,17 @@ impl Library {
             u16::try_from(record.storage_elements).context("too many storage elements")?;
         let import_export = u16::try_from(record.import_export_elements)
             .context("too many import/export elements")?;
-        let map = profile
-            .element_map(storage, import_export, drives)
-            .with_context(|| format!("a {} has not so many element addresses", profile.product))?;
+        let map = profile.element_map(storage, import_export, drives).with_context(|| {
+            let limits = profile.limits();
+            format!(
+                "a {} has addresses for {} storage, {} import/export elements and {} drives at most",
+                profile.product, limits.storage, limits.import_export, limits.drives
+            )
+        })?;
         let serial = &record.changer.serial;
         let robot = Box::new(LibraryRobot::new(Arc::downgrade(self)));
-        Ok(Changer::new(profile, map, serial, naa(serial), luns, robot))
+        let naa = naa(profile.naa_base, serial);
+        Ok(Changer::new(profile, map, serial, naa, luns, robot))
     }
 
     /// Opens a drive's door, if the cartridge is in one: everything is on disk afterwards. A drive that is stuck keeps its
@@ -481,13 +487,12 @@ impl UnderWay {
     }
 }
 
-/// The NAA identifier of a device: IEEE registered form under IBM's number, the rest from the serial, which never changes.
-fn naa(serial: &str) -> u64 {
-    const NAA_REGISTERED_IBM: u64 = 0x5005_0763_0000_0000;
+/// The NAA identifier of a device: the vendor's part, and the rest from the serial number, which never changes.
+fn naa(base: u64, serial: &str) -> u64 {
     let folded = serial.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    NAA_REGISTERED_IBM | (folded & 0xffff_ffff)
+    base | (folded & 0xffff_ffff)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
