@@ -260,7 +260,18 @@ struct Page {
 #[serde(deny_unknown_fields)]
 struct RawPage {
     code: u8,
-    data: String,
+    data: Hex,
+}
+
+/// Bytes as pairs of hexadecimal digits.
+struct Hex(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bytes(&String::deserialize(deserializer)?).map(Self).ok_or_else(|| {
+            D::Error::custom("data: pairs of hexadecimal digits, with spaces or without")
+        })
+    }
 }
 
 impl TryFrom<RawPage> for Page {
@@ -270,11 +281,11 @@ impl TryFrom<RawPage> for Page {
         // They say who the device is, and that is never a copy of another one.
         const OURS: [u8; 3] = [0x00, 0x80, 0x83];
         if OURS.contains(&code) {
-            return Err(format!("page {code:02X}h cannot be replayed: it says who the device is"));
+            return Err(format!(
+                "code: page {code:02X}h cannot be replayed, it says who the device is"
+            ));
         }
-        let bytes =
-            bytes(&data).ok_or("data: pairs of hexadecimal digits, with spaces or without")?;
-        let [_, of_page, high, low, body @ ..] = bytes.as_slice() else {
+        let [_, of_page, high, low, body @ ..] = data.0.as_slice() else {
             return Err("data: a page begins with four bytes".to_owned());
         };
         if *of_page != code {
