@@ -103,6 +103,7 @@ fn places_name_the_library_and_cartridges_go_from_one_to_another() {
     // First that it was switched on, then what is wrong.
     of_east.run(2, &cdb::TEST_UNIT_READY).sense(6, 0x29, 0x00);
     of_east.run(2, &cdb::TEST_UNIT_READY).sense(2, 0x30, 0x02);
+    assert_eq!(of_east.settle(0), [(6, 0x28, 0x00)], "the inventory is another one");
     let drives = element_status(&mut of_east, 4, 0, 0xffff, 4096);
     assert_eq!(drives[16 + 72 + 2] & 0x05, 0x05, "FULL and EXCEPT");
     assert_eq!(drives[16 + 72 + 4..16 + 72 + 6], [0x30, 0x02]);
