@@ -10,17 +10,32 @@ const CREATE: [&str; 9] =
     ["library", "create", "large", "--drives", "256", "--slots", "60000", "--mail", "200"];
 const STORAGE: u16 = 0x400;
 
+/// Cartridges in the first storage elements: as many as `VTL_LARGE_CARTRIDGES` says, else 1,000.
+fn fill(scene: &Scene) {
+    let wanted = std::env::var("VTL_LARGE_CARTRIDGES");
+    let mut left: u32 = wanted.map_or(1_000, |count| count.parse().expect("a number"));
+    for letter in 'A'..='Z' {
+        let (count, prefix) = (left.min(10_000), letter.to_string());
+        if count == 0 {
+            break;
+        }
+        let create = ["tape", "create", "--library", "large", "--capacity", "10MiB"];
+        let which = ["--prefix", &prefix, "--count", &count.to_string()];
+        scene.daemon().vtl(&[&create[..], &which].concat()).done();
+        left -= count;
+    }
+}
+
 #[test]
 fn it_starts_answers_and_moves_as_a_small_one_does() {
     let mut scene = Scene::new();
     scene.daemon().vtl(&CREATE).done();
+    fill(&scene);
     scene.take_daemon().stop();
     let begun = Instant::now();
     scene.start();
     let started = begun.elapsed();
     let daemon = scene.daemon();
-    let create = ["tape", "create", "--count", "1000", "--prefix", "L", "--capacity", "10MiB"];
-    daemon.vtl(&[&create[..], &["--library", "large"]].concat()).done();
     let mut session = session(daemon, "large");
     let luns = session.read_in(0, &[0xa0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0], 4096).good().data;
     assert_eq!(luns.len(), 8 + 257 * 8);
@@ -51,7 +66,7 @@ fn it_starts_answers_and_moves_as_a_small_one_does() {
 
     // The last drive can be used, and the arm is not slower for all the elements.
     session.run(0, &cdb::move_medium(STORAGE, 0x101 + 255)).good();
-    session.run(0, &cdb::move_medium(0x101 + 255, STORAGE + 59_999)).good();
+    session.run(0, &cdb::move_medium(0x101 + 255, 0x300 + 199)).good();
     let moves = |session: &mut vtl_tests::Initiator, from: u16, to: u16| {
         let begun = Instant::now();
         for _ in 0..10 {
@@ -60,9 +75,9 @@ fn it_starts_answers_and_moves_as_a_small_one_does() {
         }
         begun.elapsed()
     };
-    let large_moves = moves(&mut session, STORAGE + 59_999, STORAGE + 30_000);
+    let large_moves = moves(&mut session, 0x300 + 199, STORAGE);
     let mut small = crate::session(daemon, "library");
-    let small_moves = moves(&mut small, STORAGE, STORAGE + 23);
+    let small_moves = moves(&mut small, STORAGE, 0x300 + 3);
     println!(
         "start {started:?}, all elements {whole_took:?}, in {pieces} pieces {pieces_took:?}, 20 moves {large_moves:?}, \
          in a small library {small_moves:?}"
