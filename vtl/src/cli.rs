@@ -194,6 +194,14 @@ pub(crate) enum LibraryCommand {
 pub(crate) enum ProfileCommand {
     /// List models.
     List,
+    /// Write what a real changer or drive answers to a file, for `vtl library create --profile`.
+    Capture {
+        /// The device, such as /dev/sg3 (lsscsi -g).
+        device: PathBuf,
+        /// The file, which must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Show a model, or what a file describes.
     Show {
         #[arg(value_name = "NAME|FILE")]

@@ -9,6 +9,7 @@
 
 mod arm;
 mod bench;
+mod capture;
 mod cli;
 mod client;
 mod config;
@@ -94,12 +95,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
             report.verdict()
         }
+        Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
+            let answer = capture::capture(&device, &output)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
         Command::Profile(command) => {
             let models = models::Models::of_directory(&directory)
                 .map_err(|error| Failure::failed(error.to_string()))?;
             let answer = match command {
-                cli::ProfileCommand::List => profiles::list(&models),
                 cli::ProfileCommand::Show { name } => profiles::show(&models, &name)?,
+                _ => profiles::list(&models),
             };
             output::print(&answer, format).map_err(Failure::failed)
         }

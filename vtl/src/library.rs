@@ -130,7 +130,11 @@ impl Library {
         records.retain(|record| record.id != library.record.id);
         records.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         for record in records {
-            library.add(record)?;
+            let id = record.id.clone();
+            // One that cannot be switched on, because nobody knows its model any more, must not keep the others from being there.
+            if let Err(failure) = library.add(record) {
+                error!(library = %id, failure = %format!("{failure:#}"), "the library is not there");
+            }
         }
         for snapshot in library.store.snapshots().iter().filter(|snapshot| snapshot.is_presented) {
             // A snapshot that cannot be shown must not keep the library itself from being there.
