@@ -101,12 +101,12 @@ fn write_changer(ask: &Ask<'_>, out: &mut String) -> std::fmt::Result {
 }
 
 fn write_pages(ask: &Ask<'_>, table: &str, out: &mut String) -> std::fmt::Result {
-    // Those say who the device is: what looks like it has serial numbers of its own.
-    const OURS: [u8; 4] = [0x00, 0x80, 0x83, 0xb1];
+    // Below are those of the standards: they say who a device is and what it can do, and that is not the same here.
+    const FIRST_OF_VENDORS: u8 = 0xc0;
     let listed = ask(&inquiry(Some(0x00)), INQUIRY_ROOM).unwrap_or_default();
     let serial = ask(&inquiry(Some(0x80)), INQUIRY_ROOM).unwrap_or_default();
     let serial = text(serial.get(4..).unwrap_or_default());
-    for code in listed.into_iter().skip(4).filter(|code| !OURS.contains(code)) {
+    for code in listed.into_iter().skip(4).filter(|code| *code >= FIRST_OF_VENDORS) {
         let Some(page) = ask(&inquiry(Some(code)), INQUIRY_ROOM) else { continue };
         let body = String::from_utf8_lossy(&page);
         if !serial.is_empty() && body.contains(&serial) {
@@ -246,8 +246,7 @@ mod tests {
                 let mut pages = copy.vendor_pages.iter().filter(|page| page.code == code);
                 pages.any(|page| matches!(page.content, vtl_drive::PageContent::Raw(_)))
             };
-            assert!(is_replayed(0xc0) && is_replayed(0xb0));
-            assert!(!is_replayed(0xb1) && !is_replayed(0x83));
+            assert!(is_replayed(0xc0) && !is_replayed(0xb0));
             assert_eq!(is_replayed(0xc1), profile.vendor != "IBM", "IBM's has serial numbers");
         }
     }
