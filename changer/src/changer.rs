@@ -21,6 +21,7 @@ pub struct Changer {
     pub(crate) prevented_by: BTreeSet<ItNexus>,
     /// Import/export elements whose door a host has opened.
     pub(crate) open_import_export: BTreeSet<u16>,
+    pub(crate) profile: Profile,
     unit: LogicalUnit,
     identity: Identity,
     mode: ModeParameters,
@@ -38,25 +39,14 @@ impl Changer {
         luns: Arc<[Lun]>,
         robot: Box<dyn Robot>,
     ) -> Self {
-        let identity = Identity {
-            device_type: 0x08,
-            vendor: profile.vendor.into(),
-            product: profile.product.into(),
-            revision: profile.revision.into(),
-            serial: serial.into(),
-            naa,
-            flags: 0,
-            vendor_specific: Vec::new(),
-            // SAM-5, SPC-4, SMC-3, iSCSI
-            version_descriptors: vec![0x00a0, 0x0460, 0x0480, 0x0960],
-        };
         Self {
             map,
             robot,
+            profile: *profile,
             prevented_by: BTreeSet::new(),
             open_import_export: BTreeSet::new(),
             unit: LogicalUnit::new(luns),
-            identity,
+            identity: profile.identity(serial, naa),
             mode: mode_page::all(&map),
         }
     }
@@ -138,14 +128,7 @@ impl Device for Changer {
     }
 
     fn vital_product_data(&self, page: u8) -> Option<Vec<u8>> {
-        const PAGES: [u8; 4] = [0x00, 0x80, 0x83, 0x86];
-        match page {
-            0x00 => Some(self.identity.page(0x00, &PAGES)),
-            0x80 => Some(self.identity.unit_serial_number()),
-            0x83 => Some(self.identity.device_identification(1)),
-            0x86 => Some(self.identity.extended_inquiry()),
-            _ => None,
-        }
+        self.profile.vital_product_data(&self.identity, page)
     }
 
     fn mode_parameters(&mut self) -> &mut ModeParameters {

@@ -1,5 +1,7 @@
 //! READ ELEMENT STATUS and INITIALIZE ELEMENT STATUS (SMC-3 §6.11, §6.5).
 
+use std::ops::Range;
+
 use nom::number::complete::{be_u8, be_u16, be_u24};
 
 use vtl_scsi::cdb::bit;
@@ -9,6 +11,7 @@ use vtl_scsi::vpd::padded;
 use vtl_scsi::{Completion, Task};
 
 use crate::element::{ElementType, Group};
+use crate::profile::{DriveIdentifier, IdentifierForm};
 use crate::{Changer, Element};
 
 /// A medium in an element.
@@ -42,8 +45,7 @@ pub struct DriveStatus {
 const VOLUME_TAG_BYTES: usize = 36;
 /// Everything of a descriptor up to the volume tags, and the four bytes in front of an identifier.
 const FIXED_BYTES: usize = 16;
-/// Vendor, product, serial.
-const IDENTIFIER_BYTES: usize = 34;
+const PAGE_HEADER_BYTES: usize = 8;
 
 const FULL: u8 = 0x01;
 const IMPEXP: u8 = 0x02;
@@ -59,7 +61,23 @@ struct Wanted {
     drive_identifiers: bool,
 }
 
+/// Elements of one type that the CDB selects: one page.
+struct Page {
+    group: Group,
+    numbers: Range<u16>,
+    descriptor_bytes: usize,
+}
+
+impl Page {
+    fn bytes(&self) -> usize {
+        PAGE_HEADER_BYTES + self.descriptor_bytes * self.numbers.len()
+    }
+}
+
 /// READ ELEMENT STATUS: everything is known at any time, so CURDATA makes no difference.
+///
+/// Only what the initiator has room for is looked up: one that reads a library of 60,000 elements in small pieces would wait
+/// for all of them with each piece.
 pub(crate) fn read_element_status(changer: &mut Changer, task: &mut Task) -> Executed {
     let (flags, start, count, options, allocation_length, ..) =
         task.cdb.fields((be_u8, be_u16, be_u16, be_u8, be_u24, be_u8, be_u8))?;
@@ -67,29 +85,48 @@ pub(crate) fn read_element_status(changer: &mut Changer, task: &mut Task) -> Exe
     if kind > ElementType::Drive as u8 {
         return Err(Sense::invalid_field_in_cdb(1, Some(3)).into());
     }
-    let wanted = Wanted { volume_tags: bit(flags, 4), drive_identifiers: bit(options, 0) };
+    let wanted = Wanted {
+        volume_tags: bit(flags, 4),
+        drive_identifiers: bit(options, 0) || changer.profile.identifier.is_always_sent,
+    };
+    let pages = selected(changer, kind, start, count, wanted);
+    let elements: usize = pages.iter().map(|page| page.numbers.len()).sum();
+    let bytes: usize = pages.iter().map(Page::bytes).sum();
+    let first = pages.first().map_or(0, |page| page.group.first + page.numbers.start);
+    // 0-1 first element, 2-3 number of elements, 5-7 bytes of everything that was selected, whatever fits
+    let mut data = first.to_be_bytes().to_vec();
+    data.extend(u16::try_from(elements).unwrap_or(u16::MAX).to_be_bytes());
+    data.extend(u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes());
+    let room = usize::try_from(allocation_length).unwrap_or(usize::MAX);
+    for page in pages {
+        put_page(changer, page, wanted, room, &mut data);
+    }
+    Ok(Completion::data_in_allocated(data, allocation_length))
+}
+
+/// What a CDB selects, ascending by address: up to `count` elements from address `start` on.
+fn selected(changer: &Changer, kind: u8, start: u16, count: u16, wanted: Wanted) -> Vec<Page> {
     let mut left = count;
     let mut pages = Vec::new();
-    let mut first_address = None;
     for group in changer.map.groups() {
-        if kind != 0 && kind != group.kind as u8 {
-            continue;
-        }
         let skipped = start.saturating_sub(group.first).min(group.count);
         let taken = left.min(group.count - skipped);
-        if taken == 0 {
+        if taken == 0 || (kind != 0 && kind != group.kind as u8) {
             continue;
         }
         left -= taken;
-        first_address.get_or_insert(group.first + skipped);
-        pages.extend(page(changer, group, skipped..skipped + taken, wanted));
+        let numbers = skipped..skipped + taken;
+        let descriptor_bytes = descriptor_bytes(changer, group.kind, wanted);
+        pages.push(Page { group, numbers, descriptor_bytes });
     }
-    // 0-1 first element, 2-3 number of elements, 5-7 bytes of everything that was selected, whatever fits
-    let mut data = first_address.unwrap_or_default().to_be_bytes().to_vec();
-    data.extend((count - left).to_be_bytes());
-    data.extend(u32::try_from(pages.len()).unwrap_or(u32::MAX).to_be_bytes());
-    data.extend(pages);
-    Ok(Completion::data_in_allocated(data, allocation_length))
+    pages
+}
+
+fn descriptor_bytes(changer: &Changer, kind: ElementType, wanted: Wanted) -> usize {
+    let has_identifier = wanted.drive_identifiers && kind == ElementType::Drive;
+    FIXED_BYTES
+        + if wanted.volume_tags { VOLUME_TAG_BYTES } else { 0 }
+        + if has_identifier { usize::from(changer.profile.identifier.length()) } else { 0 }
 }
 
 /// INITIALIZE ELEMENT STATUS: the inventory is always that of the catalogue, and nothing has to be scanned.
@@ -108,23 +145,23 @@ pub(crate) fn initialize_with_range(changer: &mut Changer, task: &mut Task) -> E
 }
 
 // Page header: 0 element type, 1 PVOLTAG (bit 7), 2-3 descriptor length, 5-7 bytes of descriptors.
-fn page(changer: &Changer, group: Group, numbers: std::ops::Range<u16>, wanted: Wanted) -> Vec<u8> {
-    let has_identifier = wanted.drive_identifiers && group.kind == ElementType::Drive;
-    let descriptor_length = FIXED_BYTES
-        + if wanted.volume_tags { VOLUME_TAG_BYTES } else { 0 }
-        + if has_identifier { IDENTIFIER_BYTES } else { 0 };
-    let mut page = vec![group.kind as u8, u8::from(wanted.volume_tags) << 7];
-    page.extend(u16::try_from(descriptor_length).unwrap_or(0).to_be_bytes());
-    page.extend(u32::try_from(descriptor_length * numbers.len()).unwrap_or(u32::MAX).to_be_bytes());
+fn put_page(changer: &Changer, page: Page, wanted: Wanted, room: usize, data: &mut Vec<u8>) {
+    let Page { group, numbers, descriptor_bytes } = page;
+    let all = descriptor_bytes * numbers.len();
+    data.extend([group.kind as u8, u8::from(wanted.volume_tags) << 7]);
+    data.extend(u16::try_from(descriptor_bytes).unwrap_or(0).to_be_bytes());
+    data.extend(u32::try_from(all).unwrap_or(u32::MAX).to_be_bytes());
     for number in numbers {
-        page.extend(descriptor(changer, group.element(number), wanted));
+        if data.len() >= room {
+            break;
+        }
+        put_descriptor(changer, group.element(number), wanted, data);
     }
-    page
 }
 
 // 0-1 address, 2 flags, 4-5 what is wrong, 9 SVALID (bit 7), ED (bit 3), medium type; 10-11 source; volume tag;
 // then code set, identifier type, reserved, identifier length, identifier.
-fn descriptor(changer: &Changer, element: Element, wanted: Wanted) -> Vec<u8> {
+fn put_descriptor(changer: &Changer, element: Element, wanted: Wanted, bytes: &mut Vec<u8>) {
     const MEDIUM_DATA: u8 = 1;
     const MEDIUM_CLEANING: u8 = 2;
     const SVALID: u8 = 0x80;
@@ -140,7 +177,7 @@ fn descriptor(changer: &Changer, element: Element, wanted: Wanted) -> Vec<u8> {
         Some(occupant) if occupant.is_cleaning => MEDIUM_CLEANING,
         Some(_) => MEDIUM_DATA,
     };
-    let mut bytes = changer.map.address(element).to_be_bytes().to_vec();
+    bytes.extend(changer.map.address(element).to_be_bytes());
     bytes.push(flags(changer, element, occupant.as_ref(), drive.as_ref()));
     bytes.push(0);
     bytes.extend(exception.map_or([0, 0], |asc| [asc.code(), asc.qualifier()]));
@@ -148,26 +185,38 @@ fn descriptor(changer: &Changer, element: Element, wanted: Wanted) -> Vec<u8> {
     bytes.extend(source.map_or(0, |source| changer.map.address(source)).to_be_bytes());
     if wanted.volume_tags {
         // 32 characters, two reserved bytes, and a volume sequence number of 0.
-        let tag = occupant.as_ref().map(|occupant| padded(&occupant.volume_tag, 32));
-        bytes.extend(tag.unwrap_or_else(|| vec![0; 32]));
+        match &occupant {
+            Some(occupant) => bytes.extend(padded(&occupant.volume_tag, 32)),
+            None => bytes.extend([0; 32]),
+        }
         bytes.extend([0; 4]);
     }
-    match drive.filter(|_| wanted.drive_identifiers) {
-        Some(drive) => bytes.extend(identifier(&drive)),
-        None => bytes.extend([0; 4]),
+    let is_named = wanted.drive_identifiers && matches!(element, Element::Drive(_));
+    if is_named {
+        put_identifier(changer.profile.identifier, drive.as_ref(), bytes);
+    } else {
+        bytes.extend([0; 4]);
     }
-    bytes
 }
 
-fn identifier(drive: &DriveStatus) -> Vec<u8> {
+/// A drive that cannot be asked has an identifier of spaces: descriptors of a page are all of one length.
+fn put_identifier(form: DriveIdentifier, drive: Option<&DriveStatus>, bytes: &mut Vec<u8>) {
     const CODE_SET_ASCII: u8 = 2;
+    const TYPE_VENDOR_SPECIFIC: u8 = 0;
     const TYPE_T10_VENDOR_ID: u8 = 1;
-    let mut bytes =
-        vec![CODE_SET_ASCII, TYPE_T10_VENDOR_ID, 0, u8::try_from(IDENTIFIER_BYTES).unwrap_or(0)];
-    bytes.extend(padded(&drive.vendor, 8));
-    bytes.extend(padded(&drive.product, 16));
-    bytes.extend(padded(&drive.serial, 10));
-    bytes
+    let serial = drive.map_or("", |drive| drive.serial.as_str());
+    match form.form {
+        IdentifierForm::VendorProductSerial => {
+            bytes.extend([CODE_SET_ASCII, TYPE_T10_VENDOR_ID, 0, form.length()]);
+            bytes.extend(padded(drive.map_or("", |drive| &drive.vendor), 8));
+            bytes.extend(padded(drive.map_or("", |drive| &drive.product), 16));
+            bytes.extend(padded(serial, 10));
+        }
+        IdentifierForm::Serial { length } => {
+            bytes.extend([CODE_SET_ASCII, TYPE_VENDOR_SPECIFIC, 0, length]);
+            bytes.extend(padded(serial, length.into()));
+        }
+    }
 }
 
 fn flags(

@@ -18,7 +18,9 @@ pub use changer::Changer;
 pub use element::{Element, ElementMap};
 pub use element_status::{DriveStatus, Occupant};
 pub use moves::MoveFailure;
-pub use profile::Profile;
+pub use profile::{
+    DriveIdentifier, IdentifierForm, InquiryForm, Limits, Profile, SerialForm, VendorPage,
+};
 
 /// The library behind the changer: what is where, and the arm that moves it.
 ///

@@ -9,6 +9,7 @@ use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, device};
 use crate::{Changer, DriveStatus, Element, MoveFailure, Occupant, Profile, Robot};
 
 mod common_commands;
+mod profiles;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);

@@ -55,8 +55,7 @@ fn descriptor(generation: &Generation, is_written: bool, is_default: bool) -> Ve
     );
     descriptor.extend(padded("LTO-CVE", 8));
     descriptor.extend(padded(generation.density_name, 8));
-    let number = generation.name.trim_start_matches("LTO-");
-    descriptor.extend(padded(&format!("Ultrium {number}"), 20));
+    descriptor.extend(padded(generation.description, 20));
     descriptor
 }
 

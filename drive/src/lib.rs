@@ -30,5 +30,5 @@ mod write;
 mod tests;
 
 pub use drive::{Drive, MediumState, NotLoaded};
-pub use profile::{Access, Generation, Profile};
+pub use profile::{Access, FileMeaning, Generation, MediumTypes, PageContent, Profile, VendorPage};
 pub use vital_product_data::LibraryBay;

@@ -18,7 +18,6 @@ use crate::{append_only, partition};
 const WRITE_PROTECT: u8 = 0x80;
 const BUFFERED_MODE_1: u8 = 0x10;
 const BUFFERED_MODE_MASK: u8 = 0x70;
-const MEDIUM_TYPE_WORM: u8 = 0x04;
 
 /// MODE SELECT: leave the density as it is.
 const DENSITY_NO_CHANGE: u8 = 0x7f;
@@ -78,14 +77,12 @@ pub(crate) fn selected(drive: &mut Drive, before: &ModeParameters) {
 pub(crate) fn header(drive: &Drive) -> ModeHeader {
     let loaded = loaded(drive);
     let is_protected = is_write_protected(drive);
-    // WORM cartridges of a generation have the code of the others and 4 more.
-    let medium_type = |loaded: &Loaded| {
-        loaded.generation.medium_type | if loaded.is_worm() { MEDIUM_TYPE_WORM } else { 0 }
-    };
     let buffered = if drive.is_buffered { BUFFERED_MODE_1 } else { 0 };
     let [_, high, middle, low] = drive.block_length_bytes.to_be_bytes();
     ModeHeader {
-        medium_type: loaded.map_or(0, medium_type),
+        medium_type: loaded.map_or(0, |loaded| {
+            drive.profile.medium_type(loaded.generation, loaded.cartridge.label().worm)
+        }),
         device_specific: if is_protected { WRITE_PROTECT } else { 0 } | buffered,
         // 0 density code, 1-3 number of blocks (0: all the rest), 5-7 block length
         block_descriptor: Some([density(drive), 0, 0, 0, 0, high, middle, low]),

@@ -3,13 +3,14 @@
 use nom::bytes::complete::take;
 use nom::number::complete::{be_i24, be_i64, be_u8, be_u16, be_u32, be_u64};
 
-use vtl_media::{MediumError, ObjectNumber, SpaceOutcome};
+use vtl_media::{Cartridge, MediumError, ObjectNumber, SpaceOutcome};
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::{Executed, Refusal};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
+use crate::profile::FileMeaning;
 
 const SPACE_BLOCKS: u8 = 0;
 const SPACE_FILEMARKS: u8 = 1;
@@ -59,13 +60,27 @@ pub(crate) fn locate_16(drive: &mut Drive, task: &mut Task) -> Executed {
     if let Err(error) = change_partition(drive, (bit(flags, 1), partition, 3))? {
         return Ok(finish(drive, task.nexus, Err(error)));
     }
+    let meaning = drive.profile.file_meaning;
     let cartridge = &mut drive.loaded()?.cartridge;
     let located = match flags >> 3 & 0x07 {
         LOCATE_OBJECT => cartridge.locate(ObjectNumber(identifier)),
-        LOCATE_FILE => cartridge.locate_filemark(identifier),
+        LOCATE_FILE => locate_file(cartridge, meaning, identifier),
         _ => cartridge.space_to_end_of_data(),
     };
     Ok(finish(drive, task.nexus, located))
+}
+
+/// To a file, as the vendor means it.
+fn locate_file(
+    cartridge: &mut Cartridge,
+    meaning: FileMeaning,
+    file: u64,
+) -> Result<SpaceOutcome, MediumError> {
+    let located = cartridge.locate_filemark(file)?;
+    if located == SpaceOutcome::Done && file > 0 && meaning == FileMeaning::BeforeFilemark {
+        return cartridge.space_filemarks(-1);
+    }
+    Ok(located)
 }
 
 fn space(drive: &mut Drive, nexus: ItNexus, code: u8, count: i64) -> Executed {

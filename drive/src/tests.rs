@@ -23,6 +23,7 @@ mod log_pages;
 mod mode_pages;
 mod partition;
 mod persistent_reservations;
+mod profiles;
 mod vital_product_data;
 mod worm;
 

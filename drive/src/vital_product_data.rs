@@ -22,13 +22,16 @@ const ELEMENT_ADDRESS: u8 = 0xb4;
 pub(crate) fn page(drive: &Drive, page: u8) -> Option<Vec<u8>> {
     let identity = &drive.identity;
     let bay = drive.library_bay.as_ref();
+    if let Some(own) = drive.profile.vendor_pages.iter().find(|own| own.code == page) {
+        return Some(own.page(identity));
+    }
     match page {
         0x00 => Some(identity.page(0x00, &codes(drive))),
         0x80 => Some(identity.unit_serial_number()),
         0x83 => Some(identity.device_identification(1)),
         0x86 => Some(identity.extended_inquiry()),
-        // Neither TSMC nor WORM.
-        CAPABILITIES => Some(identity.page(page, &[0, 0])),
+        // WORM (bit 0), not TSMC (SSC-5 §8.6.3).
+        CAPABILITIES => Some(identity.page(page, &[0x01, 0])),
         MANUFACTURER_SERIAL => Some(identity.page(page, identity.serial.as_bytes())),
         TAPE_ALERT_SUPPORTED => Some(identity.page(page, &supported_flags().to_be_bytes())),
         AUTOMATION_SERIAL => Some(identity.page(page, bay?.changer_serial.as_bytes())),
@@ -44,7 +47,7 @@ pub(crate) fn codes(drive: &Drive) -> Vec<u8> {
     if drive.library_bay.is_some() {
         codes.extend([AUTOMATION_SERIAL, ELEMENT_ADDRESS]);
     }
-    codes
+    drive.profile.with_vendor_pages(&codes)
 }
 
 /// Flag 1 is the first bit of 64.

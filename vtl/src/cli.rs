@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
-use crate::request::{InventoryFilter, NewTapes, Request, Rewind, SnapshotChoice};
+use crate::request::{InventoryFilter, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice};
 
 /// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
 #[derive(Debug, Parser)]
@@ -71,12 +71,29 @@ pub(crate) enum Command {
     /// Make, show, take back, copy, eject, insert and delete cartridges.
     #[command(subcommand)]
     Tape(TapeCommand),
+    /// Several libraries in one daemon, each with a target of its own.
+    #[command(subcommand)]
+    Library(LibraryCommand),
+    /// The models that libraries and drives can have.
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Move a cartridge: FROM is a place or a barcode, TO a place (slot:1, mail:1, drive:0, shelf).
     Move { from: String, to: String },
     /// Put a cartridge into a drive.
-    Load { barcode: String, drive: u32 },
+    Load {
+        barcode: String,
+        drive: u32,
+        /// The library of the drive (default: the one that the cartridge is in, else the first).
+        #[arg(long, value_name = "NAME")]
+        library: Option<String>,
+    },
     /// Put the cartridge in a drive back to where it came from.
-    Unload { drive: u32 },
+    Unload {
+        drive: u32,
+        /// The library of the drive (default: the first).
+        #[arg(long, value_name = "NAME")]
+        library: Option<String>,
+    },
     /// Read cartridges back from the disk, past all caches: what is good is proved, what is damaged is named.
     Verify {
         barcodes: Vec<String>,
@@ -164,6 +181,35 @@ pub(crate) enum TapeCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum LibraryCommand {
+    /// Make a library.
+    Create(NewLibrary),
+    /// List libraries, in the order in which they were made.
+    List,
+    /// Show a library with its drives and element addresses.
+    Show { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// List models.
+    List,
+    /// Write what a real changer or drive answers to a file, for `vtl library create --profile`.
+    Capture {
+        /// The device, such as /dev/sg3 (lsscsi -g).
+        device: PathBuf,
+        /// The file, which must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Show a model, or what a file describes.
+    Show {
+        #[arg(value_name = "NAME|FILE")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
     /// Take a snapshot of the whole library, of a pool, or of some cartridges.
     Create(SnapshotChoice),
@@ -235,8 +281,11 @@ impl Command {
                 Request::Verify { barcodes, all, share_percent: share }
             }
             Self::Move { from, to } => Request::Move { from, to },
-            Self::Load { barcode, drive } => Request::Load { barcode, drive },
-            Self::Unload { drive } => Request::Unload { drive },
+            Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },
+            Self::Unload { drive, library } => Request::Unload { drive, library },
+            Self::Library(LibraryCommand::Create(new)) => Request::LibraryCreate(new),
+            Self::Library(LibraryCommand::List) => Request::LibraryList {},
+            Self::Library(LibraryCommand::Show { name }) => Request::LibraryShow { name },
             Self::Catalog(CatalogCommand::Check) => Request::CatalogCheck {},
             Self::Catalog(CatalogCommand::Rebuild) => Request::CatalogRebuild {},
             Self::Audit(AuditCommand::List { barcode, limit }) => {

@@ -13,14 +13,17 @@ use vtl_media::disk::RealDisk;
 use vtl_media::{Store, StoreOptions};
 
 use crate::control::{REQUEST_PATH, SOCKET_NAME};
+use crate::libraries;
 use crate::library::Library;
+use crate::models::Models;
 use crate::operations::{self, Caller};
 use crate::progress::Watch;
 use crate::request::{Failure, Request};
 
 /// Carries a request out, wherever the library is.
 pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> {
-    if !directory.join("FORMAT").exists() {
+    let makes_library = matches!(request, Request::LibraryCreate(_));
+    if !directory.join("FORMAT").exists() && !makes_library {
         return Err(Failure::not_found(format!(
             "there is no library in {}; `vtl serve` makes one, and --data or VTL_DATA names another directory",
             directory.display()
@@ -93,8 +96,19 @@ fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
     let store = Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())
         .map_err(Failure::failed)?;
     let store = Arc::new(store);
-    let library = Arc::new(Library::offline(store.clone()).map_err(Failure::failed)?);
     let actor = format!("cli uid {}", rustix::process::geteuid().as_raw());
+    let models =
+        Models::of_directory(directory).map_err(|error| Failure::failed(error.to_string()))?;
+    let models = Arc::new(models);
+    let mut request = request;
+    if let Request::LibraryCreate(new) = &request
+        && store.is_new()
+    {
+        // The first one: there is no other to be asked.
+        let record = libraries::create_in(&store, &models, new, &actor)?;
+        request = Request::LibraryShow { name: record.id.0 };
+    }
+    let library = Arc::new(Library::offline(store.clone(), models).map_err(Failure::failed)?);
     let caller = Caller { actor: &actor, is_gone: &AtomicBool::new(false) };
     let watched = Arc::clone(&library);
     let watch = watch(&request, move || Some(watched.verifications.progress()));

@@ -15,7 +15,9 @@ impl Library {
     /// Which model the changer is.
     pub(crate) fn changer_profile(&self) -> anyhow::Result<&'static vtl_changer::Profile> {
         let name = &self.record.changer.profile;
-        vtl_changer::Profile::find(name)
+        self.site
+            .models()
+            .library(name)
             .with_context(|| format!("this version does not know the library model {name}"))
     }
 
@@ -29,6 +31,12 @@ impl Library {
             .context("too many import/export elements")?;
         profile
             .element_map(storage, import_export, drives)
-            .with_context(|| format!("a {} has not so many element addresses", profile.product))
+            .with_context(|| {
+                let limits = profile.limits();
+                format!(
+                    "a {} has addresses for {} storage, {} import/export elements and {} drives at most",
+                    profile.product, limits.storage, limits.import_export, limits.drives
+                )
+            })
     }
 }

@@ -3,6 +3,7 @@
 //! What is shown of a snapshot is read only, and where its cartridges are is nobody's business but that of its users: it
 //! is kept in memory, and after a restart they are all back in their storage elements.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vtl_media::{
@@ -16,7 +17,7 @@ pub(crate) enum Holdings {
     /// The store's.
     Store(Arc<Store>),
     /// A snapshot's.
-    Snapshot(Shown),
+    Snapshot(Box<Shown>),
 }
 
 /// The cartridges of a snapshot, in a library of their own.
@@ -24,23 +25,45 @@ pub(crate) enum Holdings {
 pub(crate) struct Shown {
     store: Arc<Store>,
     library: LibraryRecord,
-    // Invariant: no two entries are in one place.
-    entries: Mutex<Vec<CartridgeEntry>>,
+    entries: Mutex<Entries>,
+}
+
+/// Cartridges, and where to find them: a library may have many elements, and all are asked for one after the other.
+#[derive(Debug, Default)]
+struct Entries {
+    list: Vec<CartridgeEntry>,
+    // Invariant: no two entries are in one element.
+    by_element: HashMap<Place, usize>,
+    by_barcode: HashMap<String, usize>,
+}
+
+impl Entries {
+    fn at(&self, place: &Place) -> Option<&CartridgeEntry> {
+        self.list.get(*self.by_element.get(place)?)
+    }
+
+    fn find(&self, barcode: &str) -> Option<&CartridgeEntry> {
+        self.list.get(*self.by_barcode.get(barcode)?)
+    }
 }
 
 impl Shown {
     /// All members in storage elements, sorted by barcode. What does not fit stays on the shelf.
     pub(crate) fn new(store: Arc<Store>, snapshot: &SnapshotRecord) -> Self {
         let mut elements = snapshot.library.storage();
-        let entries = snapshot
-            .members
-            .iter()
-            .map(|member| member.entry(elements.next().unwrap_or(Place::Shelf)));
-        let entries = Mutex::new(entries.collect());
-        Self { store, library: snapshot.library.clone(), entries }
+        let mut entries = Entries::default();
+        for (index, member) in snapshot.members.iter().enumerate() {
+            let entry = member.entry(elements.next().unwrap_or(Place::Shelf));
+            entries.by_barcode.insert(entry.barcode.as_str().to_owned(), index);
+            if entry.place.is_element() {
+                entries.by_element.insert(entry.place.clone(), index);
+            }
+            entries.list.push(entry);
+        }
+        Self { store, library: snapshot.library.clone(), entries: Mutex::new(entries) }
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<CartridgeEntry>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,18 +75,21 @@ impl Shown {
             if !self.library.has(to) {
                 return Err(MoveError::NoSuchElement((*to).clone()));
             }
-            let at = entries.iter().position(|entry| entry.place == **from);
+            let at = entries.by_element.get(from).copied();
             found.push(at.ok_or_else(|| MoveError::SourceEmpty((*from).clone()))?);
         }
-        let is_taken = |(at, entry): (usize, &CartridgeEntry)| {
-            !found.contains(&at) && moves.iter().any(|(_, to)| entry.place == **to)
-        };
-        if entries.iter().enumerate().any(is_taken) {
+        let is_taken =
+            |to: &Place| entries.by_element.get(to).is_some_and(|other| !found.contains(other));
+        if moves.iter().any(|(_, to)| is_taken(to)) {
             let (_, to) = moves.first().copied().unwrap_or((&Place::Shelf, &Place::Shelf));
             return Err(MoveError::DestinationFull(to.clone()));
         }
+        for (from, _) in moves {
+            entries.by_element.remove(from);
+        }
         for (at, (from, to)) in found.into_iter().zip(moves) {
-            if let Some(entry) = entries.get_mut(at) {
+            entries.by_element.insert((*to).clone(), at);
+            if let Some(entry) = entries.list.get_mut(at) {
                 if matches!(from, Place::Storage { .. }) {
                     entry.source = Some((*from).clone());
                 }
@@ -79,7 +105,7 @@ impl Holdings {
     fn cartridges(&self) -> Vec<CartridgeEntry> {
         match self {
             Self::Store(store) => store.cartridges(),
-            Self::Snapshot(shown) => shown.entries().clone(),
+            Self::Snapshot(shown) => shown.entries().list.clone(),
         }
     }
 
@@ -87,9 +113,19 @@ impl Holdings {
     pub(crate) fn at(&self, place: &Place) -> Option<CartridgeEntry> {
         match self {
             Self::Store(store) => store.at(place),
-            Self::Snapshot(shown) => {
-                shown.entries().iter().find(|entry| entry.place == *place).cloned()
-            }
+            Self::Snapshot(shown) => shown.entries().at(place).cloned(),
+        }
+    }
+
+    /// What is to be known of the cartridge in an element. `read` must ask for nothing else.
+    pub(crate) fn read_at<T>(
+        &self,
+        place: &Place,
+        read: impl FnOnce(&CartridgeEntry) -> T,
+    ) -> Option<T> {
+        match self {
+            Self::Store(store) => store.read_at(place, read),
+            Self::Snapshot(shown) => shown.entries().at(place).map(read),
         }
     }
 
@@ -97,9 +133,7 @@ impl Holdings {
     pub(crate) fn find(&self, barcode: &str) -> Option<CartridgeEntry> {
         match self {
             Self::Store(store) => store.find(barcode),
-            Self::Snapshot(shown) => {
-                shown.entries().iter().find(|entry| entry.barcode.as_str() == barcode).cloned()
-            }
+            Self::Snapshot(shown) => shown.entries().find(barcode).cloned(),
         }
     }
 
@@ -190,12 +224,11 @@ mod tests {
         let store = Arc::new(Store::open(disk, directory.path(), StoreOptions::default()).unwrap());
         store.initialize(LibrarySpec::default()).unwrap();
         let all: Vec<_> = store.cartridges().iter().take(3).map(|entry| entry.uuid).collect();
-        let snapshot =
-            store.create_snapshot("now", &all, &std::collections::HashMap::new(), "test").unwrap();
+        let snapshot = store.create_snapshot("now", &all, &HashMap::new(), "test").unwrap();
         let id = snapshot.library.id.clone();
         let slot = |number| Place::Storage { library: id.clone(), number };
         let drive = Place::Drive { library: id.clone(), number: 0 };
-        let shown = Holdings::Snapshot(Shown::new(store, &snapshot));
+        let shown = Holdings::Snapshot(Box::new(Shown::new(store, &snapshot)));
         let count = shown.cartridges().len();
         let first = shown.at(&slot(1)).unwrap();
         assert!(first.read_only && shown.find(first.barcode.as_str()).is_some());

@@ -7,7 +7,9 @@
 //! and the store behind them, on any disk and with any clock; [`Unit`] takes SCSI tasks. The program itself is
 //! [`command_line`].
 
+mod arm;
 mod bench;
+mod capture;
 mod cli;
 mod client;
 mod config;
@@ -17,19 +19,24 @@ mod elements;
 mod failures;
 mod holdings;
 mod inventory;
+mod libraries;
 mod library;
 mod loader;
 mod logging;
 pub mod measure;
+mod models;
 mod moments;
 mod operations;
 mod output;
 mod portal;
+mod profile_file;
+mod profiles;
 mod progress;
 mod request;
 mod robot;
 mod serve;
 mod session;
+mod site;
 mod snapshots;
 mod status;
 mod tapes;
@@ -68,7 +75,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let directory = cli.global.data.map_or_else(default_directory, Ok)?;
     let format = cli.global.format;
     let command = match cli.command.request() {
-        Ok(request) => {
+        Ok(mut request) => {
+            if let request::Request::LibraryCreate(new) = &mut request {
+                libraries::read_profile(new)?;
+            }
             let answer = client::ask(&directory, request)?;
             output::print(&answer, format).map_err(Failure::failed)?;
             return verification::verdict(&answer);
@@ -85,6 +95,19 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let report = doctor::examine(&directory);
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
             report.verdict()
+        }
+        Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
+            let answer = capture::capture(&device, &output)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
+        Command::Profile(command) => {
+            let models = models::Models::of_directory(&directory)
+                .map_err(|error| Failure::failed(error.to_string()))?;
+            let answer = match command {
+                cli::ProfileCommand::Show { name } => profiles::show(&models, &name)?,
+                _ => profiles::list(&models),
+            };
+            output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Bench(options) => {
             let answer = bench::run(&directory, &options)?;

@@ -1,4 +1,4 @@
-//! The library while it runs: one changer, its drives, and the store behind them.
+//! A library while it runs: one changer, its drives, and the store behind them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tracing::{error, info, warn};
-use vtl_changer::{Changer, Element, MoveFailure};
+use vtl_changer::{Changer, Element};
 use vtl_drive::{Drive, LibraryBay};
 use vtl_media::{
-    CartridgeEntry, CartridgeFacts, LibraryRecord, LoadOptions, MoveError, Place, SnapshotRecord,
-    Store,
+    CartridgeEntry, CartridgeFacts, LibraryRecord, LoadOptions, Place, SnapshotRecord, Store,
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
 use crate::elements::host_clock;
 use crate::holdings::{Holdings, Shown};
-use crate::loader::{Loader, remove};
+use crate::loader::Loader;
+use crate::models::Models;
 use crate::robot::LibraryRobot;
+use crate::site::Site;
 use crate::unit::{Device, Unit};
 use crate::verification::Verifications;
 
@@ -28,6 +29,10 @@ pub struct Library {
     pub(crate) store: Arc<Store>,
     pub(crate) record: LibraryRecord,
     holdings: Arc<Holdings>,
+    /// The libraries of the same store, of which this is one.
+    pub(crate) site: Arc<Site>,
+    /// At the first library of a store: the others, in the order in which they were made.
+    others: Mutex<Vec<Arc<Library>>>,
     /// Libraries that show snapshots of this one, by the name of the snapshot.
     shown: Mutex<BTreeMap<String, Arc<Library>>>,
     /// Told the name of a target that is about to go away, so that its sessions end.
@@ -40,8 +45,6 @@ pub struct Library {
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
     drives: Mutex<Vec<Arc<Unit>>>,
     changer: Mutex<Option<Arc<Unit>>>,
-    /// One arm: moves come one after the other.
-    arm: Mutex<()>,
     nexuses: Mutex<BTreeMap<NexusKey, ItNexus>>,
     next_nexus: AtomicU64,
 }
@@ -61,8 +64,6 @@ type NexusKey = (String, String);
 /// As many nexuses keep their handle; devices forget those longest away on their own.
 const MAX_NEXUSES: usize = 4096;
 
-/// The arm waits so long for a drive that brings its data to disk or reads a cartridge in.
-const MOVE_LIMIT: Duration = Duration::from_secs(30);
 /// The start of the program waits so long for cartridges that lay in drives, all together.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// The end of the program waits so long for each drive.
@@ -70,18 +71,20 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(20);
 
 impl Library {
     /// The library without its devices, for work on the data directory itself.
-    pub(crate) fn offline(store: Arc<Store>) -> anyhow::Result<Self> {
-        Self::of_store(store, LoadOptions::default())
+    pub(crate) fn offline(store: Arc<Store>, models: Arc<Models>) -> anyhow::Result<Self> {
+        Self::of_store(store, LoadOptions::default(), Site::new(models))
     }
 
-    fn of_store(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Self> {
+    fn of_store(
+        store: Arc<Store>,
+        load_options: LoadOptions,
+        site: Arc<Site>,
+    ) -> anyhow::Result<Self> {
         let record = store
-            .libraries()
-            .into_iter()
-            .next()
+            .first_library()
             .ok_or_else(|| anyhow!("there is no library in this directory"))?;
         let holdings = Holdings::Store(Arc::clone(&store));
-        Ok(Self::without_devices(store, record, holdings, load_options))
+        Ok(Self::without_devices(store, record, holdings, load_options, site))
     }
 
     fn without_devices(
@@ -89,10 +92,13 @@ impl Library {
         record: LibraryRecord,
         holdings: Holdings,
         load_options: LoadOptions,
+        site: Arc<Site>,
     ) -> Self {
         Self {
             store,
             record,
+            site,
+            others: Mutex::default(),
             holdings: Arc::new(holdings),
             shown: Mutex::default(),
             on_hide: Mutex::default(),
@@ -101,17 +107,36 @@ impl Library {
             load_options,
             drives: Mutex::default(),
             changer: Mutex::default(),
-            arm: Mutex::default(),
             nexuses: Mutex::default(),
             next_nexus: AtomicU64::new(1),
         }
     }
 
-    /// The library with its devices switched on, and the cartridges that lay in drives loaded again. `load_options` say how
-    /// cartridges are loaded, then and later; `is_resumed` is set here.
+    /// All libraries of a store with their devices switched on, and the cartridges that lay in drives loaded again. The one
+    /// that was made first is returned, and has the others. `load_options` say how cartridges are loaded, then and later;
+    /// `is_resumed` is set here.
     pub fn power_on(store: Arc<Store>, load_options: LoadOptions) -> anyhow::Result<Arc<Self>> {
-        let library = Arc::new(Self::of_store(store, load_options)?);
+        Self::power_on_with(store, load_options, Arc::default())
+    }
+
+    /// [`Library::power_on`], with models beside those that are built in.
+    pub(crate) fn power_on_with(
+        store: Arc<Store>,
+        load_options: LoadOptions,
+        models: Arc<Models>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let library = Arc::new(Self::of_store(store, load_options, Site::new(models))?);
         library.switch_on()?;
+        let mut records = library.store.libraries();
+        records.retain(|record| record.id != library.record.id);
+        records.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        for record in records {
+            let id = record.id.clone();
+            // One that cannot be switched on, because nobody knows its model any more, must not keep the others from being there.
+            if let Err(failure) = library.add(record) {
+                error!(library = %id, failure = %format!("{failure:#}"), "the library is not there");
+            }
+        }
         for snapshot in library.store.snapshots().iter().filter(|snapshot| snapshot.is_presented) {
             // A snapshot that cannot be shown must not keep the library itself from being there.
             if let Err(failure) = library.show(snapshot) {
@@ -121,23 +146,54 @@ impl Library {
         Ok(library)
     }
 
+    /// At the first library: switches on another one of the same store.
+    pub(crate) fn add(&self, record: LibraryRecord) -> anyhow::Result<()> {
+        let name = record.id.clone();
+        let library = Arc::new(Self::without_devices(
+            Arc::clone(&self.store),
+            record,
+            Holdings::Store(Arc::clone(&self.store)),
+            self.load_options.clone(),
+            Arc::clone(&self.site),
+        ));
+        library.switch_on().with_context(|| format!("library {name}"))?;
+        info!(library = %name, target = library.record.iqn, "there");
+        lock(&self.others).push(library);
+        Ok(())
+    }
+
     /// Shows a snapshot as a library of its own, with its own target.
     pub(crate) fn show(&self, snapshot: &SnapshotRecord) -> anyhow::Result<()> {
         let mut shown = lock(&self.shown);
         if shown.contains_key(&snapshot.name) {
             return Ok(());
         }
-        let holdings = Holdings::Snapshot(Shown::new(Arc::clone(&self.store), snapshot));
+        let snapshot = &self.cut_to_model(snapshot);
+        let holdings = Holdings::Snapshot(Box::new(Shown::new(Arc::clone(&self.store), snapshot)));
+        // It moves its cartridges for itself.
+        let site = Site::new(Arc::clone(self.site.models()));
         let library = Arc::new(Self::without_devices(
             Arc::clone(&self.store),
             snapshot.library.clone(),
             holdings,
             self.load_options.clone(),
+            site,
         ));
         library.switch_on()?;
         info!(snapshot = snapshot.name, target = snapshot.library.iqn, "shown");
         shown.insert(snapshot.name.clone(), library);
         Ok(())
+    }
+
+    /// A snapshot in as many storage elements as its library's model has addresses for: the other cartridges are on the shelf.
+    fn cut_to_model(&self, snapshot: &SnapshotRecord) -> SnapshotRecord {
+        let mut snapshot = snapshot.clone();
+        let profile = self.site.models().library(&snapshot.library.changer.profile);
+        if let Some(profile) = profile {
+            let elements = &mut snapshot.library.storage_elements;
+            *elements = profile.limits().storage.min(*elements);
+        }
+        snapshot
     }
 
     /// Ends the library that shows a snapshot, and the sessions with it.
@@ -154,9 +210,16 @@ impl Library {
         *lock(&self.on_hide) = Some(OnHide(Box::new(tell)));
     }
 
-    /// This library, and those that show its snapshots.
+    /// At the first library: all libraries of the store, this one first.
+    pub(crate) fn all(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        std::iter::once(Arc::clone(self)).chain(lock(&self.others).iter().cloned()).collect()
+    }
+
+    /// These, and those that show snapshots.
     pub(crate) fn targets(self: &Arc<Self>) -> Vec<Arc<Self>> {
-        std::iter::once(Arc::clone(self)).chain(lock(&self.shown).values().cloned()).collect()
+        let mut targets = self.all();
+        targets.extend(lock(&self.shown).values().cloned());
+        targets
     }
 
     /// The library with this target's name.
@@ -186,17 +249,19 @@ impl Library {
 
     fn switch_on(self: &Arc<Self>) -> anyhow::Result<()> {
         let library = self;
+        library.site.join(library);
         let drive_count = u16::try_from(library.record.drives.len()).context("too many drives")?;
         let luns: Arc<[Lun]> = (0..=drive_count).map(Lun).collect();
         let map = library.element_map(drive_count)?;
         let mut drives = Vec::new();
         for (number, record) in (0..drive_count).zip(&library.record.drives) {
-            let profile = vtl_drive::Profile::find(&record.profile).with_context(|| {
+            let profile = library.site.models().drive(&record.profile).with_context(|| {
                 format!("drive {number} is a {}, which this version does not know", record.profile)
             })?;
             let drive = || {
                 let serial = &record.serial;
-                let mut drive = Drive::new(profile, serial, naa(serial), luns.clone());
+                let mut drive =
+                    Drive::new(profile, serial, naa(profile.naa_base, serial), luns.clone());
                 drive.set_clock(host_clock());
                 drive.join_library(LibraryBay {
                     changer_serial: library.record.changer.serial.clone(),
@@ -261,6 +326,15 @@ impl Library {
         lock(&self.drives).get(usize::try_from(number).ok()?).cloned()
     }
 
+    /// The drive at a place, in whichever library of the store that is.
+    pub(crate) fn drive_at(&self, place: &Place) -> Option<Arc<Unit>> {
+        let Place::Drive { library, number } = place else { return None };
+        if *library == self.record.id {
+            return self.drive(*number);
+        }
+        self.site.library(library)?.drive(*number)
+    }
+
     /// The place in a drive.
     pub fn drive_place(&self, number: u16) -> Place {
         Place::Drive { library: self.record.id.clone(), number: number.into() }
@@ -281,76 +355,15 @@ impl Library {
         nexus
     }
 
-    /// All import/export elements in order.
-    pub(crate) fn import_export(&self) -> impl Iterator<Item = Place> + '_ {
-        (1..=self.record.import_export_elements)
-            .map(|number| Place::ImportExport { library: self.record.id.clone(), number })
-    }
-
-    /// Moves a cartridge, out of a drive and into one if need be. After a failure it is where it was.
-    pub(crate) fn move_cartridge(
-        &self,
-        from: &Place,
-        to: &Place,
-        actor: &str,
-    ) -> Result<(), MoveFailure> {
-        let entry = self.holdings.at(from).ok_or(MoveFailure::SourceEmpty)?;
-        self.relocate(&entry, to, actor)
-    }
-
-    /// Moves a cartridge from wherever it is.
-    pub(crate) fn relocate(
-        &self,
-        entry: &CartridgeEntry,
-        to: &Place,
-        actor: &str,
-    ) -> Result<(), MoveFailure> {
-        let _arm = lock(&self.arm);
-        let from = &entry.place;
-        if self.holdings.find(entry.barcode.as_str()).is_none_or(|now| now.place != *from) {
-            return Err(MoveFailure::SourceEmpty);
-        }
-        if to.is_element() && self.holdings.at(to).is_some() {
-            return Err(MoveFailure::DestinationFull);
-        }
-        self.take_out(from, entry)?;
-        let moved = self.holdings.relocate(entry, to, actor);
-        let end = if moved.is_ok() { to } else { from };
-        self.put_in(end, entry);
-        moved.map_err(|error| self.explain(entry, &error))
-    }
-
-    /// Moves two cartridges at once: `from` to `to`, and what was there to `second_to`.
-    pub(crate) fn exchange(
-        &self,
-        from: &Place,
-        to: &Place,
-        second_to: &Place,
-        actor: &str,
-    ) -> Result<(), MoveFailure> {
-        let _arm = lock(&self.arm);
-        let first = self.holdings.at(from).ok_or(MoveFailure::SourceEmpty)?;
-        let second = self.holdings.at(to).ok_or(MoveFailure::SourceEmpty)?;
-        if second_to != from && self.holdings.at(second_to).is_some() {
-            return Err(MoveFailure::DestinationFull);
-        }
-        self.take_out(from, &first)?;
-        if let Err(failure) = self.take_out(to, &second) {
-            self.put_in(from, &first);
-            return Err(failure);
-        }
-        let moved = self.holdings.exchange(from, to, second_to, actor);
-        let (first_end, second_end) = if moved.is_ok() { (to, second_to) } else { (from, to) };
-        self.put_in(first_end, &first);
-        self.put_in(second_end, &second);
-        moved.map_err(|error| self.explain(&first, &error))
-    }
-
     /// Everything to disk and all labels closed: the end of the program.
     pub fn power_off(&self) {
         self.verifications.stop();
         let shown = std::mem::take(&mut *lock(&self.shown));
         for library in shown.values() {
+            library.power_off();
+        }
+        let others = std::mem::take(&mut *lock(&self.others));
+        for library in &others {
             library.power_off();
         }
         for (number, unit) in (0_u32..).zip(lock(&self.drives).iter()) {
@@ -381,50 +394,13 @@ impl Library {
         let profile = self.changer_profile()?;
         let serial = &self.record.changer.serial;
         let robot = Box::new(LibraryRobot::new(Arc::downgrade(self)));
-        let mut changer = Changer::new(profile, map, serial, naa(serial), luns, robot);
+        let mut changer =
+            Changer::new(profile, map, serial, naa(profile.naa_base, serial), luns, robot);
         changer.set_clock(host_clock());
         Ok(changer)
     }
 
-    /// Opens a drive's door, if the cartridge is in one: everything is on disk afterwards. A drive that is stuck keeps its
-    /// cartridge, and the arm goes on with other work.
-    fn take_out(&self, place: &Place, entry: &CartridgeEntry) -> Result<(), MoveFailure> {
-        let (Place::Drive { number, .. }, Some(unit)) = (place, self.unit_at(place)) else {
-            return Ok(());
-        };
-        let number = u16::try_from(*number).unwrap_or(u16::MAX);
-        let (loader, barcode, again) = (self.loader(), entry.barcode.clone(), entry.clone());
-        let removed = unit.ask(
-            MOVE_LIMIT,
-            move |device| device.drive().map_or(Ok(None), |drive| remove(drive, &barcode)),
-            move |device, removed| {
-                if let (Ok(_), Some(drive)) = (removed, device.drive()) {
-                    warn!(barcode = %again.barcode, "the drive moves again, too late for the move");
-                    loader.load(drive, number, &again, false);
-                }
-            },
-        );
-        let Some(removed) = removed else {
-            error!(barcode = %entry.barcode, "the drive is stuck and keeps the cartridge");
-            return Err(MoveFailure::DriveHoldsMedium);
-        };
-        if let Some(facts) = removed? {
-            self.note_facts(entry, &facts);
-        }
-        Ok(())
-    }
-
-    fn put_in(&self, place: &Place, entry: &CartridgeEntry) {
-        if let (Place::Drive { number, .. }, Some(unit)) = (place, self.unit_at(place)) {
-            let number = u16::try_from(*number).unwrap_or(u16::MAX);
-            let load = self.begin_load(&unit, number, entry, false);
-            if !load.is_done_by(Instant::now() + MOVE_LIMIT) {
-                warn!(barcode = %entry.barcode, drive = number, "the cartridge is in the drive and not loaded yet");
-            }
-        }
-    }
-
-    fn begin_load(
+    pub(crate) fn begin_load(
         &self,
         unit: &Unit,
         number: u16,
@@ -442,54 +418,35 @@ impl Library {
         UnderWay(end)
     }
 
-    fn loader(&self) -> Loader {
+    pub(crate) fn loader(&self) -> Loader {
         Loader { holdings: Arc::clone(&self.holdings), options: self.load_options.clone() }
     }
 
-    fn unit_at(&self, place: &Place) -> Option<Arc<Unit>> {
-        match place {
-            Place::Drive { number, .. } => self.drive(*number),
-            _ => None,
-        }
-    }
-
-    fn note_facts(&self, entry: &CartridgeEntry, facts: &CartridgeFacts) {
+    pub(crate) fn note_facts(&self, entry: &CartridgeEntry, facts: &CartridgeFacts) {
         if let Err(failure) = self.holdings.update_facts(entry, facts) {
             warn!(barcode = %entry.barcode, %failure, "the catalogue was not told; it will be at the next start");
-        }
-    }
-
-    fn explain(&self, entry: &CartridgeEntry, error: &MoveError) -> MoveFailure {
-        match error {
-            MoveError::SourceEmpty { .. } => MoveFailure::SourceEmpty,
-            MoveError::DestinationFull { .. } => MoveFailure::DestinationFull,
-            other => {
-                error!(barcode = %entry.barcode, library = %self.record.id, failure = %other, "the move was not made");
-                MoveFailure::NotRecorded
-            }
         }
     }
 }
 
 /// Something that a unit's thread does; the end of the channel is the end of it.
-struct UnderWay(mpsc::Receiver<()>);
+pub(crate) struct UnderWay(mpsc::Receiver<()>);
 
 impl UnderWay {
-    fn is_done_by(&self, deadline: Instant) -> bool {
+    pub(crate) fn is_done_by(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         self.0.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 }
 
-/// The NAA identifier of a device: IEEE registered form under IBM's number, the rest from the serial, which never changes.
-fn naa(serial: &str) -> u64 {
-    const NAA_REGISTERED_IBM: u64 = 0x5005_0763_0000_0000;
+/// The NAA identifier of a device: the vendor's part, and the rest from the serial number, which never changes.
+fn naa(base: u64, serial: &str) -> u64 {
     let folded = serial.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    NAA_REGISTERED_IBM | (folded & 0xffff_ffff)
+    base | (folded & 0xffff_ffff)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use vtl_changer::MoveFailure;
-use vtl_media::{CartridgeEntry, EntryFilter, Place, Store};
+use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
 use crate::inventory;
+use crate::libraries;
 use crate::library::Library;
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 use crate::snapshots;
 use crate::status::status;
 use crate::tapes;
@@ -43,16 +44,7 @@ pub(crate) fn answer(
     let actor = caller.actor;
     match request {
         Request::Status {} => Ok(status(library)),
-        Request::Inventory(filter) => {
-            let rows = inventory::query(current(library), &filter, Timestamp::now())?;
-            if rows.is_empty()
-                && let Some(barcode) =
-                    filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
-            {
-                return Err(unknown(&barcode));
-            }
-            Ok(Value::Array(rows))
-        }
+        Request::Inventory(filter) => list(library, filter),
         Request::TapeCreate(new) => tapes::create(library, &new, actor),
         Request::TapeShow { barcodes } => tapes::show(library, &barcodes),
         Request::TapeEject { barcodes, to } => {
@@ -82,11 +74,19 @@ pub(crate) fn answer(
             let entry = place_or_barcode(library, &from)?;
             moved(library, &entry, &place(library, &to)?, actor)
         }
-        Request::Load { barcode, drive } => {
+        Request::Load { barcode, drive, library: of } => {
             let entry = find(library, &barcode)?;
-            moved(library, &entry, &drive_place(library, drive)?, actor)
+            let of = of.map(|name| libraries::named(library, &name)).transpose()?;
+            let of = of.unwrap_or_else(|| libraries::of_place(library, &entry.place));
+            moved(library, &entry, &drive_place(library, &of, drive)?, actor)
         }
-        Request::Unload { drive } => unload(library, drive, actor),
+        Request::Unload { drive, library: of } => {
+            let of = of.map(|name| libraries::named(library, &name)).transpose()?;
+            unload(library, of.as_ref().unwrap_or(&library.record), drive, actor)
+        }
+        Request::LibraryCreate(new) => libraries::create(library, &new, actor),
+        Request::LibraryList {} => Ok(libraries::list(library)),
+        Request::LibraryShow { name } => libraries::show(library, &name),
         Request::CatalogCheck {} => catalog_check(&library.store),
         Request::CatalogRebuild {} => {
             library.store.rebuild_catalogue().map_err(Failure::failed)?;
@@ -104,6 +104,17 @@ pub(crate) fn answer(
     }
 }
 
+fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure> {
+    filter.location = filter.location.map(|text| as_written(library, text));
+    let rows = inventory::query(current(library), &filter, Timestamp::now())?;
+    if rows.is_empty()
+        && let Some(barcode) = filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
+    {
+        return Err(unknown(&barcode));
+    }
+    Ok(Value::Array(rows))
+}
+
 /// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
 /// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
@@ -112,17 +123,12 @@ pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
         .cartridges()
         .into_iter()
         .map(|entry| {
-            let facts = match &entry.place {
-                Place::Drive { number, .. } => library
-                    .drive(*number)
-                    .and_then(|unit| {
-                        unit.with_drive_within(FACTS_LIMIT, |drive| {
-                            drive.cartridge().map(vtl_media::Volume::facts)
-                        })
-                    })
-                    .flatten(),
-                _ => None,
-            };
+            let facts = library.drive_at(&entry.place).and_then(|unit| {
+                unit.with_drive_within(FACTS_LIMIT, |drive| {
+                    drive.cartridge().map(vtl_media::Volume::facts)
+                })
+                .flatten()
+            });
             match facts {
                 Some(facts) => {
                     let mut entry = entry;
@@ -140,16 +146,24 @@ pub(crate) fn find(library: &Library, barcode: &str) -> Result<CartridgeEntry, F
     library.store.find(&barcode.to_ascii_uppercase()).ok_or_else(|| unknown(barcode))
 }
 
-/// A place that the library has.
+/// A place that there is in one of the libraries.
 pub(crate) fn place(library: &Library, text: &str) -> Result<Place, Failure> {
+    let text = as_written(library, text.to_owned());
     let place: Place = text.parse().map_err(|error| Failure::usage(format!("{text}: {error}")))?;
-    let is_elsewhere = matches!(place, Place::Shelf | Place::Offsite(_));
-    if is_elsewhere || library.record.has(&place) {
+    let Some(id) = place.library() else { return Ok(place) };
+    if library.store.library(id).is_some_and(|record| record.has(&place)) {
         return Ok(place);
     }
     Err(Failure::not_found(format!(
         "there is no {place} in this library; `vtl status` shows what there is"
     )))
+}
+
+/// A place as the store writes it: an element without a library's name is one of the first library, whatever that is called.
+fn as_written(library: &Library, text: String) -> String {
+    let first = &library.record.id;
+    let is_bare = !text.contains('/') && text.parse().is_ok_and(|place: Place| place.is_element());
+    if is_bare && !first.is_default() { format!("{first}/{text}") } else { text }
 }
 
 fn moved(
@@ -180,17 +194,27 @@ pub(crate) fn relocate(
 
 /// Tells hosts that something changed in these places that they have not done themselves.
 pub(crate) fn tell_changer(library: &Library, places: &[&Place]) {
-    let Some(unit) = library.unit(vtl_scsi::Lun(0)) else { return };
-    let touches_door = places.iter().any(|place| matches!(place, Place::ImportExport { .. }));
-    unit.leave(move |device| {
-        if let Device::Changer(changer) = device {
-            if touches_door {
-                changer.import_export_accessed();
-            } else {
-                changer.inventory_changed();
+    let mut told: Vec<&LibraryId> = places.iter().filter_map(|place| place.library()).collect();
+    told.sort();
+    told.dedup();
+    for id in told {
+        let of_this = |place: &&&Place| place.library() == Some(id);
+        let is_door = |place: &&Place| matches!(place, Place::ImportExport { .. });
+        let touches_door = places.iter().filter(of_this).any(is_door);
+        let running = library.site.library(id);
+        let Some(unit) = running.and_then(|running| running.unit(vtl_scsi::Lun(0))) else {
+            continue;
+        };
+        unit.leave(move |device| {
+            if let Device::Changer(changer) = device {
+                if touches_door {
+                    changer.import_export_accessed();
+                } else {
+                    changer.inventory_changed();
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 fn explain(entry: &CartridgeEntry, to: &Place, failure: MoveFailure) -> Failure {
@@ -220,18 +244,23 @@ fn explain(entry: &CartridgeEntry, to: &Place, failure: MoveFailure) -> Failure 
     }
 }
 
-fn unload(library: &Arc<Library>, drive: u32, actor: &str) -> Result<Value, Failure> {
-    let from = drive_place(library, drive)?;
+fn unload(
+    library: &Arc<Library>,
+    of: &LibraryRecord,
+    drive: u32,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let from = drive_place(library, of, drive)?;
     let entry =
         library.store.at(&from).ok_or_else(|| Failure::not_found(format!("{from} is empty")))?;
     let free = |place: &Place| library.store.at(place).is_none();
     let home = entry.source.clone().filter(free);
-    let to = home.or_else(|| library.record.storage().find(free)).unwrap_or(Place::Shelf);
+    let to = home.or_else(|| library.store.free_storage(&of.id)).unwrap_or(Place::Shelf);
     moved(library, &entry, &to, actor)
 }
 
-fn drive_place(library: &Library, drive: u32) -> Result<Place, Failure> {
-    place(library, &Place::Drive { library: library.record.id.clone(), number: drive }.to_string())
+fn drive_place(library: &Library, of: &LibraryRecord, drive: u32) -> Result<Place, Failure> {
+    place(library, &Place::Drive { library: of.id.clone(), number: drive }.to_string())
 }
 
 /// The cartridge with this barcode, wherever it is, or the one in this element.
@@ -239,7 +268,7 @@ fn place_or_barcode(library: &Library, text: &str) -> Result<CartridgeEntry, Fai
     if let Some(entry) = library.store.find(&text.to_ascii_uppercase()) {
         return Ok(entry);
     }
-    match text.parse::<Place>() {
+    match as_written(library, text.to_owned()).parse::<Place>() {
         Ok(Place::Shelf | Place::Offsite(_)) => Err(Failure::usage(format!(
             "many cartridges can be at {text}: name the one to move by its barcode"
         ))),

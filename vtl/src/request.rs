@@ -46,9 +46,24 @@ pub(crate) enum Request {
     /// A cartridge from a place, or named by its barcode, to a place.
     Move { from: String, to: String },
     /// A cartridge into a drive.
-    Load { barcode: String, drive: u32 },
+    Load {
+        barcode: String,
+        drive: u32,
+        #[serde(default)]
+        library: Option<String>,
+    },
     /// What is in a drive, back to where it came from.
-    Unload { drive: u32 },
+    Unload {
+        drive: u32,
+        #[serde(default)]
+        library: Option<String>,
+    },
+    /// A library more.
+    LibraryCreate(NewLibrary),
+    /// All libraries.
+    LibraryList {},
+    /// Everything that is known of a library.
+    LibraryShow { name: String },
     /// Compares the catalogue with ledger and labels.
     CatalogCheck {},
     /// Builds the catalogue anew from ledger and labels.
@@ -85,6 +100,30 @@ pub(crate) struct InventoryFilter {
     pub(crate) sort: Option<String>,
 }
 
+/// A library to make.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewLibrary {
+    /// Its name: letters, digits, `-`, `_` and `.`.
+    pub(crate) name: String,
+    /// The model, or a file that describes one (`vtl profile list`).
+    #[arg(long, value_name = "NAME|FILE", default_value = "ibm-03584l32")]
+    pub(crate) profile: String,
+    /// How many drives of the model's usual kind, or which: MODEL:N,MODEL:N.
+    #[arg(long, value_name = "N|MODEL:N,…")]
+    pub(crate) drives: String,
+    /// How many storage elements.
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: u32,
+    /// How many import/export elements.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) mail: u32,
+    /// What the file says.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) profile_text: Option<String>,
+}
+
 /// Cartridges to make.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
@@ -112,6 +151,9 @@ pub(crate) struct NewTapes {
     /// Where they go (default: free storage elements in order, then the shelf).
     #[arg(long, value_name = "PLACE")]
     pub(crate) to: Option<String>,
+    /// In the storage elements of which library (default: the first).
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    pub(crate) library: Option<String>,
 }
 
 /// Cartridges to be taken back.

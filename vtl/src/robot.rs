@@ -22,19 +22,23 @@ impl LibraryRobot {
 impl Robot for LibraryRobot {
     fn occupant(&self, element: Element) -> Option<Occupant> {
         let library = self.0.upgrade()?;
-        let entry = library.holdings().at(&place(&library, element)?)?;
-        Some(Occupant {
-            volume_tag: entry.barcode.as_str().to_owned(),
-            is_cleaning: entry.kind == CartridgeKind::Cleaning,
-            source: entry.source.as_ref().and_then(element_of),
-            is_import: matches!(element, Element::ImportExport(_)) && entry.source.is_none(),
+        let is_source = |place: &&Place| place.library() == Some(&library.record.id);
+        library.holdings().read_at(&place(&library, element)?, |entry| {
+            // What came from another library has no source here: an operator has brought it.
+            let source = entry.source.as_ref().filter(is_source).and_then(element_of);
+            Occupant {
+                volume_tag: entry.barcode.as_str().to_owned(),
+                is_cleaning: entry.kind == CartridgeKind::Cleaning,
+                is_import: matches!(element, Element::ImportExport(_)) && source.is_none(),
+                source,
+            }
         })
     }
 
     fn drive(&self, number: u16) -> Option<DriveStatus> {
         let library = self.0.upgrade()?;
         let record = library.record.drives.get(usize::from(number))?;
-        let profile = vtl_drive::Profile::find(&record.profile)?;
+        let profile = library.site.models().drive(&record.profile)?;
         let snapshot = library.drive(number.into())?.drive_snapshot()?;
         let medium = snapshot.medium;
         let is_cleaning =

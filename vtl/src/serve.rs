@@ -16,6 +16,7 @@ use vtl_scsi::BufferPool;
 use crate::config::Config;
 use crate::control;
 use crate::library::Library;
+use crate::models::Models;
 use crate::portal::Portal;
 use crate::upkeep::{Plan, Upkeep};
 
@@ -40,7 +41,8 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     let write_buffer_bytes =
         usize::try_from(config.drives.write_buffer_mib).context("write-buffer-mib")? << 20;
     let load_options = LoadOptions { write_buffer_bytes, ..LoadOptions::default() };
-    let library = Library::power_on(store.clone(), load_options)?;
+    let models = Arc::new(Models::of_directory(directory)?);
+    let library = Library::power_on_with(store.clone(), load_options, models)?;
     let plan = Plan {
         keep: config.undo.keep,
         keep_bytes_max: config.undo.keep_bytes,

@@ -1,7 +1,7 @@
 //! `vtl status`: what runs, what is in the drives, how full it is, and what undo and proofs are like.
 
 use serde_json::{Value, json};
-use vtl_media::{CartridgeEntry, CartridgeKind, CartridgeState, Place};
+use vtl_media::{CartridgeEntry, CartridgeKind, CartridgeState, LibraryRecord, Place};
 
 use crate::library::Library;
 use crate::operations::current;
@@ -46,17 +46,19 @@ pub(crate) fn status(library: &Library) -> Value {
             "oldest_proof": data().filter_map(|entry| entry.last_proved).min(),
             "being_read": library.verifications.progress(),
         },
-        "drives": drives(library),
+        "drives": drives(library, &library.record),
+        "libraries": crate::libraries::list(library),
     })
 }
 
-fn drives(library: &Library) -> Vec<Value> {
+/// The drives of a library of the same store.
+pub(crate) fn drives(library: &Library, of: &LibraryRecord) -> Vec<Value> {
     (0_u32..)
-        .zip(&library.record.drives)
+        .zip(&of.drives)
         .map(|(number, record)| {
-            let place = Place::Drive { library: library.record.id.clone(), number };
+            let place = Place::Drive { library: of.id.clone(), number };
             let cartridge = library.holdings().at(&place).map(|entry| entry.barcode);
-            let snapshot = library.drive(number).and_then(|unit| unit.drive_snapshot());
+            let snapshot = library.drive_at(&place).and_then(|unit| unit.drive_snapshot());
             json!({
                 "drive": number,
                 "lun": number + 1,

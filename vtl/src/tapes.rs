@@ -8,6 +8,7 @@ use vtl_media::{
     Barcode, CartridgeEntry, CartridgeKind, CreateError, DeleteError, NewCartridge, Place,
 };
 
+use crate::libraries::{self, of_place};
 use crate::library::Library;
 use crate::operations::{current, find, is_in_drive, place, relocate};
 use crate::request::{Failure, NewTapes};
@@ -49,6 +50,8 @@ pub(crate) fn create(
     };
     let to = new.to.as_deref().map(|text| place(library, text)).transpose()?;
     let suffix = worm_suffix.flatten().unwrap_or(generation.barcode_suffix);
+    let of = new.library.as_deref().map(|name| libraries::named(library, name)).transpose()?;
+    let of = of.as_ref().unwrap_or(&library.record);
     let barcodes = barcodes(library, new, (generation, suffix))?;
     if to.as_ref().is_some_and(Place::is_element) && barcodes.len() > 1 {
         return Err(Failure::usage(
@@ -65,7 +68,7 @@ pub(crate) fn create(
     });
     let made = library
         .store
-        .create_cartridges(cartridges.collect(), actor)
+        .create_cartridges_in(Some(&of.id), cartridges.collect(), actor)
         .map_err(|error| not_created(&error))?;
     serde_json::to_value(made).map_err(Failure::failed)
 }
@@ -95,7 +98,7 @@ pub(crate) fn eject(
         let to = match (&to, &entry.place) {
             (Some(to), _) => to.clone(),
             (None, Place::ImportExport { .. } | Place::Shelf) => Place::Shelf,
-            (None, _) => library.import_export().find(is_free).ok_or_else(|| {
+            (None, from) => of_place(library, from).import_export().find(is_free).ok_or_else(|| {
                 Failure::refused(format!(
                     "{} was not ejected: all import/export elements are full; take cartridges out of them first, with `vtl \
                      tape eject` again",
@@ -123,8 +126,7 @@ pub(crate) fn insert(
                 entry.barcode, entry.place
             )));
         }
-        let is_free = |place: &Place| library.store.at(place).is_none();
-        let free = || library.record.storage().find(is_free);
+        let free = || library.store.free_storage(&of_place(library, &entry.place).id);
         let to = to.clone().or_else(free).ok_or_else(|| {
             Failure::refused(format!(
                 "{} stays on the {}: all storage elements are full",

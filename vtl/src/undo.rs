@@ -128,16 +128,14 @@ pub(crate) fn in_drive<T>(
     entry: &CartridgeEntry,
     work: impl FnOnce(&Volume) -> T,
 ) -> Option<T> {
-    let Place::Drive { number, .. } = &entry.place else { return None };
-    let unit = library.drive(*number)?;
+    let unit = library.drive_at(&entry.place)?;
     let is_it = |cartridge: &&Volume| cartridge.label().uuid == entry.uuid;
     unit.with_drive_within(DRIVE_LIMIT, |drive| drive.cartridge().filter(is_it).map(work)).flatten()
 }
 
 /// Whether the drive that holds a cartridge does not answer: then nobody knows what is being written on it.
 pub(crate) fn is_drive_stuck(library: &Library, entry: &CartridgeEntry) -> bool {
-    let Place::Drive { number, .. } = &entry.place else { return false };
-    let unit = library.drive(*number);
+    let unit = library.drive_at(&entry.place);
     unit.is_some_and(|unit| unit.with_drive_within(DRIVE_LIMIT, |_| ()).is_none())
 }
 

@@ -172,11 +172,11 @@ fn prune(
     entry: &CartridgeEntry,
     before: Timestamp,
 ) -> Result<Pruned, UndoError> {
-    let Place::Drive { number, .. } = &entry.place else {
+    if !matches!(entry.place, Place::Drive { .. }) {
         return library.store.prune(entry.uuid, before, ACTOR);
-    };
+    }
     let kept = library.store.kept_moments(entry.uuid);
-    let pruned = library.drive(*number).and_then(|unit| {
+    let pruned = library.drive_at(&entry.place).and_then(|unit| {
         // Where the drive is busy for long, the next look finds it in a better moment.
         unit.with_drive_within(DRIVE_LIMIT, |drive| {
             let cartridge = drive.cartridge_mut()?;

@@ -92,6 +92,15 @@ pub fn native_capacity_bytes(media_type: &str) -> Option<u64> {
 impl Store {
     /// Makes a library with its first cartridges: all of it, or after an error or crash nothing.
     pub fn initialize(&self, spec: LibrarySpec) -> Result<LibraryRecord, CreateError> {
+        self.create_library(spec, &self.actor)
+    }
+
+    /// [`Store::initialize`], by somebody.
+    pub fn create_library(
+        &self,
+        spec: LibrarySpec,
+        actor: &str,
+    ) -> Result<LibraryRecord, CreateError> {
         check_spec(&spec)?;
         let changing = self.begin_change();
         let record =
@@ -106,8 +115,7 @@ impl Store {
             return Err(CreateError::BadTargetName(record.iqn));
         }
         planned.apply_event(&event, self.clock.now())?;
-        let actor = self.actor.clone();
-        self.create(&planned, Some(&record.id), vec![event], spec.cartridges, &actor)?;
+        self.create(&planned, Some(&record.id), vec![event], spec.cartridges, actor)?;
         drop(changing);
         Ok(record)
     }
@@ -119,9 +127,19 @@ impl Store {
         cartridges: Vec<NewCartridge>,
         actor: &str,
     ) -> Result<Vec<CartridgeEntry>, CreateError> {
+        self.create_cartridges_in(None, cartridges, actor)
+    }
+
+    /// [`Store::create_cartridges`], in the storage elements of one library.
+    pub fn create_cartridges_in(
+        &self,
+        library: Option<&LibraryId>,
+        cartridges: Vec<NewCartridge>,
+        actor: &str,
+    ) -> Result<Vec<CartridgeEntry>, CreateError> {
         let changing = self.begin_change();
         let planned = self.inventory().clone();
-        let made = self.create(&planned, None, Vec::new(), cartridges, actor)?;
+        let made = self.create(&planned, library, Vec::new(), cartridges, actor)?;
         drop(changing);
         Ok(made)
     }
@@ -272,7 +290,8 @@ fn remove_quietly(store: &Store, directory: &Path) {
 }
 
 fn check_spec(spec: &LibrarySpec) -> Result<(), CreateError> {
-    let is_good = (1..=MAX_DRIVES).contains(&spec.drives)
+    let others = u32::try_from(spec.other_drives.len()).unwrap_or(u32::MAX);
+    let is_good = (1..=MAX_DRIVES).contains(&spec.drives.saturating_add(others))
         && (1..=MAX_ELEMENTS).contains(&spec.storage_elements)
         && spec.import_export_elements <= MAX_ELEMENTS
         && LibraryId::new(&spec.id.0).is_ok();

@@ -62,6 +62,12 @@ impl LibraryRecord {
         (1..=self.storage_elements)
             .map(|number| Place::Storage { library: self.id.clone(), number })
     }
+
+    /// All import/export elements in order.
+    pub fn import_export(&self) -> impl Iterator<Item = Place> + '_ {
+        (1..=self.import_export_elements)
+            .map(|number| Place::ImportExport { library: self.id.clone(), number })
+    }
 }
 
 /// What a new library is to have. The default is what an empty data directory becomes.
@@ -73,10 +79,12 @@ pub struct LibrarySpec {
     pub iqn: Option<String>,
     /// The changer's profile.
     pub changer_profile: String,
-    /// The drives' profile.
+    /// The profile of the first drives.
     pub drive_profile: String,
-    /// 1 to [`MAX_DRIVES`]
+    /// How many of those.
     pub drives: u32,
+    /// The profiles of the drives behind them, for a library that mixes models; 1 to [`MAX_DRIVES`] with those before.
+    pub other_drives: Vec<String>,
     /// 1 to [`MAX_ELEMENTS`]
     pub storage_elements: u32,
     /// At most [`MAX_ELEMENTS`]
@@ -102,10 +110,20 @@ impl Default for LibrarySpec {
             changer_profile: "ibm-03584l32".to_owned(),
             drive_profile: "ibm-ult3580-td9".to_owned(),
             drives: 4,
+            other_drives: Vec::new(),
             storage_elements: 24,
             import_export_elements: 4,
             cartridges,
         }
+    }
+}
+
+impl LibrarySpec {
+    /// The profile of each drive, drive 0 first.
+    fn drive_profiles(&self) -> impl Iterator<Item = &str> {
+        (0..self.drives)
+            .map(|_| self.drive_profile.as_str())
+            .chain(self.other_drives.iter().map(String::as_str))
     }
 }
 
@@ -170,16 +188,16 @@ pub(super) fn make_record(
         id: spec.id.clone(),
         iqn,
         changer: device(&spec.changer_profile)?,
-        drives: (0..spec.drives).map(|_| device(&spec.drive_profile)).collect::<io::Result<_>>()?,
+        drives: spec.drive_profiles().map(device).collect::<io::Result<_>>()?,
         storage_elements: spec.storage_elements,
         import_export_elements: spec.import_export_elements,
         created: now,
     })
 }
 
-/// One target has at most 256 logical units, and LUN 0 is the changer.
-pub const MAX_DRIVES: u32 = 255;
-/// Element addresses have 16 bits, and all kinds of element share them.
-pub const MAX_ELEMENTS: u32 = 32_000;
+/// As many drives as a library has that is larger than any that was built. LUN 0 is the changer.
+pub const MAX_DRIVES: u32 = 256;
+/// Element addresses have 16 bits, and all kinds of element share them: there is always an arm and a drive, too.
+pub const MAX_ELEMENTS: u32 = 65_533;
 const SERIAL_CHARACTERS: usize = 10;
 const IQN_PREFIX: &str = "iqn.2026-07.io.vtl";

@@ -149,6 +149,24 @@ impl Store {
         self.inventory().libraries().cloned().collect()
     }
 
+    /// The library that was made first: it is meant where nobody says which.
+    pub fn first_library(&self) -> Option<LibraryRecord> {
+        let inventory = self.inventory();
+        inventory.libraries().min_by_key(|library| (library.created, &library.id)).cloned()
+    }
+
+    /// The library of this name.
+    pub fn library(&self, id: &LibraryId) -> Option<LibraryRecord> {
+        self.inventory().library(id).cloned()
+    }
+
+    /// The first storage element of a library with nothing in it.
+    pub fn free_storage(&self, library: &LibraryId) -> Option<Place> {
+        let inventory = self.inventory();
+        let mut places = inventory.library(library)?.storage();
+        places.find(|place| inventory.at(place).is_none())
+    }
+
     /// All cartridges, sorted by barcode.
     pub fn cartridges(&self) -> Vec<CartridgeEntry> {
         self.inventory().cartridges().cloned().collect()
@@ -167,6 +185,12 @@ impl Store {
     /// The cartridge in an element; `None` for an empty one, and for the shelf and other sites.
     pub fn at(&self, place: &Place) -> Option<CartridgeEntry> {
         self.inventory().at(place).cloned()
+    }
+
+    /// What is to be known of the cartridge in an element, without a copy of all that there is. `read` must not ask the store
+    /// for anything.
+    pub fn read_at<T>(&self, place: &Place, read: impl FnOnce(&CartridgeEntry) -> T) -> Option<T> {
+        self.inventory().at(place).map(read)
     }
 
     /// Where a cartridge's label and journal are.

@@ -156,23 +156,21 @@ impl Store {
 
     /// The library that shows a snapshot: like the first one, with identities of its own.
     fn record_of(&self, id: LibraryId, members: usize) -> Result<super::LibraryRecord, UndoError> {
-        let first = self.libraries().into_iter().next();
-        let drives = first.as_ref().map_or(1, |first| first.drives.len());
         let default = LibrarySpec::default();
+        let first = self.first_library();
+        let changer = first.as_ref().map(|first| first.changer.profile.clone());
+        let drives = first.map(|first| first.drives).unwrap_or_default();
+        let drives: Vec<_> = drives.into_iter().map(|drive| drive.profile).collect();
         let spec = LibrarySpec {
             id,
-            changer_profile: first
-                .as_ref()
-                .map_or(default.changer_profile, |first| first.changer.profile.clone()),
-            drive_profile: first
-                .as_ref()
-                .and_then(|first| first.drives.first())
-                .map_or(default.drive_profile, |drive| drive.profile.clone()),
-            drives: u32::try_from(drives).unwrap_or(1),
+            changer_profile: changer.unwrap_or(default.changer_profile),
+            drives: u32::from(drives.is_empty()),
+            other_drives: drives,
             storage_elements: u32::try_from(members).unwrap_or(MAX_ELEMENTS).min(MAX_ELEMENTS),
             import_export_elements: 0,
             iqn: None,
             cartridges: Vec::new(),
+            ..default
         };
         Ok(make_record(&spec, &self.random, self.clock.now())
             .map_err(super::CreateError::Random)?)

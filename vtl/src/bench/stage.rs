@@ -83,7 +83,7 @@ impl Stage {
             media_type: "lto9".to_owned(),
             ..NewTapes::default()
         }))?;
-        self.ask(Request::Load { barcode: BARCODE.to_owned(), drive: 0 })?;
+        self.ask(Request::Load { barcode: BARCODE.to_owned(), drive: 0, library: None })?;
         let portal = self.address.to_string();
         let tape = Tape::attach(&portal, INITIATOR, &self.library.record.iqn, LUN)?;
         Ok(tape.until(Arc::clone(&self.is_given_up)))
@@ -92,7 +92,7 @@ impl Stage {
     /// Ends the session, and deletes the cartridge: the next round finds the disk as this one did.
     pub(super) fn unload(&self, tape: Tape) -> anyhow::Result<()> {
         tape.detach()?;
-        self.ask(Request::Unload { drive: 0 })?;
+        self.ask(Request::Unload { drive: 0, library: None })?;
         self.ask(Request::TapeDelete { barcodes: vec![BARCODE.to_owned()], force: true })
     }
 
