@@ -172,7 +172,7 @@ impl Device for Changer {
         vec![(PAGE_TAPE_ALERT, 0)]
     }
 
-    fn log_page(&mut self, page: u8, subpage: u8) -> Option<LogPage> {
+    fn log_page(&mut self, page: u8, subpage: u8, _nexus: ItNexus) -> Option<LogPage> {
         // TapeAlert (SMC-3 §7.2.3): none of its flags has a cause in an arm that is not there.
         let flags = || (1..=64).map(|code| LogParameter::binary(code, vec![0])).collect();
         ((page, subpage) == (PAGE_TAPE_ALERT, 0)).then(|| LogPage::new(PAGE_TAPE_ALERT, flags()))
@@ -180,5 +180,5 @@ impl Device for Changer {
 
     fn reset_log_page(&mut self, _page: u8, _subpage: u8) {}
 
-    fn log_page_was_read(&mut self, _page: u8) {}
+    fn log_page_was_read(&mut self, _page: u8, _nexus: ItNexus) {}
 }

@@ -17,6 +17,7 @@ use crate::encryption::Encryption;
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
 use crate::statistics::Statistics;
+use crate::tape_alert::TapeAlerts;
 use crate::vital_product_data::LibraryBay;
 use crate::{commands, log_page, mode_page, partition, tape_alert, vital_product_data};
 
@@ -42,7 +43,7 @@ pub struct Drive {
     /// Mode 1: a WRITE is answered when it is in the buffer; mode 0: when it is on disk.
     pub(crate) is_buffered: bool,
     pub(crate) prevented_by: BTreeSet<ItNexus>,
-    pub(crate) tape_alerts: BTreeSet<u16>,
+    pub(crate) tape_alerts: TapeAlerts,
     pub(crate) statistics: Statistics,
     /// Who wrote last: a deferred error is theirs.
     pub(crate) last_writer: Option<ItNexus>,
@@ -135,7 +136,7 @@ impl Drive {
             block_length_bytes: 0,
             is_buffered: true,
             prevented_by: BTreeSet::new(),
-            tape_alerts: BTreeSet::new(),
+            tape_alerts: TapeAlerts::default(),
             statistics: Statistics::default(),
             last_writer: None,
             append_only: AppendOnly::default(),
@@ -273,6 +274,7 @@ impl Drive {
     /// A session ended: its reservation and its PREVENT go with it, and what it wrote is brought to disk.
     pub fn nexus_ends(&mut self, nexus: ItNexus) {
         self.unit.nexus_ends(nexus);
+        self.tape_alerts.nexus_ends(nexus);
         self.prevented_by.remove(&nexus);
         self.encryption.nexus_ends(nexus);
         if self.last_writer == Some(nexus) {
@@ -531,17 +533,17 @@ impl Device for Drive {
         log_page::codes(self)
     }
 
-    fn log_page(&mut self, page: u8, subpage: u8) -> Option<LogPage> {
-        log_page::page(self, page, subpage)
+    fn log_page(&mut self, page: u8, subpage: u8, nexus: ItNexus) -> Option<LogPage> {
+        log_page::page(self, page, subpage, nexus)
     }
 
     fn reset_log_page(&mut self, page: u8, _subpage: u8) {
         log_page::reset(self, page);
     }
 
-    fn log_page_was_read(&mut self, page: u8) {
+    fn log_page_was_read(&mut self, page: u8, nexus: ItNexus) {
         if page == log_page::TAPE_ALERT {
-            self.tape_alerts.clear();
+            self.tape_alerts_were_read(nexus);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! TapeAlert flags and what lights them (SSC-5 §4.2.20 and Annex A).
 //!
-//! A flag stays until it is read with log page 2Eh, LOG SELECT sets it back, or the next cartridge comes in: all of them are
-//! about the cartridge, or about work on it.
+//! A flag is lit until LOG SELECT sets it back or the next cartridge comes in: all of them are about the cartridge, or about work
+//! on it. Log page 2Eh shows it to each nexus once; the response page 12h as long as it is lit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vtl_media::MediumError;
+use vtl_scsi::ItNexus;
 use vtl_scsi::sense::Sense;
 
 use crate::Drive;
@@ -55,6 +56,45 @@ pub(crate) const SUPPORTED: [u16; 12] = [
     WORM_OVERWRITE,
 ];
 
+/// Which flags are lit, and who has seen them.
+#[derive(Debug, Default)]
+pub(crate) struct TapeAlerts {
+    lit: BTreeSet<u16>,
+    /// What each nexus has read since it was lit last.
+    read: BTreeMap<ItNexus, BTreeSet<u16>>,
+}
+
+impl TapeAlerts {
+    /// Lights a flag: everybody is shown it again.
+    pub(crate) fn insert(&mut self, flag: u16) {
+        self.lit.insert(flag);
+        self.read.values_mut().for_each(|read| {
+            read.remove(&flag);
+        });
+    }
+
+    /// Lights several.
+    pub(crate) fn extend(&mut self, flags: impl IntoIterator<Item = u16>) {
+        flags.into_iter().for_each(|flag| self.insert(flag));
+    }
+
+    /// Puts one out.
+    pub(crate) fn remove(&mut self, flag: u16) {
+        self.lit.remove(&flag);
+    }
+
+    /// Puts all out.
+    pub(crate) fn clear(&mut self) {
+        self.lit.clear();
+        self.read.clear();
+    }
+
+    /// A session ended; it is shown everything when it comes back.
+    pub(crate) fn nexus_ends(&mut self, nexus: ItNexus) {
+        self.read.remove(&nexus);
+    }
+}
+
 const READ_6: u8 = 0x08;
 const WRITE_6: u8 = 0x0a;
 
@@ -85,11 +125,26 @@ impl Drive {
 
     /// The flags that are lit. The one that says that the disk is nearly full is so as long as the disk is.
     pub(crate) fn lit_tape_alerts(&self) -> BTreeSet<u16> {
-        let mut lit = self.tape_alerts.clone();
+        let mut lit = self.tape_alerts.lit.clone();
         if self.cartridge().is_some_and(|volume| volume.is_space_low()) {
             lit.insert(WRITE_WARNING);
         }
         lit
+    }
+
+    /// The flags that are lit and that this nexus has not read.
+    pub(crate) fn unread_tape_alerts(&self, nexus: ItNexus) -> BTreeSet<u16> {
+        let mut unread = self.lit_tape_alerts();
+        if let Some(read) = self.tape_alerts.read.get(&nexus) {
+            unread.retain(|flag| !read.contains(flag));
+        }
+        unread
+    }
+
+    /// This nexus has read all of them.
+    pub(crate) fn tape_alerts_were_read(&mut self, nexus: ItNexus) {
+        let lit = self.lit_tape_alerts();
+        self.tape_alerts.read.insert(nexus, lit);
     }
 
     /// A command that would write was refused for this.

@@ -220,12 +220,17 @@ pub trait Device: Sized + 'static {
     fn collect_attentions(&mut self) {}
     /// Which log pages and subpages there are, page 00h left out; ascending.
     fn log_page_codes(&self) -> Vec<(u8, u8)>;
-    /// One log page as it is now; `None` where [`Device::log_page_codes`] does not name it.
-    fn log_page(&mut self, page: u8, subpage: u8) -> Option<crate::log::LogPage>;
+    /// One log page as it is now for this nexus; `None` where [`Device::log_page_codes`] does not name it.
+    fn log_page(
+        &mut self,
+        page: u8,
+        subpage: u8,
+        nexus: crate::ItNexus,
+    ) -> Option<crate::log::LogPage>;
     /// LOG SELECT sets the counters of a page back that [`Device::log_page_codes`] names.
     fn reset_log_page(&mut self, page: u8, subpage: u8);
-    /// Told after every log page that was read to its end, so that what is reset by reading can be.
-    fn log_page_was_read(&mut self, page: u8);
+    /// Told after every log page that was read to its end, so that what is reset by reading can be, for this nexus.
+    fn log_page_was_read(&mut self, page: u8, nexus: crate::ItNexus);
 }
 
 /// Does one task: finds its command, checks it, does it.

@@ -95,11 +95,11 @@ pub fn log_sense<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let data = if page == PAGE_SUPPORTED {
         supported(&device.log_page_codes(), subpage)
     } else {
-        device.log_page(page, subpage).map(|page| page.encode(from_parameter))
+        device.log_page(page, subpage, task.nexus).map(|page| page.encode(from_parameter))
     };
     let data = data.ok_or_else(|| no_such_page(device, page))?;
     if usize::from(allocation_length) >= data.len() {
-        device.log_page_was_read(page);
+        device.log_page_was_read(page, task.nexus);
     }
     Ok(Completion::data_in_allocated(data, allocation_length.into()))
 }

@@ -12,6 +12,7 @@ mod sequential_access;
 mod tape_alert;
 mod volume_statistics;
 
+use vtl_scsi::ItNexus;
 use vtl_scsi::log::LogPage;
 
 use crate::Drive;
@@ -61,8 +62,8 @@ pub(crate) fn codes(drive: &Drive) -> Vec<(u8, u8)> {
     codes
 }
 
-/// One page, as it is now.
-pub(crate) fn page(drive: &Drive, page: u8, subpage: u8) -> Option<LogPage> {
+/// One page, as it is now for this nexus.
+pub(crate) fn page(drive: &Drive, page: u8, subpage: u8, nexus: ItNexus) -> Option<LogPage> {
     if !codes(drive).contains(&(page, subpage)) {
         return None;
     }
@@ -75,7 +76,7 @@ pub(crate) fn page(drive: &Drive, page: u8, subpage: u8) -> Option<LogPage> {
         DIAGNOSTIC_DATA => Some(diagnostic_data::page(drive)),
         VOLUME_STATISTICS => Some(volume_statistics::page(drive)),
         DATA_COMPRESSION | DATA_COMPRESSION_VENDOR => Some(compression::page(drive, page)),
-        TAPE_ALERT => Some(tape_alert::page(drive)),
+        TAPE_ALERT => Some(tape_alert::page(drive, nexus)),
         USAGE => Some(volume_statistics::usage(drive)),
         CAPACITY => Some(volume_statistics::capacity(drive)),
         _ => None,

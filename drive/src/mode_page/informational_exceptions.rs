@@ -57,7 +57,7 @@ pub(super) fn test(drive: &mut Drive) {
             drive.tape_alerts.insert(number);
         }
         _ => {
-            drive.tape_alerts.remove(&number);
+            drive.tape_alerts.remove(number);
         }
     }
 }

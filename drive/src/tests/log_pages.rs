@@ -179,13 +179,13 @@ fn the_response_page_is_as_long_as_clients_demand() {
 
 // A cartridge of a generation that the drive does not know lit flag 0Dh, a torn tape. The unsupported format is 0Ch.
 #[test]
-fn flags_say_what_happened_and_are_out_when_they_were_read() {
+fn flags_say_what_happened_and_are_shown_once() {
     let mut drive = empty_drive();
     drive.insert(cartridge("lto7", LOADED_BYTES));
     assert_eq!(alerts(&mut drive), [0x0c]);
-    assert_eq!(alerts(&mut drive), [0x0c], "the response page leaves them");
     assert_eq!(counter(&mut drive, 0x2e, 0x0c), 1);
-    assert_eq!(alerts(&mut drive), Vec::<u16>::new());
+    assert_eq!(counter(&mut drive, 0x2e, 0x0c), 0);
+    assert_eq!(alerts(&mut drive), [0x0c], "the response page shows what is lit");
     drive.remove().unwrap();
     drive.refuse(crate::NotLoaded::Damaged);
     assert_eq!(alerts(&mut drive), [0x04]);
@@ -202,6 +202,37 @@ fn flags_say_what_happened_and_are_out_when_they_were_read() {
     assert_eq!(alerts(&mut drive), [0x0a]);
     good(&run(&mut drive, A, &[0x1e, 0, 0, 0, 0, 0]));
     assert!(!drive.refuses_removal());
+}
+
+// Whoever read the page first had the flag, and the other host was never told.
+#[test]
+fn each_nexus_is_shown_a_flag_once_and_again_when_it_is_lit_again() {
+    let mut drive = drive();
+    let shown = |drive: &mut Drive, nexus| {
+        let data = run(drive, nexus, &[0x4d, 0, 0x6e, 0, 0, 0, 0, 2, 0, 0]).data_in;
+        data[4..].chunks(5).filter(|flag| flag[4] == 1).count()
+    };
+    good(&run(&mut drive, A, &[0x1e, 0, 0, 0, 1, 0]));
+    for _ in 0..2 {
+        assert!(drive.refuses_removal());
+        for nexus in [A, B] {
+            assert_eq!(shown(&mut drive, nexus), 1);
+            assert_eq!(shown(&mut drive, nexus), 0);
+        }
+    }
+    // It is not shown where the answer is cut off.
+    assert!(drive.refuses_removal());
+    run(&mut drive, B, &[0x4d, 0, 0x6e, 0, 0, 0, 0, 0, 100, 0]);
+    assert_eq!(shown(&mut drive, B), 1);
+    // A session that comes back has forgotten what it saw.
+    drive.nexus_ends(B);
+    let name = NexusName { initiator: "iqn.2026-11.test:b".into(), initiator_port: "0".into() };
+    drive.nexus_begins(B, name);
+    run(&mut drive, B, &TEST_UNIT_READY);
+    assert_eq!(shown(&mut drive, B), 1);
+    good(&select(&mut drive, 0x02, 0xee, &[]));
+    assert_eq!(shown(&mut drive, A), 0);
+    assert_eq!(alerts(&mut drive), Vec::<u16>::new());
 }
 
 #[test]
