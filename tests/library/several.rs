@@ -210,3 +210,26 @@ fn a_target_of_a_library_that_is_not_there_is_not_found() {
     let other = daemon.target.replace(":library.", ":east.");
     assert!(Login::new(daemon.portal, &other, "nobody").try_open().is_err());
 }
+
+// Profiles gave each model its own company identifier, and libraries that are there must not notice: clients know devices by these.
+#[test]
+fn a_directory_of_an_earlier_version_keeps_its_identities() {
+    let temporary = tempfile::tempdir().unwrap();
+    let data = temporary.path().join("data");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../media/tests/golden/1");
+    vtl_tests::copy_tree(std::path::Path::new(golden), &data);
+    let daemon = vtl_tests::Daemon::start(&data);
+    assert_eq!(daemon.target, "iqn.2026-07.io.vtl:library.otn1v75483");
+    let mut session = session(&daemon, "library");
+    let serials = ["YHKRZUILV8", "GXR6A2B6XK", "4VZMSA6AAJ", "AF4KF3U69S", "E0CNDIE7BU"];
+    for (lun, expected) in (0..).zip(serials) {
+        assert_eq!(serial(&mut session, lun), expected);
+        let page = session.read_in(lun, &[0x12, 1, 0x83, 0, 255, 0], 255).good().data;
+        let naa = u64::from_be_bytes(page[46..54].try_into().unwrap());
+        let folded = expected.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        assert_eq!(naa, 0x5005_0763_0000_0000 | (folded & 0xffff_ffff), "logical unit {lun}");
+    }
+    daemon.stop();
+}
