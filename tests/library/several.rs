@@ -119,6 +119,36 @@ fn places_name_the_library_and_cartridges_go_from_one_to_another() {
     daemon.vtl(&["unload", "0", "--library", "north"]).ended(4).says("library list");
 }
 
+// A clone, and a twin, once went to the first free element of the library whose name comes first, which was another library than its own.
+#[test]
+fn a_clone_is_in_the_library_of_the_original() {
+    let scene = Scene::new();
+    let daemon = scene.daemon();
+    daemon.vtl(&EAST).done();
+    daemon.vtl(&WEST).done();
+    daemon.vtl(&["tape", "create", "WST001L9", "--library", "west"]).done();
+    for (barcode, drive, library, expected) in
+        [("VTL001L9", "0", "library", "slot:"), ("WST001L9", "0", "west", "west/slot:")]
+    {
+        daemon.vtl(&["load", barcode, drive]).done();
+        let mut session = session(daemon, library);
+        session.settle(1);
+        session.write_block(&[7; 1000]).good();
+        session.run(1, &cdb::write_filemarks(1)).good();
+        daemon.vtl(&["unload", drive, "--library", library]).done();
+        let location = |arguments: &[&str]| {
+            let made = daemon.vtl(&[arguments, &["--format", "json"]].concat()).done().json();
+            let made = if made.is_array() { made[0].clone() } else { made };
+            let barcode = made["barcode"].as_str().unwrap();
+            let rows = daemon.vtl(&["tape", "show", barcode, "--format", "json"]).done().json();
+            rows[0]["location"].as_str().unwrap().to_owned()
+        };
+        let copy = barcode.replace("001", "CLN");
+        let clone = location(&["tape", "clone", barcode, "--as", &copy]);
+        assert!(clone.starts_with(expected), "{clone}");
+    }
+}
+
 #[test]
 fn two_hosts_of_two_libraries_have_nexuses_of_their_own() {
     let scene = Scene::new();
