@@ -2,6 +2,7 @@
 
 mod faults;
 mod full;
+mod libraries;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
