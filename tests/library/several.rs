@@ -119,6 +119,36 @@ fn places_name_the_library_and_cartridges_go_from_one_to_another() {
     daemon.vtl(&["unload", "0", "--library", "north"]).ended(4).says("library list");
 }
 
+// A clone, and a twin, once went to the first free element of the library whose name comes first, which was another library than its own.
+#[test]
+fn a_clone_is_in_the_library_of_the_original() {
+    let scene = Scene::new();
+    let daemon = scene.daemon();
+    daemon.vtl(&EAST).done();
+    daemon.vtl(&WEST).done();
+    daemon.vtl(&["tape", "create", "WST001L9", "--library", "west"]).done();
+    for (barcode, drive, library, expected) in
+        [("VTL001L9", "0", "library", "slot:"), ("WST001L9", "0", "west", "west/slot:")]
+    {
+        daemon.vtl(&["load", barcode, drive]).done();
+        let mut session = session(daemon, library);
+        session.settle(1);
+        session.write_block(&[7; 1000]).good();
+        session.run(1, &cdb::write_filemarks(1)).good();
+        daemon.vtl(&["unload", drive, "--library", library]).done();
+        let location = |arguments: &[&str]| {
+            let made = daemon.vtl(&[arguments, &["--format", "json"]].concat()).done().json();
+            let made = if made.is_array() { made[0].clone() } else { made };
+            let barcode = made["barcode"].as_str().unwrap();
+            let rows = daemon.vtl(&["tape", "show", barcode, "--format", "json"]).done().json();
+            rows[0]["location"].as_str().unwrap().to_owned()
+        };
+        let copy = barcode.replace("001", "CLN");
+        let clone = location(&["tape", "clone", barcode, "--as", &copy]);
+        assert!(clone.starts_with(expected), "{clone}");
+    }
+}
+
 #[test]
 fn two_hosts_of_two_libraries_have_nexuses_of_their_own() {
     let scene = Scene::new();
@@ -209,4 +239,27 @@ fn a_target_of_a_library_that_is_not_there_is_not_found() {
     daemon.vtl(&EAST).done();
     let other = daemon.target.replace(":library.", ":east.");
     assert!(Login::new(daemon.portal, &other, "nobody").try_open().is_err());
+}
+
+// Profiles gave each model its own company identifier, and libraries that are there must not notice: clients know devices by these.
+#[test]
+fn a_directory_of_an_earlier_version_keeps_its_identities() {
+    let temporary = tempfile::tempdir().unwrap();
+    let data = temporary.path().join("data");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../media/tests/golden/1");
+    vtl_tests::copy_tree(std::path::Path::new(golden), &data);
+    let daemon = vtl_tests::Daemon::start(&data);
+    assert_eq!(daemon.target, "iqn.2026-07.io.vtl:library.otn1v75483");
+    let mut session = session(&daemon, "library");
+    let serials = ["YHKRZUILV8", "GXR6A2B6XK", "4VZMSA6AAJ", "AF4KF3U69S", "E0CNDIE7BU"];
+    for (lun, expected) in (0..).zip(serials) {
+        assert_eq!(serial(&mut session, lun), expected);
+        let page = session.read_in(lun, &[0x12, 1, 0x83, 0, 255, 0], 255).good().data;
+        let naa = u64::from_be_bytes(page[46..54].try_into().unwrap());
+        let folded = expected.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        assert_eq!(naa, 0x5005_0763_0000_0000 | (folded & 0xffff_ffff), "logical unit {lun}");
+    }
+    daemon.stop();
 }

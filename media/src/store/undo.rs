@@ -162,7 +162,10 @@ impl Store {
             twin: Some(twin),
             ..NewCartridge::new(new.barcode, &label.media_type)
         };
-        let mut made = self.create_cartridges(vec![new], actor)?;
+        // Into the library of the other one: whoever works with that looks for it there.
+        let library = self.cartridge(label.uuid).and_then(|of| of.place.library().cloned());
+        let library = library.or_else(|| self.first_library().map(|first| first.id));
+        let mut made = self.create_cartridges_in(library.as_ref(), vec![new], actor)?;
         made.pop().ok_or(UndoError::NothingChosen)
     }
 

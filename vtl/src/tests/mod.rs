@@ -4,6 +4,7 @@ mod cleaning;
 mod conformance;
 mod faults;
 mod full;
+mod libraries;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
