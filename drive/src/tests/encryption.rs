@@ -125,7 +125,7 @@ fn blocks_are_encrypted_and_read_with_the_key_and_not_without() {
     assert_eq!(read(&mut drive, A).data_in, &b"secret"[..]);
     assert_eq!(about(&mut drive, A, 0x21)[12], 0x11);
     // A key that is not there is not a fault of the medium.
-    assert!(drive.tape_alerts.is_empty());
+    assert!(drive.lit_tape_alerts().is_empty());
 }
 
 #[test]
