@@ -19,6 +19,7 @@ mod position;
 mod profile;
 mod read;
 mod sense;
+mod verify;
 mod write;
 
 #[cfg(test)]

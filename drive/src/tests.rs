@@ -17,6 +17,7 @@ mod attribute;
 mod compression;
 mod partition;
 mod persistent_reservations;
+mod verify;
 mod worm;
 
 const A: ItNexus = ItNexus(1);
