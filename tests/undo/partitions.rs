@@ -1,6 +1,8 @@
 //! Cartridges with partitions, and those that can be written once: through a session, the command line, and restarts.
 
-use vtl_tests::{Initiator, Scene, cdb, noise};
+use std::os::unix::fs::FileExt;
+
+use vtl_tests::{Initiator, Scene, cdb, noise, tree};
 
 use crate::{points, read_tape, write_tape};
 
@@ -43,6 +45,9 @@ fn a_divided_cartridge_survives_a_kill_and_comes_back_undivided() {
     let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
     vtl(&["tape", "clone", "VTL001L9", "--as", "COPY01L9"]).ended(5).says("several partitions");
     vtl(&["verify", "VTL001L9"]).says("several partitions and is in drive:0");
+    let all = vtl(&["verify", "--all", "--format", "json"]).done().json();
+    let row = all.as_array().unwrap().iter().find(|row| row["barcode"] == "VTL001L9").unwrap();
+    assert_eq!(row["verdict"], "not read");
     vtl(&["unload", "0"]).done();
     vtl(&["verify", "VTL001L9"]).done();
     let row = vtl(&["tape", "show", "VTL001L9", "--format", "json"]).done().json()[0].clone();
@@ -66,6 +71,20 @@ fn a_divided_cartridge_survives_a_kill_and_comes_back_undivided() {
     locate(&mut session, 1);
     assert!(read_tape(&mut session) == second);
     session.logout();
+    vtl(&["unload", "0"]).done();
+    // One bit in the first block of the second partition.
+    let needle = &second[0][20_000..20_032];
+    let planted = tree(&scene.data()).into_iter().any(|(path, (_, bytes))| {
+        let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) else {
+            return false;
+        };
+        let file = std::fs::File::options().write(true).open(scene.data().join(path)).unwrap();
+        file.write_all_at(&[bytes[at] ^ 4], at as u64).unwrap();
+        true
+    });
+    assert!(planted);
+    let row = vtl(&["verify", "VTL001L9", "--format", "json"]).ended(5).json()[0].clone();
+    assert_eq!((&row["damaged_objects"], &row["damage"][0]["partition"]), (&1.into(), &1.into()));
 }
 
 #[test]
