@@ -43,21 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cartridge.write_filemarks(1)?;
         Ok(())
     })?;
-    write(&store, "GOLD03L9", |volume| {
-        block(volume, b"undivided")?;
-        volume.format(&[100_000_000, 200_000_000, 300_000_000])?;
-        block(volume, b"the first of three")?;
-        volume.change_partition(2)?;
-        block(volume, b"the last of three")?;
-        volume.format(&[400_000_000, 500_000_000])?;
-        block(volume, b"the first of two")?;
-        volume.change_partition(1)?;
-        for n in 0..20_u32 {
-            block(volume, &golden_block(n))?;
-        }
-        volume.write_filemarks(1)?;
-        Ok(())
-    })?;
+    write(&store, "GOLD03L9", divided)?;
     write(&store, "GOLD01L9", |cartridge| {
         for n in 0..40_u8 {
             block(cartridge, &vec![n; 3000])?;
@@ -93,6 +79,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     store.record(&fault, "golden")?;
     store.close()?;
     println!("made {directory}");
+    Ok(())
+}
+
+/// Three partitions once, two now.
+fn divided(volume: &mut Volume) -> Result<(), Box<dyn Error>> {
+    block(volume, b"undivided")?;
+    volume.format(&[100_000_000, 200_000_000, 300_000_000])?;
+    block(volume, b"the first of three")?;
+    volume.change_partition(2)?;
+    block(volume, b"the last of three")?;
+    volume.format(&[400_000_000, 500_000_000])?;
+    block(volume, b"the first of two")?;
+    volume.change_partition(1)?;
+    for n in 0..20_u32 {
+        block(volume, &golden_block(n))?;
+    }
+    volume.write_filemarks(1)?;
     Ok(())
 }
 
