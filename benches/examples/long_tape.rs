@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use vtl_drive::{Drive, Profile};
 use vtl_media::disk::{Disk, DiskFile, OpenMode, RealDisk};
-use vtl_media::{Barcode, Cartridge, CartridgeSpec, LoadOptions, ObjectNumber, ReadOutcome};
+use vtl_media::{
+    Barcode, Cartridge, CartridgeSpec, LoadOptions, ObjectNumber, ReadOutcome, Volume,
+};
 use vtl_scsi::{ItNexus, Lun, NexusName, Status, Task, device};
 
 fn main() {
@@ -87,7 +89,7 @@ fn open(directory: &Path) {
 fn locate(directory: &Path) {
     let options = LoadOptions { read_only: true, ..LoadOptions::default() };
     let cartridge =
-        Cartridge::load(Arc::new(RealDisk::new()), directory, options).expect("a cartridge");
+        Volume::load(Arc::new(RealDisk::new()), directory, options).expect("a cartridge");
     let facts = cartridge.facts();
     let objects = facts.block_count + facts.filemark_count;
     let marks = facts.filemark_count;
@@ -136,7 +138,7 @@ fn measure(what: &str, drive: &mut Drive, mut cdb: impl FnMut() -> [u8; 16]) {
     println!("{what}: p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999));
 }
 
-fn drive_with(cartridge: Cartridge) -> Drive {
+fn drive_with(cartridge: Volume) -> Drive {
     let profile = Profile::find("ibm-ult3580-td9").expect("a profile");
     let mut drive = Drive::new(profile, "1013000001", 5, Arc::from([Lun(0), Lun(1)]));
     let initiator = "iqn.2026-11.test:a".into();
