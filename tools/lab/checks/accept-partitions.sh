@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # Attributes and partitions, as Linux sees them: sg_read_attr, mt mkpartition, mt partseek.
 #   accept-partitions.sh IQN
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
 source "$LAB"
-set -e
 attach "$1"
+
+fail() {
+	echo "FAILED: $*"
+	exit 1
+}
 changer=$(changer_dev)
 drive=$(tape_dev 0)
 sg=$(tape_sg 0)
@@ -13,7 +19,7 @@ wait_ready "$drive"
 # every attribute, and no line that the tool does not understand
 sg_read_attr "$sg" | tee /results/attributes.txt
 grep -q 'Barcode: VTL' /results/attributes.txt
-! grep -iE 'odd|unexpected|truncat|bad|invalid' /results/attributes.txt
+! grep -iE 'odd|unexpected|truncat|bad|invalid' /results/attributes.txt || fail "a line of sg_read_attr is not as it should be"
 for list in 1 2 3 5; do
 	sg_read_attr -s "$list" "$sg" | tee "/results/attribute-list-$list.txt"
 done
@@ -50,5 +56,5 @@ mt -f "$drive" rewind
 dd if="$drive" bs=64k status=none | cmp - /tmp/first
 mt -f "$drive" rewind
 mt -f "$drive" mkpartition 0
-! mt -f "$drive" setpartition 1
+! mt -f "$drive" setpartition 1 || fail "there is a partition 1 on a cartridge that has one"
 echo "attributes and partitions: all right"
