@@ -6,7 +6,7 @@ use vtl_scsi::spc;
 use crate::Drive;
 use crate::{
     access_order, append_only, attribute, density, encryption, medium, motion, partition, position,
-    read, write,
+    read, verify, write,
 };
 
 /// Seconds that rewinding, spacing and loading may take on an initiator's clock, as it would with a real drive.
@@ -19,6 +19,7 @@ const REWIND: u8 = 0x01;
 const FORMAT_MEDIUM: u8 = 0x04;
 const SET_CAPACITY: u8 = 0x0b;
 const SPACE_6: u8 = 0x11;
+const VERIFY_6: u8 = 0x13;
 const ERASE_6: u8 = 0x19;
 const LOAD_UNLOAD: u8 = 0x1b;
 const LOCATE_10: u8 = 0x2b;
@@ -29,11 +30,12 @@ const SECURITY_PROTOCOL_OUT: u8 = 0xb5;
 const WRITE_ATTRIBUTE: u8 = 0x8d;
 
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
-pub(crate) const MOVES_THE_MEDIUM: [u8; 10] = [
+pub(crate) const MOVES_THE_MEDIUM: [u8; 11] = [
     REWIND,
     FORMAT_MEDIUM,
     SET_CAPACITY,
     SPACE_6,
+    VERIFY_6,
     ERASE_6,
     LOAD_UNLOAD,
     LOCATE_10,
@@ -84,6 +86,10 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         .only_reads()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::inquiry_row(),
+    Command::new("VERIFY(6)", &[VERIFY_6, 0x2d, 0xff, 0xff, 0xff, 0], verify::verify_6)
+        .needs_medium()
+        .only_reads()
+        .timeout_seconds(28_800),
     MODE_ROWS[2],
     RESERVE_ROWS[0],
     RELEASE_ROWS[0],

@@ -23,6 +23,7 @@ mod read;
 mod sense;
 mod statistics;
 mod tape_alert;
+mod verify;
 mod vital_product_data;
 mod write;
 

@@ -102,7 +102,8 @@ pub(crate) fn page(drive: &Drive) -> ModePage {
     if let Some(sizes) = changeable.get_mut(SIZES_AT..) {
         sizes.fill(0xff);
     }
-    ModePage::new(PAGE, 0, values, changeable)
+    // st brings no more sizes than it wants partitions.
+    ModePage::new(PAGE, 0, values, changeable).at_least(SIZES_AT)
 }
 
 /// The sizes that a page of a parameter list asks for; its values begin at this byte of the list.
@@ -143,6 +144,10 @@ pub(crate) fn wanted_sizes(
                 thousands => thousands * 3,
             };
             let sizes = values.get(SIZES_AT..).unwrap_or_default().as_chunks::<2>().0;
+            if sizes.len() < count {
+                let length_at = values_offset.saturating_sub(1);
+                return Err(Sense::invalid_field_in_parameter_list(length_at, None).into());
+            }
             let sizes = sizes.iter().take(count).map(|size| u16::from_be_bytes(*size));
             sizes_by_initiator(&sizes.collect::<Vec<_>>(), exponent, capacity)
                 .map_err(|partition| at(SIZES_AT + 2 * partition, Some(7)))

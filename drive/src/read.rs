@@ -106,7 +106,7 @@ fn read_fixed(drive: &mut Drive, nexus: ItNexus, count: u32) -> Executed {
 
 /// Reads the next object. Where what had been written before it cannot be brought to disk, that is told to its writer, whose
 /// command is not done; anybody else reads what there is.
-fn next_object(
+pub(crate) fn next_object(
     drive: &mut Drive,
     nexus: ItNexus,
 ) -> Result<Result<ReadOutcome, MediumError>, Refusal> {
@@ -124,7 +124,12 @@ fn next_object(
     }
 }
 
-fn read_error(drive: &mut Drive, error: &MediumError, residual: i64, data_in: Bytes) -> Completion {
+pub(crate) fn read_error(
+    drive: &mut Drive,
+    error: &MediumError,
+    residual: i64,
+    data_in: Bytes,
+) -> Completion {
     let is_closed = matches!(
         error,
         MediumError::NoKey { .. } | MediumError::WrongKey { .. } | MediumError::NotEncrypted { .. }

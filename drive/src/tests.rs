@@ -24,6 +24,7 @@ mod mode_pages;
 mod partition;
 mod persistent_reservations;
 mod profiles;
+mod verify;
 mod vital_product_data;
 mod worm;
 

@@ -1,7 +1,7 @@
 //! Makes the golden data directory of the current format: `cargo run -p vtl-media --example make_golden DIR`.
 //!
 //! It is made once for each format version, and once more for each codec that is new to one, and then kept in `tests/golden/`:
-//! every later program has to open it. `tests/golden/1` has records as they come, `tests/golden/2` has zero-fill and zstd too. So
+//! every later program has to open it. `tests/golden/1` has records as they come, `tests/golden/2` has zero-fill and zstd too, `tests/golden/3` partitions. So
 //! this is only run again for something new, into a new directory.
 #![allow(clippy::print_stdout, reason = "a program for developers")]
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vtl_media::disk::RealDisk;
 use vtl_media::{
     Barcode, Cartridge, Event, LibrarySpec, LoadOptions, NewCartridge, NewTwin, Place, Store,
-    StoreOptions, WantedPoint,
+    StoreOptions, Volume, WantedPoint,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..StoreOptions::default()
     };
     let store = Store::open(Arc::new(RealDisk::new()), Path::new(&directory), options)?;
-    let cartridges = ["GOLD01L9", "GOLD02L9"]
+    let cartridges = ["GOLD01L9", "GOLD02L9", "GOLD03L9"]
         .into_iter()
         .map(|text| Ok(NewCartridge::new(Barcode::new(text)?, "lto9")))
         .collect::<Result<Vec<_>, Box<dyn Error>>>()?;
@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cartridge.write_filemarks(1)?;
         Ok(())
     })?;
+    write(&store, "GOLD03L9", divided)?;
     write(&store, "GOLD01L9", |cartridge| {
         for n in 0..40_u8 {
             block(cartridge, &vec![n; 3000])?;
@@ -81,6 +82,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Three partitions once, two now.
+fn divided(volume: &mut Volume) -> Result<(), Box<dyn Error>> {
+    block(volume, b"undivided")?;
+    volume.format(&[100_000_000, 200_000_000, 300_000_000])?;
+    block(volume, b"the first of three")?;
+    volume.change_partition(2)?;
+    block(volume, b"the last of three")?;
+    volume.format(&[400_000_000, 500_000_000])?;
+    block(volume, b"the first of two")?;
+    volume.change_partition(1)?;
+    for n in 0..20_u32 {
+        block(volume, &golden_block(n))?;
+    }
+    volume.write_filemarks(1)?;
+    Ok(())
+}
+
 fn block(cartridge: &mut Cartridge, data: &[u8]) -> Result<(), Box<dyn Error>> {
     cartridge.write(Box::new(data.to_vec()), u32::try_from(data.len())?, 1)?;
     Ok(())
@@ -106,11 +124,11 @@ fn golden_block(number: u32) -> Vec<u8> {
 fn write(
     store: &Store,
     barcode: &str,
-    work: impl FnOnce(&mut Cartridge) -> Result<(), Box<dyn Error>>,
+    work: impl FnOnce(&mut Volume) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     let uuid = store.find(barcode).ok_or("no cartridge")?.uuid;
     let options = LoadOptions { segment_bytes: 64 * 1024, ..LoadOptions::default() };
-    let mut cartridge = Cartridge::load(store.disk(), &store.directory_of(uuid), options)?;
+    let mut cartridge = Volume::load(store.disk(), &store.directory_of(uuid), options)?;
     cartridge.set_writer("iqn.2026-11.org.example:golden");
     work(&mut cartridge)?;
     let facts = cartridge.unload()?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use vtl_media::disk::RealDisk;
 use vtl_media::{
     Barcode, Cartridge, CartridgeState, LoadOptions, NewTwin, Origin, Place, ReadOutcome, Store,
-    StoreOptions, WantedPoint,
+    StoreOptions, Volume, WantedPoint,
 };
 
 /// A copy, so that the original stays as it is: opening takes the lock.
@@ -113,6 +113,50 @@ fn format_1_with_zero_fill_and_zstd() {
     expected.truncate(until);
     expected.push(Some(golden_block(1)));
     assert_eq!(read(&store, "TWIN02L9", None), expected);
+}
+
+#[test]
+fn format_1_with_partitions() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = open("3", &temporary.path().join("data"));
+    let entry = store.find("GOLD03L9").unwrap();
+    let directory = store.directory_of(entry.uuid);
+    let load = || {
+        let options = LoadOptions { read_only: true, ..LoadOptions::default() };
+        Volume::load(store.disk(), &directory, options).unwrap()
+    };
+    let all = |mut volume: Volume| {
+        let mut found = Vec::new();
+        for partition in 0..volume.partition_count() {
+            assert!(volume.change_partition(partition).unwrap());
+            let mut objects = Vec::new();
+            loop {
+                match volume.read().unwrap() {
+                    ReadOutcome::Block(block) => objects.push(Some(block.to_vec())),
+                    ReadOutcome::Filemark => objects.push(None),
+                    ReadOutcome::EndOfData => break,
+                }
+            }
+            found.push((volume.partition_bytes(partition), objects));
+        }
+        found
+    };
+    let one = |text: &str| vec![Some(text.as_bytes().to_vec())];
+    let mut long: Vec<_> = (0..20).map(|number| Some(golden_block(number))).collect();
+    long.push(None);
+    let two = [(400_000_000, one("the first of two")), (500_000_000, long)];
+    assert_eq!(all(load()), two);
+    assert_eq!((entry.block_count, entry.filemark_count), (21, 1));
+    // Undone and done again, by the times of the recovery points.
+    let points = store.history(entry.uuid, 100).unwrap().points;
+    let three = points.iter().rfind(|point| point.generation == 1 && point.partition == 0).unwrap();
+    store.rewind_in_place(entry.uuid, WantedPoint::Sequence(three.sequence), "test").unwrap();
+    let sizes: Vec<_> = all(load()).iter().map(|(bytes, _)| *bytes).collect();
+    assert_eq!(sizes, [100_000_000, 200_000_000, 300_000_000]);
+    store
+        .rewind_in_place(entry.uuid, WantedPoint::Time(points.last().unwrap().time), "test")
+        .unwrap();
+    assert_eq!(all(load()), two);
 }
 
 #[test]

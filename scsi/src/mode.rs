@@ -28,6 +28,9 @@ pub struct ModePage {
     /// A bit is set where MODE SELECT may change it.
     // Invariant: all three have the same length.
     pub changeable: Vec<u8>,
+    /// How much of it MODE SELECT has to bring at least: all of it, but for lists that may end early.
+    // Invariant: shortest <= current.len()
+    pub shortest: usize,
 }
 
 /// All mode pages of a logical unit, ascending by page and subpage.
@@ -51,7 +54,14 @@ pub struct ModeHeader {
 impl ModePage {
     /// A page whose values after power on are these.
     pub fn new(page: u8, subpage: u8, default: Vec<u8>, changeable: Vec<u8>) -> Self {
-        Self { page, subpage, current: default.clone(), default, changeable }
+        let shortest = default.len();
+        Self { page, subpage, current: default.clone(), default, changeable, shortest }
+    }
+
+    /// The same, of which MODE SELECT may leave out what lies behind so many bytes.
+    #[must_use]
+    pub fn at_least(self, shortest: usize) -> Self {
+        Self { shortest: shortest.min(self.current.len()), ..self }
     }
 
     /// A page that nobody can change.
@@ -281,7 +291,9 @@ fn select<D: Device>(
             continue;
         }
         if let Some(found) = device.mode_parameters().page_mut(page.page, page.subpage) {
-            found.current = page.values;
+            for (value, wanted) in found.current.iter_mut().zip(page.values) {
+                *value = wanted;
+            }
         }
     }
     device.mode_pages_selected(&before);
@@ -341,7 +353,7 @@ fn check_page(parameters: &ModeParameters, wanted: &Wanted) -> Result<(), Refusa
     let Some(page) = parameters.page(wanted.page, wanted.subpage) else {
         return Err(at(wanted.offset, Some(5)).into());
     };
-    if page.current.len() != wanted.values.len() {
+    if !(page.shortest..=page.current.len()).contains(&wanted.values.len()) {
         return Err(at(wanted.values_offset - 1, None).into());
     }
     match page.first_fixed_difference(&wanted.values) {

@@ -7,6 +7,7 @@
     reason = "tests say what they expect"
 )]
 
+mod partitions;
 mod ransom;
 mod rewind;
 mod snapshot;

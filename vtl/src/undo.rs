@@ -285,8 +285,13 @@ fn shown(point: &RecoveryPoint, history: &History) -> Value {
         .iter()
         .find(|generation| generation.generation == point.generation)
         .map_or("", |generation| generation.reason.as_str());
-    json!({
-        "point": moments::name(point.sequence),
+    // Numbers are those of partition 0: where another one was, its time says, to which all of them go back.
+    let name = match point.partition {
+        0 => moments::name(point.sequence),
+        _ => point.time.to_string(),
+    };
+    let mut row = json!({
+        "point": name,
         "time": point.time,
         "generation": point.generation,
         "generation_began": begun,
@@ -296,7 +301,11 @@ fn shown(point: &RecoveryPoint, history: &History) -> Value {
         "initiator": point.initiator,
         "kind": if point.is_sync { "sync" } else { "filemark" },
         "is_current": point.is_current,
-    })
+    });
+    if let (Value::Object(row), true) = (&mut row, point.partition != 0) {
+        row.insert("partition".to_owned(), point.partition.into());
+    }
+    row
 }
 
 fn no_point(entry: &CartridgeEntry) -> Failure {

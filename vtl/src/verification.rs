@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vtl_media::{
-    Barcode, CartridgeEntry, CartridgeKind, ObjectNumber, UndoError, Verification, Verified,
+    Barcode, CartridgeEntry, CartridgeKind, ObjectNumber, UndoError, Verification, Verified, Volume,
 };
 
 use crate::library::Library;
@@ -116,8 +116,12 @@ pub(crate) fn verify(
     } else {
         barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?
     };
-    let rows: Result<Vec<_>, _> =
-        entries.iter().map(|entry| verify_one(library, entry, manner)).collect();
+    // Among all of them, one that cannot be read now is no reason to stop before the others.
+    let verify = |entry: &CartridgeEntry| match refuse_divided(library, entry) {
+        Err(why) if all => Ok(not_read(entry, &why.to_string())),
+        _ => verify_one(library, entry, manner),
+    };
+    let rows: Result<Vec<_>, _> = entries.iter().map(verify).collect();
     rows.map(Value::Array)
 }
 
@@ -146,17 +150,32 @@ pub(crate) fn verify_one(
     let as_of = verification.as_of;
     let Verification { verifier, mut cartridge, .. } = verification;
     let verified = verifier.finish();
-    let damage = verified.damaged.iter().take(DAMAGE_TOLD_MAX).map(|(first, last)| {
-        let file = cartridge.file_of(ObjectNumber(*first));
-        json!({ "first_object": first, "last_object": last, "file": file })
-    });
-    let damage: Vec<Value> = damage.collect();
+    let damage = damage(&mut cartridge, &verified);
     tell(entry, &verified, &damage);
     library
         .store
         .note_verified(entry.uuid, as_of, &verified, manner.actor)
         .map_err(Failure::failed)?;
     Ok(result(entry, Some(begun.elapsed()), &verified, &damage))
+}
+
+/// Where the damage is: objects, files, and partitions but for the first one.
+fn damage(cartridge: &mut Volume, verified: &Verified) -> Vec<Value> {
+    let of = |(number, verified): (u8, &Verified)| -> Vec<(u8, (u64, u64))> {
+        verified.damaged.iter().map(|run| (number, *run)).collect()
+    };
+    let partitions = std::iter::once(verified).chain(&verified.partitions);
+    let runs = (0..).zip(partitions).flat_map(of).take(DAMAGE_TOLD_MAX);
+    let row = |(partition, (first, last))| {
+        let is_there = cartridge.change_partition(partition).unwrap_or(false);
+        let file = is_there.then(|| cartridge.file_of(ObjectNumber(first))).flatten();
+        let mut row = json!({ "first_object": first, "last_object": last, "file": file });
+        if let (Value::Object(row), true) = (&mut row, partition != 0) {
+            row.insert("partition".to_owned(), partition.into());
+        }
+        row
+    };
+    runs.map(row).collect()
 }
 
 /// A failure if an answer says that something is damaged, for the exit code.
@@ -193,14 +212,7 @@ fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
     for _ in 0..BEGIN_TRIES {
         let now = library.store.cartridge(entry.uuid);
         let entry = now.as_ref().unwrap_or(entry);
-        let is_divided =
-            in_drive(library, entry, |cartridge| cartridge.partition_count() > 1) == Some(true);
-        if is_divided {
-            return Err(Failure::refused(format!(
-                "{} has several partitions and is in {}: it is verified when it is in no drive",
-                entry.barcode, entry.place
-            )));
-        }
+        refuse_divided(library, entry)?;
         let moment = in_drive(library, entry, |cartridge| match cartridge.last_point()? {
             Some(point) => cartridge.origin_at(&point).map(Some),
             None => Ok(None),
@@ -223,6 +235,17 @@ fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
         std::thread::sleep(BEGIN_PAUSE);
     }
     Err(Failure::refused(format!("{} is being moved or loaded: try again", entry.barcode)))
+}
+
+/// What is read of a loaded cartridge is a moment of it, and those have one partition.
+fn refuse_divided(library: &Library, entry: &CartridgeEntry) -> Result<(), Failure> {
+    match in_drive(library, entry, |cartridge| cartridge.partition_count() > 1) {
+        Some(true) => Err(Failure::refused(format!(
+            "{} has several partitions and is in {}: it is verified when it is in no drive",
+            entry.barcode, entry.place
+        ))),
+        Some(false) | None => Ok(()),
+    }
 }
 
 fn list<'a>(
@@ -317,7 +340,7 @@ fn result(
         (true, false) => "read, but perhaps from a cache",
         (false, _) => "damaged",
     };
-    json!({
+    let mut row = json!({
         "barcode": entry.barcode,
         "verdict": verdict,
         "bytes": verified.bytes,
@@ -331,7 +354,20 @@ fn result(
         "is_label_damaged": verified.is_label_damaged,
         "is_end_missing": verified.is_end_missing,
         "why": null,
-    })
+    });
+    if let (Value::Object(row), false) = (&mut row, verified.partitions.is_empty()) {
+        row.insert("partitions".to_owned(), json!(verified.partitions));
+    }
+    row
+}
+
+fn not_read(entry: &CartridgeEntry, why: &str) -> Value {
+    let mut row = result(entry, None, &Verified::default(), &[]);
+    if let Some(row) = row.as_object_mut() {
+        row.insert("verdict".to_owned(), json!("not read"));
+        row.insert("why".to_owned(), json!(why));
+    }
+    row
 }
 
 fn unreadable(entry: &CartridgeEntry, why: &str) -> Value {

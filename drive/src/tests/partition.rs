@@ -200,6 +200,25 @@ fn sizes_that_do_not_fit_are_pointed_at() {
 }
 
 #[test]
+fn a_page_may_bring_as_many_sizes_as_it_wants_partitions() {
+    // st cuts the page behind the second size, whatever its length was; it was refused, and `mt mkpartition` failed.
+    let mut drive = drive();
+    let mut wanted = page(&mut drive)[..12].to_vec();
+    (wanted[1], wanted[3], wanted[4], wanted[6]) = (10, 1, 0x34, 0);
+    wanted[8..12].copy_from_slice(&[0xff, 0xff, 0, 100]);
+    good(&select_page(&mut drive, &wanted));
+    good(&format(&mut drive, 1));
+    assert_eq!(page(&mut drive)[8..16], [0x26, 0x09, 0x03, 0xe8, 0, 0, 0, 0]);
+    for (length, defined) in [(8, 1), (10, 2), (5, 0), (16, 0)] {
+        let mut wanted = page(&mut drive);
+        wanted.resize(2 + length, 0);
+        (wanted[1], wanted[3]) = (u8::try_from(length).unwrap(), defined);
+        let refused = sense(&select_page(&mut drive, &wanted));
+        assert_eq!(refused, Sense::invalid_field_in_parameter_list(5, None), "{length}");
+    }
+}
+
+#[test]
 fn the_drive_decides_where_it_is_asked_to() {
     let mut drive = drive();
     let mut wanted = page(&mut drive);

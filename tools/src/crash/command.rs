@@ -34,6 +34,8 @@ pub(crate) enum Command {
     LocateFile(u32),
     Rewind,
     Erase,
+    /// At the beginning: with a second partition of a megabyte if the mode pages have asked for one, in which nothing is done.
+    Format,
     Unload,
     Load,
     Position,
@@ -152,15 +154,18 @@ impl Command {
             }
             Self::Rewind => plain(&[0x01, 0, 0, 0, 0, 0]),
             Self::Erase => plain(&[0x19, 0, 0, 0, 0, 0]),
+            Self::Format => plain(&[0x04, 0, 1, 0, 0, 0]),
             Self::Unload => plain(&[0x1b, 0, 0, 0, 0, 0]),
             Self::Load => plain(&[0x1b, 0, 0, 0, 1, 0]),
             Self::Position => plain(&[0x34, 0x06, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Mode { is_buffered, .. } => {
                 let mode = if is_buffered { 0x10 } else { 0 };
-                (
-                    vec![0x15, 0x10, 0, 0, 12, 0],
-                    vec![0, 0, mode, 8, 0, 0, 0, 0, 0, high, middle, low],
-                )
+                let mut list = vec![0, 0, mode, 8, 0, 0, 0, 0, 0, high, middle, low];
+                // How a cartridge is to be divided can only be said of one that is there.
+                if !drive.is_unloaded {
+                    list.extend([0x11, 14, 3, 1, 0x34, 3, 6, 0, 0xff, 0xff, 0, 1, 0, 0, 0, 0]);
+                }
+                (vec![0x15, 0x10, 0, 0, u8::try_from(list.len()).unwrap_or(0), 0], list)
             }
         }
     }
@@ -219,6 +224,10 @@ impl Command {
             Self::Erase => {
                 tape.objects.truncate(tape.position);
                 Effect { states: vec![tape.objects.clone()], ..motion(None) }
+            }
+            Self::Format => {
+                tape.objects.clear();
+                Effect { states: vec![Objects::new()], ..motion(None) }
             }
             Self::Unload => {
                 tape.position = 0;

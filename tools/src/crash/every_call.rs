@@ -28,9 +28,14 @@ const COMMANDS: u32 = 60;
 /// Files whose calls no scenario here reaches: sled needs a real file system. What its failures lead to, the store's own tests
 /// of the catalogue say.
 /// Pruning is not in the scenario: in `vtl-media`, the tests of undo let each of its calls fail. A verification notes how far it is and
-/// whether that can be read again; nothing hangs on either.
-const NOT_HERE: [&str; 3] =
-    ["catalogue/sled_catalogue.rs", "cartridge/prune.rs", "store/verification.rs"];
+/// whether that can be read again; nothing hangs on either. What is left of a partition that was cut short while it was made needs a cut at just that place:
+/// the tests of partitions in `vtl-media` let each call fail that makes one.
+const NOT_HERE: [&str; 4] = [
+    "catalogue/sled_catalogue.rs",
+    "cartridge/prune.rs",
+    "cartridge/volume/load.rs",
+    "store/verification.rs",
+];
 /// A call that needs a damaged summary first: the tests of the summary in `vtl-media` let it fail.
 const ONLY_AFTER_DAMAGE: (&str, Call) = ("journal/summary/writer.rs", Call::SetLength);
 /// After how many calls the making of a library was interrupted that is then made again.

@@ -110,6 +110,9 @@ impl<'a> Workload<'a> {
         if state.is_unloaded && self.random.percent(60) {
             command = Command::Load;
         }
+        if !state.is_unloaded && tape.position == 0 && self.random.percent(15) {
+            command = Command::Format;
+        }
         let first_id = self.next_id;
         self.next_id += command.block_count();
         let (cdb, data) = command.encode(state, first_id);

@@ -1,0 +1,119 @@
+//! Cartridges with partitions, and those that can be written once: through a session, the command line, and restarts.
+
+use std::os::unix::fs::FileExt;
+
+use vtl_tests::{Initiator, Scene, cdb, noise, tree};
+
+use crate::{points, read_tape, write_tape};
+
+/// One of 100 GB, and the rest.
+fn divide(session: &mut Initiator) {
+    session.run(1, &cdb::REWIND).good();
+    let page = session.read_in(1, &[0x5a, 0x08, 0x11, 0, 0, 0, 0, 0, 64, 0], 64).good().data;
+    let mut list = page;
+    list[..2].fill(0);
+    (list[8 + 3], list[8 + 4], list[8 + 6]) = (1, 0x3c, 9);
+    list[16..20].copy_from_slice(&[0, 100, 0xff, 0xff]);
+    let cdb = [0x55, 0x10, 0, 0, 0, 0, 0, 0, u8::try_from(list.len()).unwrap(), 0];
+    session.write_out(1, &cdb, &list).good();
+    session.run(1, &[0x04, 0, 1, 0, 0, 0]).good();
+}
+
+fn locate(session: &mut Initiator, partition: u8) {
+    session.run(1, &[0x92, 0x02, 0, partition, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).good();
+}
+
+#[test]
+fn a_divided_cartridge_survives_a_kill_and_comes_back_undivided() {
+    let mut scene = Scene::loaded();
+    let mut session = scene.session("host");
+    let whole: Vec<_> = (0..3).map(|n| noise(n, 50_000)).collect();
+    write_tape(&mut session, &whole);
+    let before = points(&scene, "VTL001L9");
+    divide(&mut session);
+    let (first, second) = (vec![noise(10, 9_000)], vec![noise(11, 70_000), noise(12, 5)]);
+    write_tape(&mut session, &first);
+    locate(&mut session, 1);
+    write_tape(&mut session, &second);
+    scene.take_daemon().kill();
+    scene.start();
+    let mut session = scene.session("host");
+    assert!(read_tape(&mut session) == first);
+    locate(&mut session, 1);
+    assert!(read_tape(&mut session) == second);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["tape", "clone", "VTL001L9", "--as", "COPY01L9"]).ended(5).says("several partitions");
+    vtl(&["verify", "VTL001L9"]).says("several partitions and is in drive:0");
+    let all = vtl(&["verify", "--all", "--format", "json"]).done().json();
+    let row = all.as_array().unwrap().iter().find(|row| row["barcode"] == "VTL001L9").unwrap();
+    assert_eq!(row["verdict"], "not read");
+    vtl(&["unload", "0"]).done();
+    vtl(&["verify", "VTL001L9"]).done();
+    let row = vtl(&["tape", "show", "VTL001L9", "--format", "json"]).done().json()[0].clone();
+    assert_eq!(row["written_bytes"], 79_005);
+    let history = vtl(&["tape", "history", "VTL001L9", "--format", "json"]).done().json();
+    let shown = history["points"].as_array().unwrap();
+    let of_second = shown.iter().rfind(|point| point["partition"] == 1).unwrap().clone();
+
+    let back = |to: &str| {
+        vtl(&["tape", "rewind", "VTL001L9", "--to", to, "--in-place"]).done();
+        vtl(&["load", "VTL001L9", "0"]).done();
+        scene.session("host")
+    };
+    let mut session = back(before.last().unwrap());
+    assert!(read_tape(&mut session) == whole);
+    session.run(1, &[0x2b, 0x02, 0, 0, 0, 0, 0, 0, 1, 0]).sense(5, 0x24, 0);
+    session.logout();
+    vtl(&["unload", "0"]).done();
+    let mut session = back(of_second["point"].as_str().unwrap());
+    assert!(read_tape(&mut session) == first);
+    locate(&mut session, 1);
+    assert!(read_tape(&mut session) == second);
+    session.logout();
+    vtl(&["unload", "0"]).done();
+    // One bit in the first block of the second partition.
+    let needle = &second[0][20_000..20_032];
+    let planted = tree(&scene.data()).into_iter().any(|(path, (_, bytes))| {
+        let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) else {
+            return false;
+        };
+        let file = std::fs::File::options().write(true).open(scene.data().join(path)).unwrap();
+        file.write_all_at(&[bytes[at] ^ 4], at as u64).unwrap();
+        true
+    });
+    assert!(planted);
+    let row = vtl(&["verify", "VTL001L9", "--format", "json"]).ended(5).json()[0].clone();
+    assert_eq!((&row["damaged_objects"], &row["damage"][0]["partition"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn what_can_be_written_once_is_not_taken_back_in_place() {
+    let scene = Scene::new();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["tape", "create", "ONCE01L9", "--type", "lto9-worm"]).ended(2).says("LZ");
+    vtl(&["tape", "create", "ONCE01LZ", "--type", "lto1-worm"]).ended(2).says("lto9");
+    let made = vtl(&["tape", "create", "ONCE01LZ", "--type", "lto9-worm", "--format", "json"]);
+    let made = made.done().json()[0].clone();
+    assert_eq!((&made["worm"], &made["media_type"]), (&true.into(), &"lto9".into()));
+    vtl(&["load", "ONCE01LZ", "0"]).done();
+    let mut session = scene.session("host");
+    write_tape(&mut session, &[noise(1, 1000)]);
+    write_tape_end(&mut session);
+    session.run(1, &cdb::REWIND).good();
+    session.write_block(&noise(2, 10)).sense(7, 0x30, 0x0c);
+    let header = session.read_in(1, &[0x1a, 0x08, 0x3f, 0, 4, 0], 4).good().data;
+    assert_eq!(header[1], 0x9c);
+    session.logout();
+    vtl(&["unload", "0"]).done();
+    let first = points(&scene, "ONCE01LZ").remove(0);
+    vtl(&["tape", "rewind", "ONCE01LZ", "--to", &first, "--in-place"]).ended(3).says("WORM");
+    vtl(&["tape", "rewind", "ONCE01LZ", "--to", &first]).done();
+}
+
+/// A block more, behind the last one.
+fn write_tape_end(session: &mut Initiator) {
+    session.run(1, &[0x11, 3, 0, 0, 0, 0]).good();
+    session.write_block(&noise(3, 1000)).good();
+    session.run(1, &cdb::write_filemarks(1)).good();
+}
