@@ -413,7 +413,7 @@ impl Library {
             if let Some(drive) = device.drive() {
                 loader.load(drive, number, &entry, is_resumed);
             }
-            drop(sender);
+            sender
         });
         UnderWay(end)
     }

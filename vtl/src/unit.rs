@@ -363,8 +363,9 @@ impl Unit {
         if let Some((_, job)) = queue.jobs.pop_front() {
             queue.is_busy = true;
             drop(queue);
-            self.with(job);
+            let woken = self.with(job);
             self.finish();
+            drop(woken);
         } else if queue.reset != Reset::None {
             queue.is_busy = true;
             drop(queue);

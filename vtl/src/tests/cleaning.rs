@@ -100,6 +100,8 @@ fn it_cleans_then_the_arm_can_have_it_and_the_use_is_counted_for_good() {
     assert_eq!(scene.cleaning_cartridge().load_count, 2);
 }
 
+/// The one who waited for a drive to be emptied used to be woken before the drive's state could be seen, so READ ELEMENT STATUS right after
+/// the move could still tell of what had been in it.
 #[test]
 fn one_that_is_used_up_comes_out_again_at_once_and_stays_used_up() {
     let mut scene = scene();

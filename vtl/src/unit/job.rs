@@ -1,5 +1,6 @@
 //! What others want of a device, in its turn and before the tasks that wait: done by themselves, or left to the unit's thread.
 
+use std::any::Any;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use super::{Device, MAX_JOBS, Unit, lock};
 /// Whoever wants to do something with a drive gives up after this time: it is stuck.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Something that is done with the device.
-pub(super) type Job = Box<dyn FnOnce(&mut Device) + Send>;
+/// Something that is done with the device. What it returns is dropped as soon as what it did can be seen from outside.
+pub(super) type Job = Box<dyn FnOnce(&mut Device) -> Box<dyn Any> + Send>;
 
 /// Where the answer to a question is left.
 enum Answer<T> {
@@ -90,12 +91,16 @@ impl Unit {
         true
     }
 
-    /// Has something done by the unit's thread, whenever that is.
-    pub(crate) fn leave(&self, job: impl FnOnce(&mut Device) + Send + 'static) -> u64 {
+    /// Has something done by the unit's thread, whenever that is. What the job returns is dropped when it is done and what it did
+    /// can be seen, in [`Unit::drive_snapshot`] too: the place for a sender whose end others wait for.
+    pub(crate) fn leave<T: 'static>(
+        &self,
+        job: impl FnOnce(&mut Device) -> T + Send + 'static,
+    ) -> u64 {
         let mut queue = lock(&self.queue);
         let number = queue.next_job;
         queue.next_job = number.wrapping_add(1);
-        queue.jobs.push_back((number, Box::new(job)));
+        queue.jobs.push_back((number, Box::new(|device| Box::new(job(device)))));
         drop(queue);
         self.changed.notify_all();
         number
@@ -118,12 +123,11 @@ impl Unit {
             if let Answer::Unwanted = *answer {
                 drop(answer);
                 undo(device, result);
-                return;
+            } else {
+                *answer = Answer::Given(result);
             }
-            *answer = Answer::Given(result);
-            drop(answer);
             // Dropping it wakes the one who waits, as it does if the unit ends with the job undone.
-            drop(sender);
+            sender
         });
         // Nothing is ever sent: the end of the channel is the news.
         let _ended = receiver.recv_timeout(within);
