@@ -239,6 +239,8 @@ const PURPOSE: &[u8] = b"vtl record 1";
 const AES_256_GCM_WITH_HKDF: u8 = 1;
 pub(crate) const SALT_BYTES: usize = 16;
 pub(crate) const TAG_BYTES: usize = 16;
+/// The CRC-64 of the blocks, which is encrypted with them.
+pub(crate) const CHECKSUM_BYTES: usize = 8;
 /// All of the first sector behind the header of a record.
 pub(crate) const ENVELOPE_BYTES: usize = 384;
 const SALT_OFFSET: usize = 16;

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::{Cartridge, MediumError, ObjectNumber};
 use crate::journal::{Codec, Decoder, Found, Header, Key as ObjectKey, Kind};
-use crate::seal::{ENVELOPE_BYTES, Envelope, KeyDescription, Opening, RecordKey, Sealer, Sealing};
+use crate::seal::{
+    CHECKSUM_BYTES, ENVELOPE_BYTES, Envelope, KeyDescription, Opening, RecordKey, Sealer, Sealing,
+};
 
 /// What the next object is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +61,12 @@ impl Seals {
             .map(<[u8]>::len);
         // The record is as it was written, so it is the key that is another one.
         let Some(length) = opened else { return Err(Closed::WrongKey) };
-        let payload = Bytes::from(sealed).slice(..length);
+        let Some(checksum_at) = length.checked_sub(CHECKSUM_BYTES) else { return Ok(None) };
+        let mut payload = Bytes::from(sealed).slice(..length);
+        let checksum = payload.split_off(checksum_at);
         let length = usize::try_from(header.data_bytes()).unwrap_or(usize::MAX);
-        Ok(self.decoder.unpack(codec, payload, length))
+        let data = self.decoder.unpack(codec, payload, length);
+        Ok(data.filter(|data| header.data_checksum(data).to_le_bytes() == checksum[..]))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::journal::{
     payload_offset, record_bytes,
 };
 use crate::payload::Payload;
+use crate::seal::CHECKSUM_BYTES;
 
 impl Cartridge {
     /// Says who writes; sync points carry the name. It is cut to 223 bytes, the longest name that iSCSI allows.
@@ -341,11 +342,12 @@ impl Cartridge {
     fn data_record_bytes(&self, data_bytes: u64) -> u64 {
         let length = u32::try_from(data_bytes).unwrap_or(u32::MAX);
         // An envelope fills the rest of the first sector.
-        let offset = match self.seals.sealer() {
-            Some(_) => u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX),
-            None => payload_offset(usize::try_from(length).unwrap_or(usize::MAX)),
-        };
-        record_bytes(offset, length)
+        if self.seals.sealer().is_some() {
+            let checksum_length = u32::try_from(CHECKSUM_BYTES).unwrap_or_default();
+            let offset = u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX);
+            return record_bytes(offset, length.saturating_add(checksum_length));
+        }
+        record_bytes(payload_offset(usize::try_from(length).unwrap_or(usize::MAX)), length)
     }
 
     fn advance(&mut self, to: Point) {

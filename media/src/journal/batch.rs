@@ -42,6 +42,12 @@ impl AlignedBuffer {
         self.storage.get_mut(from..end).unwrap_or_default()
     }
 
+    /// `length` bytes that begin `gap` bytes behind the last one, in memory that was added before and taken away again.
+    pub(crate) fn behind(&mut self, gap: usize, length: usize) -> &mut [u8] {
+        let start = self.length.saturating_add(gap);
+        self.storage.get_mut(start..start.saturating_add(length)).unwrap_or_default()
+    }
+
     /// Whether it has memory.
     pub(crate) fn has_memory(&self) -> bool {
         !self.storage.is_empty()

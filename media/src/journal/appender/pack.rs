@@ -8,7 +8,7 @@ use crate::journal::packer::Pressed;
 use crate::journal::queue::{Content, Item};
 use crate::journal::record::{Codec, HEADER_BYTES, Header, SECTOR_SIZE};
 use crate::payload::Payload;
-use crate::seal::Sealer;
+use crate::seal::{CHECKSUM_BYTES, Sealer};
 
 impl Appender {
     /// Has a record compressed by another thread while the one before it is appended. It still has to be appended in its turn.
@@ -54,13 +54,7 @@ impl Appender {
         packed: Packed,
     ) -> io::Result<()> {
         self.check_open()?;
-        let start = self.batch.len();
-        let bytes = pressed.bytes();
-        let room = self.batch.extend(SECTOR_SIZE.saturating_add(bytes.len()));
-        if let Some(target) = room.get_mut(SECTOR_SIZE..) {
-            target.copy_from_slice(bytes);
-        }
-        self.batch.truncate(start);
+        copy(pressed.bytes(), self.room_behind(pressed.bytes().len()));
         self.finish_packed(
             item,
             pressed.payload.data().get(..pressed.length).unwrap_or_default(),
@@ -77,31 +71,42 @@ impl Appender {
         if !self.compressor.considers(data) {
             return Ok(false);
         }
-        let start = self.batch.len();
-        let length_max = packed_length_max(data.len());
-        let target = self.batch.extend(SECTOR_SIZE.saturating_add(length_max));
-        let packed = self.compressor.pack(data, target.get_mut(SECTOR_SIZE..).unwrap_or_default());
-        // Until the header says how long it is, the record is not there.
-        self.batch.truncate(start);
+        let mut compressor = std::mem::take(&mut self.compressor);
+        let packed = compressor.pack(data, self.room_behind(packed_length_max(data.len())));
+        self.compressor = compressor;
         let Some(packed) = packed else { return Ok(false) };
         self.finish_packed(item, data, packed)?;
         Ok(true)
+    }
+
+    /// Room for `length` stored bytes one sector behind the end of the batch, where a record that is added next finds them. Until its
+    /// header is there, the batch is not longer.
+    fn room_behind(&mut self, length: usize) -> &mut [u8] {
+        let start = self.batch.len();
+        // As much as the whole record may take: the memory must not be another one by then.
+        let whole = SECTOR_SIZE.saturating_add(length).saturating_add(CHECKSUM_BYTES);
+        self.batch.extend(whole.next_multiple_of(SECTOR_SIZE));
+        self.batch.truncate(start);
+        self.batch.behind(SECTOR_SIZE, length)
     }
 
     /// Makes a record of the stored bytes that lie one sector behind the end of the batch.
     fn finish_packed(&mut self, item: &Item, data: &[u8], packed: Packed) -> io::Result<()> {
         let Packed { codec, stored_length } = packed;
         let start = self.batch.len();
+        // The checksum of the blocks is encrypted with them.
+        let checksum_length = if item.sealer.is_some() { CHECKSUM_BYTES } else { 0 };
+        let packed_length = stored_length;
+        let stored_length = stored_length.saturating_add(checksum_length);
         let mut header = self.header_of(item, stored_length);
         header.codec = codec;
-        match &item.sealer {
+        if item.sealer.is_some() {
+            header.codec = codec.sealed();
             // The envelope needs the room before the payload.
-            Some(_) => {
-                header.codec = codec.sealed();
-                header.payload_offset = u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX);
-            }
-            None => header.data_crc = header.data_checksum(data),
+            header.payload_offset = u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX);
         }
+        let checksum = header.data_checksum(data);
+        header.data_crc = checksum;
         let offset = usize::from(header.payload_offset);
         let length = usize::try_from(header.record_bytes()).unwrap_or(usize::MAX);
         let end = SECTOR_SIZE.saturating_add(stored_length);
@@ -114,6 +119,9 @@ impl Appender {
         let (head, rest) = record.split_at_mut_checked(offset).unwrap_or_default();
         head.fill(0);
         rest.get_mut(stored_length..).unwrap_or_default().fill(0);
+        if item.sealer.is_some() {
+            copy(&checksum.to_le_bytes(), rest.get_mut(packed_length..).unwrap_or_default());
+        }
         if let Some(sealer) = &item.sealer
             && !seal(sealer, &mut header, head, rest.get_mut(..stored_length).unwrap_or_default())
         {
@@ -131,12 +139,7 @@ impl Appender {
     /// Adds a record of data that does not shrink and is encrypted.
     fn copy_in_sealed(&mut self, item: &Item, data: &[u8]) -> io::Result<()> {
         self.check_open()?;
-        let start = self.batch.len();
-        let room = self.batch.extend(SECTOR_SIZE.saturating_add(data.len()));
-        if let Some(target) = room.get_mut(SECTOR_SIZE..) {
-            target.copy_from_slice(data);
-        }
-        self.batch.truncate(start);
+        copy(data, self.room_behind(data.len()));
         self.finish_packed(item, data, Packed { codec: Codec::NONE, stored_length: data.len() })
     }
 
@@ -158,6 +161,13 @@ impl Appender {
         header.data_crc = header.data_checksum(data);
         self.stored.add(&header);
         self.copy_in(header, data)
+    }
+}
+
+/// Copies bytes to the beginning of others.
+fn copy(bytes: &[u8], to: &mut [u8]) {
+    if let Some(target) = to.get_mut(..bytes.len()) {
+        target.copy_from_slice(bytes);
     }
 }
 
