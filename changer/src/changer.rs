@@ -9,7 +9,7 @@ use vtl_scsi::log::{LogPage, LogParameter};
 use vtl_scsi::mode::{ModeHeader, ModeParameters};
 use vtl_scsi::sense::Sense;
 use vtl_scsi::vpd::Identity;
-use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task};
+use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task, spc};
 
 use crate::element::ElementType;
 use crate::{ElementMap, Profile, Robot, commands, mode_page};
@@ -76,9 +76,10 @@ impl Changer {
         self.open_import_export.clear();
     }
 
-    /// Whether this task has to wait for the disk: a move is durable before it is answered.
+    /// Whether this task has to wait for the disk: a move, or a reservation that outlives the program, is durable before it is answered.
     pub fn would_block(&self, task: &Task) -> bool {
-        commands::MOVES.contains(&task.cdb.operation_code())
+        let code = task.cdb.operation_code();
+        commands::MOVES.contains(&code) || code == spc::PERSISTENT_RESERVE_OUT
     }
 
     /// Whether a nexus forbids the operator to use the import/export elements.

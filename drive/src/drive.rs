@@ -325,6 +325,10 @@ impl Drive {
 
     /// Whether this task may have to wait for the disk. Where the answer is no, it is done in the time that memory takes.
     pub fn would_block(&self, task: &Task) -> bool {
+        // What outlives the program is durable before it is answered.
+        if task.cdb.operation_code() == spc::PERSISTENT_RESERVE_OUT {
+            return true;
+        }
         let (Bay::Ready(loaded) | Bay::Unloaded(loaded)) = &self.bay else {
             return false;
         };

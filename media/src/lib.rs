@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod mam;
 pub mod payload;
 pub mod place;
+mod reservations;
 pub mod seal;
 pub mod store;
 mod twin;
@@ -35,6 +36,7 @@ pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
+pub use self::reservations::{KeptRegistrant, KeptReservation, KeptReservations};
 pub use self::seal::{
     AUTHENTICATED_BYTES_MAX, KEY_BYTES, Key, KeyDescription, Opening, Sealing,
     UNAUTHENTICATED_BYTES_MAX, forget as forget_key,

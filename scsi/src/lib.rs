@@ -37,7 +37,7 @@ pub use buffer::{Buffer, BufferPool, HEADROOM_BYTES};
 pub use completion::Completion;
 pub use lun::Lun;
 pub use nexus::{ItNexus, NexusName};
-pub use persistent::{PersistentReservations, ReservationType};
+pub use persistent::{Keeper, Kept, PersistentReservations, ReservationType};
 pub use status::Status;
 pub use task::{Cdb, Task, TaskAttribute, TaskManagementFunction};
 pub use timestamp::Clock;

@@ -23,6 +23,9 @@ pub fn is_about_identity(task: &Task) -> bool {
     code == *inquiry || code == *report_luns
 }
 
+/// The operation code of PERSISTENT RESERVE OUT.
+pub const PERSISTENT_RESERVE_OUT: u8 = 0x5f;
+
 const INQUIRY_USAGE: &[u8; 6] = &[0x12, 0x01, 0xff, 0xff, 0xff, 0x00];
 const REPORT_LUNS_USAGE: &[u8; 12] = &[0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0];
 

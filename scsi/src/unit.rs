@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data_buffer::DataBuffers;
 use crate::sense::{Sense, SenseFormat};
-use crate::{Clock, ItNexus, Lun, NexusName, PersistentReservations};
+use crate::{Clock, ItNexus, Keeper, Kept, Lun, NexusName, PersistentReservations};
 
 /// As many conditions are kept for one nexus; the oldest goes first when there are more (SAM-5 §5.14 allows it).
 const MAX_ATTENTIONS_PER_NEXUS: usize = 16;
@@ -23,6 +23,7 @@ pub struct LogicalUnit {
     nexuses: BTreeMap<ItNexus, NexusState>,
     reserved_by: Option<ItNexus>,
     persistent: PersistentReservations,
+    keeper: Option<Keeper>,
     pub(crate) buffers: DataBuffers,
     clock: Clock,
     /// Counts losses of nexuses, to know which was lost first.
@@ -48,6 +49,7 @@ impl LogicalUnit {
             nexuses: BTreeMap::new(),
             reserved_by: None,
             persistent: PersistentReservations::default(),
+            keeper: None,
             buffers: DataBuffers::default(),
             clock: Clock::default(),
             losses: 0,
@@ -71,6 +73,7 @@ impl LogicalUnit {
     /// Says who a nexus is that has begun.
     pub fn nexus_is(&mut self, nexus: ItNexus, name: NexusName) {
         if let Some(state) = self.nexuses.get_mut(&nexus) {
+            self.persistent.nexus_is(nexus, &name);
             state.name = Some(name);
         }
     }
@@ -88,6 +91,17 @@ impl LogicalUnit {
     /// The clock, to set it.
     pub fn clock_mut(&mut self) -> &mut Clock {
         &mut self.clock
+    }
+
+    /// Persistent reservations that hosts want to outlive the program are kept by this from now on; those that it had kept are there
+    /// again.
+    pub fn keep_reservations(&mut self, keeper: Keeper, kept: &Kept) {
+        self.keeper = Some(keeper);
+        self.persistent.restore(kept);
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
     }
 
     /// The persistent reservations.

@@ -19,6 +19,7 @@ mod elements;
 mod failures;
 mod holdings;
 mod inventory;
+mod kept_reservations;
 mod libraries;
 mod library;
 mod loader;

@@ -263,6 +263,7 @@ impl Library {
                 let mut drive =
                     Drive::new(profile, serial, naa(profile.naa_base, serial), luns.clone());
                 drive.set_clock(host_clock());
+                library.keep_reservations_of(&mut drive, serial);
                 drive.join_library(LibraryBay {
                     changer_serial: library.record.changer.serial.clone(),
                     element_address: map.address(Element::Drive(number)),
@@ -397,6 +398,7 @@ impl Library {
         let mut changer =
             Changer::new(profile, map, serial, naa(profile.naa_base, serial), luns, robot);
         changer.set_clock(host_clock());
+        self.keep_reservations_of(&mut changer, serial);
         Ok(changer)
     }
 

@@ -19,6 +19,7 @@ use crate::cartridge::CartridgeFacts;
 use crate::label::Origin;
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
+use crate::reservations::KeptReservations;
 use crate::store::LibraryRecord;
 
 /// All libraries and cartridges.
@@ -42,6 +43,8 @@ pub(crate) struct Inventory {
     snapshots: BTreeMap<String, SnapshotRecord>,
     /// Members of snapshots whose creation comes with a later entry.
     gathered: BTreeMap<String, Vec<SnapshotMember>>,
+    /// Persistent reservations, by the serial number of the logical unit.
+    reservations: BTreeMap<String, KeptReservations>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -144,6 +147,10 @@ impl Inventory {
                 entry.set_verified(*as_of, *damaged_objects, *is_direct);
                 Ok(())
             }
+            Event::ReservationsKept { serial, reservations } => {
+                self.reservations.insert(serial.clone(), reservations.clone());
+                Ok(())
+            }
             Event::MediumLoaded { .. }
             | Event::MediumUnloaded { .. }
             | Event::RewindIntended { .. }
@@ -151,6 +158,11 @@ impl Inventory {
             | Event::Pruned { .. }
             | Event::Fault { .. } => Ok(()),
         }
+    }
+
+    /// The persistent reservations that were kept last for the logical unit with this serial number.
+    pub(crate) fn kept_reservations(&self, serial: &str) -> Option<&KeptReservations> {
+        self.reservations.get(serial)
     }
 
     /// All snapshots, sorted by name.

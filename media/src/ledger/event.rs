@@ -11,6 +11,7 @@ use crate::barcode::Barcode;
 use crate::inventory::SnapshotMember;
 use crate::label::{CartridgeKind, Origin};
 use crate::place::Place;
+use crate::reservations::KeptReservations;
 use crate::store::LibraryRecord;
 
 /// A fact that is not on a cartridge. Names and fields stay for ever; new fields need a default, new events a new name.
@@ -176,6 +177,13 @@ pub enum Event {
         /// Whether it was read past all caches; only that proves anything.
         is_direct: bool,
     },
+    /// The persistent reservations of a logical unit that hosts want to find again after a start; they take the place of those kept before.
+    ReservationsKept {
+        /// The unit serial number.
+        serial: String,
+        /// Who is registered and who holds it.
+        reservations: KeptReservations,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -263,6 +271,7 @@ impl Event {
             Self::SnapshotDeleted { .. } => "snapshot_deleted",
             Self::Pruned { .. } => "pruned",
             Self::Verified { .. } => "verified",
+            Self::ReservationsKept { .. } => "reservations_kept",
             Self::Fault { .. } => "fault",
         }
     }
@@ -406,6 +415,7 @@ const KNOWN_EVENTS: &[&str] = &[
     "snapshot_deleted",
     "pruned",
     "verified",
+    "reservations_kept",
     "fault",
 ];
 

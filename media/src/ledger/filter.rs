@@ -90,7 +90,8 @@ impl Selection<'_> {
             Event::LibraryCreated { .. }
             | Event::SnapshotCreated { .. }
             | Event::SnapshotPresented { .. }
-            | Event::SnapshotDeleted { .. } => false,
+            | Event::SnapshotDeleted { .. }
+            | Event::ReservationsKept { .. } => false,
             Event::CreationIntended { cartridges } | Event::CreationAbandoned { cartridges } => {
                 cartridges.contains(&wanted)
             }

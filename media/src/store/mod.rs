@@ -8,6 +8,7 @@ mod cartridges;
 mod directory;
 mod error;
 mod files;
+mod kept_reservations;
 mod library;
 mod moves;
 mod recovery;

@@ -95,7 +95,7 @@ impl Store {
         Ok(())
     }
 
-    fn record_changes(&self, events: &[Event], actor: &str) -> Result<(), UndoError> {
+    pub(super) fn record_changes(&self, events: &[Event], actor: &str) -> Result<(), UndoError> {
         let appended = self.ledger.append_all(events, actor)?;
         for event in events {
             self.inventory().apply_event(event, appended.time).map_err(|reason| {

@@ -99,6 +99,8 @@ struct Request {
     scope_and_type: u8,
     key: u64,
     service_action_key: u64,
+    /// APTPL, which only registrations look at.
+    is_kept: bool,
 }
 
 impl Request {
@@ -113,13 +115,14 @@ impl Request {
         let Ok((_, (key, service_action_key, _, flags))) = parsed else {
             return Err(Sense::parameter_list_length_error().into());
         };
-        // SPEC_I_PT, ALL_TG_PT, APTPL: none of them is supported, as REPORT CAPABILITIES says.
-        for number in [3, 2, 0] {
+        // SPEC_I_PT and ALL_TG_PT are not supported, as REPORT CAPABILITIES says.
+        for number in [3, 2] {
             if bit(flags, number) {
                 return Err(Sense::invalid_field_in_parameter_list(20, Some(number)).into());
             }
         }
-        Ok(Self { nexus: task.nexus, scope_and_type, key, service_action_key })
+        let is_kept = bit(flags, 0);
+        Ok(Self { nexus: task.nexus, scope_and_type, key, service_action_key, is_kept })
     }
 
     /// The type, where the service action looks at it. The scope has to be the logical unit.
@@ -134,60 +137,82 @@ impl Request {
 
 fn register<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
-    let name = device.unit().name(request.nexus);
-    let (nexus, old) = (request.nexus, Some(request.key));
-    let done = reservations(device).register(nexus, name, old, request.service_action_key);
-    complete(device, done)
+    register_with(device, &request, Some(request.key))
 }
 
 fn register_and_ignore_existing_key<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
+    register_with(device, &request, None)
+}
+
+fn register_with<D: Device>(device: &mut D, request: &Request, old: Option<u64>) -> Executed {
+    if request.is_kept && device.unit().keeper().is_none() {
+        return Err(Sense::invalid_field_in_parameter_list(20, Some(0)).into());
+    }
     let name = device.unit().name(request.nexus);
     let new = request.service_action_key;
-    let done = reservations(device).register(request.nexus, name, None, new);
-    complete(device, done)
+    change(device, |reservations| {
+        let done = reservations.register(request.nexus, name, old, new)?;
+        reservations.set_kept(request.is_kept);
+        Ok(done)
+    })
 }
 
 fn reserve<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
-    let done = reservations(device).reserve(request.nexus, request.key, request.kind()?);
-    complete(device, done)
+    let kind = request.kind()?;
+    change(device, |reservations| reservations.reserve(request.nexus, request.key, kind))
 }
 
 fn release<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
-    let done = reservations(device).release(request.nexus, request.key, request.kind()?);
-    complete(device, done)
+    let kind = request.kind()?;
+    change(device, |reservations| reservations.release(request.nexus, request.key, kind))
 }
 
 fn clear<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
-    let done = reservations(device).clear(request.nexus, request.key);
-    complete(device, done)
+    change(device, |reservations| reservations.clear(request.nexus, request.key))
 }
 
 fn preempt<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
     let (kind, victim) = (request.kind()?, request.service_action_key);
-    let done = reservations(device).preempt(request.nexus, request.key, victim, kind);
-    complete(device, done)
+    change(device, |reservations| reservations.preempt(request.nexus, request.key, victim, kind))
 }
 
 fn preempt_and_abort<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
     let (kind, victim) = (request.kind()?, request.service_action_key);
-    let done = reservations(device).preempt(request.nexus, request.key, victim, kind);
     let mut aborted = Vec::new();
-    if let Ok(consequences) = &done {
+    let completion = change(device, |reservations| {
+        let consequences = reservations.preempt(request.nexus, request.key, victim, kind)?;
         let preempted = consequences.told.iter().filter(|(_, told)| *told == Told::Preempted);
         aborted.extend(preempted.map(|(nexus, _)| *nexus));
-    }
-    let completion = complete(device, done)?;
+        Ok(consequences)
+    })?;
     Ok(Completion { aborted, ..completion })
 }
 
-fn reservations<D: Device>(device: &mut D) -> &mut PersistentReservations {
-    device.unit_mut().persistent_mut()
+/// Carries a service action out. What is to outlive the program is durable before it is answered; where that fails, nothing has
+/// changed.
+fn change<D: Device>(
+    device: &mut D,
+    work: impl FnOnce(&mut PersistentReservations) -> Result<Consequences, Denied>,
+) -> Executed {
+    let unit = device.unit_mut();
+    let before = unit.persistent().clone();
+    let done = work(unit.persistent_mut());
+    let after = unit.persistent();
+    let is_concerned = before.is_kept() || after.is_kept();
+    if done.is_ok() && is_concerned && *after != before {
+        let is_durable = unit.keeper().is_some_and(|keeper| keeper.keep(&after.kept()));
+        if !is_durable {
+            *unit.persistent_mut() = before;
+            return Err(Sense::internal_target_failure().into());
+        }
+    }
+    complete(device, done)
 }
 
 fn complete<D: Device>(device: &mut D, done: Result<Consequences, Denied>) -> Executed {
@@ -230,11 +255,14 @@ fn read_reservation<D: Device>(device: &mut D, task: &mut Task) -> Executed {
 }
 
 // 0-1 length, 2 CRH, SIP_C, ATP_C, PTPL_C, 3 TMV, PTPL_A, 4-5 type mask.
-fn report_capabilities<D: Device>(_device: &mut D, task: &mut Task) -> Executed {
+fn report_capabilities<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     const TYPE_MASK_IS_VALID: u8 = 0x80;
     const TYPES: [u8; 2] = [0xea, 0x01];
     let [types, more_types] = TYPES;
-    let data = vec![0, 8, 0, TYPE_MASK_IS_VALID, types, more_types, 0, 0];
+    let unit = device.unit();
+    let can_be_kept = u8::from(unit.keeper().is_some());
+    let is_kept = u8::from(unit.persistent().is_kept());
+    let data = vec![0, 8, can_be_kept, TYPE_MASK_IS_VALID | is_kept, types, more_types, 0, 0];
     Ok(Completion::data_in_allocated(data, allocation_length(task)?))
 }
 

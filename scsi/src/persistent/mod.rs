@@ -1,13 +1,16 @@
 //! Persistent reservations (SPC-5 §5.14): who has registered a key, and which of them hold the logical unit reserved.
 //!
-//! They belong to I_T nexuses, and stay when a nexus is lost and when the logical unit is reset. They end with the program:
-//! "activate persist through power loss" is not supported, which REPORT CAPABILITIES says.
+//! They belong to I_T nexuses, and stay when a nexus is lost and when the logical unit is reset. With "activate persist through power
+//! loss" (APTPL) they also stay when the program ends: a [`Keeper`] makes each change durable before it is answered.
 
 use std::collections::BTreeMap;
 
 use crate::{ItNexus, NexusName};
 
 pub(crate) mod command;
+mod kept;
+
+pub use self::kept::{Keeper, Kept};
 
 /// As many nexuses may be registered at one logical unit.
 const MAX_REGISTRANTS: usize = 1024;
@@ -122,13 +125,15 @@ pub(crate) struct Consequences {
 }
 
 /// All of it, of one logical unit.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PersistentReservations {
     generation: u32,
     // Invariant: at most MAX_REGISTRANTS; no key is 0.
     registrants: BTreeMap<ItNexus, Registrant>,
     // Invariant: none if nobody is registered.
     reservation: Option<Reservation>,
+    /// Whether the registration that came last wants all of it to outlive the program.
+    is_kept: bool,
 }
 
 type Done = Result<Consequences, Denied>;

@@ -34,7 +34,8 @@ for unit in "$(tape_sg 0)" "$(changer_dev 0)"; do
 	! sg_raw "$unit" 16 00 00 00 00 00 2>/dev/null || fail "RESERVE(6) beside a registration"
 	sg_persist -n -o -P -K 0x1234 -S 0x1234 -T 6 "$unit"
 	says 'Exclusive Access, registrants only' "$(sg_persist -n -i -r "$unit")"
-	! sg_persist -n -o -G -K 0x1234 -S 0x1 -Z "$unit" 2>/dev/null || fail "APTPL was accepted"
+	sg_persist -n -o -G -K 0x1234 -S 0x1234 -Z "$unit"
+	says 'Activated (PTPL_A): 1' "$(sg_persist -n -i -c "$unit")"
 	sg_persist -n -o -C -K 0x1234 "$unit"
 	says 'there are NO registered' "$(sg_persist -n -i -k "$unit")"
 done

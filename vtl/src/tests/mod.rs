@@ -4,6 +4,7 @@ mod cleaning;
 mod conformance;
 mod faults;
 mod full;
+mod kept_reservations;
 mod libraries;
 
 use std::path::Path;
