@@ -13,7 +13,7 @@ use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task, spc};
 
 use crate::access_order::AccessOrder;
 use crate::append_only::{self, AppendOnly};
-use crate::encryption::Encryption;
+use crate::encryption::{self, Encryption};
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
 use crate::statistics::Statistics;
@@ -277,6 +277,7 @@ impl Drive {
         self.tape_alerts.nexus_ends(nexus);
         self.prevented_by.remove(&nexus);
         self.encryption.nexus_ends(nexus);
+        encryption::forget_keys(self);
         if self.last_writer == Some(nexus) {
             self.sync_or_defer();
         }
@@ -297,6 +298,7 @@ impl Drive {
         self.is_buffered = true;
         self.prevented_by.clear();
         self.encryption = Encryption::default();
+        encryption::forget_keys(self);
     }
 
     /// Brings what was written to disk, outside of any command. A failure is told to the writer with its next command.

@@ -10,6 +10,7 @@ use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{Bay, Loaded, NotLoaded};
+use crate::encryption;
 use crate::statistics::Statistics;
 
 /// LOAD UNLOAD: threads the cartridge, or brings everything to disk and lets the robot have it.
@@ -87,6 +88,7 @@ fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {
             }
             drive.bay = Bay::Unloaded(loaded);
             drive.encryption.demounted();
+            encryption::forget_keys(drive);
         }
         Bay::Empty => return Err(Sense::medium_not_present().into()),
         already => drive.bay = already,

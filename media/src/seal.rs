@@ -17,15 +17,17 @@ pub const UNAUTHENTICATED_BYTES_MAX: usize = 32;
 /// Authenticated key-associated data may have as many bytes (likewise).
 pub const AUTHENTICATED_BYTES_MAX: usize = 12;
 
-/// A host's key. It is never printed, and overwritten when it is dropped.
+/// A host's key. It is never printed, and overwritten when the last one who has it drops it. It stays in one place: what is moved
+/// leaves a copy behind.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(Zeroizing<[u8; KEY_BYTES]>);
+pub struct Key(Arc<Zeroizing<[u8; KEY_BYTES]>>);
 
 impl Key {
     /// A key of exactly [`KEY_BYTES`].
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        (bytes.len() == KEY_BYTES).then(|| key.copy_from_slice(bytes))?;
+        let mut key = Arc::new(Zeroizing::new([0; KEY_BYTES]));
+        (bytes.len() == KEY_BYTES).then_some(())?;
+        Arc::get_mut(&mut key)?.copy_from_slice(bytes);
         Some(Self(key))
     }
 }

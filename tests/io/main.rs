@@ -7,6 +7,7 @@
     reason = "helpers of tests"
 )]
 
+mod encryption;
 mod full;
 mod order;
 mod pages;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -25,8 +26,17 @@ pub(crate) const POOL_BYTES: usize = 32 << 20;
 /// How long initiators may take to log out when the program is asked to end.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
 
+/// The keys that hosts bring are in memory, and must not get to the disk with a core dump.
+fn forbid_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        warn!(%error, "core dumps cannot be forbidden: one would hold the keys that hosts have set");
+    }
+}
+
 /// Runs the library of a data directory until SIGTERM or SIGINT.
 pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    forbid_core_dumps();
     let store =
         Arc::new(Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())?);
     let mut config = Config::read_or_create(directory)?;

@@ -116,6 +116,13 @@ impl Loaded {
     }
 }
 
+/// Nobody may have a key any more that has been replaced or given up: the next command that needs one brings it again.
+pub(crate) fn forget_keys(drive: &mut Drive) {
+    if let Bay::Ready(loaded) | Bay::Unloaded(loaded) = &mut drive.bay {
+        loaded.cartridge.forget_keys();
+    }
+}
+
 /// What this nexus writes is to be encrypted as it has asked for. To be called before blocks are written.
 pub(crate) fn prepare_write(drive: &mut Drive, nexus: ItNexus) -> Result<(), Refusal> {
     drive.encryption.check_lock(nexus)?;

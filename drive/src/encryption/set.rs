@@ -103,6 +103,7 @@ fn set(drive: &mut Drive, nexus: ItNexus, page: &[u8]) -> Executed {
             drive.unit.raise_for(other, Sense::encryption_parameters_changed());
         }
     }
+    super::forget_keys(drive);
     Ok(Completion::good())
 }
 

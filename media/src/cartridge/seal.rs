@@ -106,6 +106,12 @@ impl Cartridge {
         }
     }
 
+    /// Forgets all keys at once. Until it is told anew, nothing is encrypted, and nothing that is encrypted is read.
+    pub fn forget_keys(&mut self) {
+        self.seals.sealing = None;
+        self.set_opening(&Opening::Disabled);
+    }
+
     /// What the next object is; the position stays.
     pub fn next_object(&mut self) -> Result<NextObject, MediumError> {
         self.sync()?;

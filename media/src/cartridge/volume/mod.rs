@@ -147,6 +147,12 @@ impl Volume {
         self.first.note_drive(vendor, serial);
     }
 
+    /// Forgets the keys of all partitions; see [`Cartridge::forget_keys`].
+    pub fn forget_keys(&mut self) {
+        self.first.forget_keys();
+        self.others.iter_mut().for_each(Cartridge::forget_keys);
+    }
+
     /// Whether an earlier write failed, in any partition.
     pub fn is_fenced(&self) -> bool {
         self.each().any(Cartridge::is_fenced)
