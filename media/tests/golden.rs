@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use vtl_media::disk::RealDisk;
 use vtl_media::{
-    Barcode, Cartridge, CartridgeState, LoadOptions, NewTwin, Origin, Place, ReadOutcome, Store,
-    StoreOptions, Volume, WantedPoint,
+    Barcode, Cartridge, CartridgeState, Key, KeyDescription, LoadOptions, MediumError, NewTwin,
+    NextObject, Opening, Origin, Place, ReadOutcome, Sealing, Store, StoreOptions, Volume,
+    WantedPoint,
 };
 
 /// A copy, so that the original stays as it is: opening takes the lock.
@@ -202,4 +203,41 @@ fn format_1() {
     cartridge.unload().unwrap();
     second.push(Some(b"goes on".to_vec()));
     assert_eq!(read(&store, "GOLD01L9", None), second);
+}
+
+/// What three of four blocks were encrypted with.
+fn golden_sealing() -> Sealing {
+    let description = KeyDescription {
+        format: 2,
+        unauthenticated: b"golden".to_vec(),
+        authenticated: vec![4; 12],
+        is_raw_read_disabled: false,
+    };
+    Sealing { key: Key::new(&[0x6b; 32]).unwrap(), description }
+}
+
+#[test]
+fn format_1_with_encrypted_records() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = open("4", &temporary.path().join("data"));
+    let entry = store.find("GOLD04L9").unwrap();
+    let options = LoadOptions { read_only: true, ..LoadOptions::default() };
+    let directory = store.directory_of(entry.uuid);
+    let mut cartridge = Cartridge::load(store.disk(), &directory, options).unwrap();
+    let numbers = || (0..12).chain([4, 4]);
+    cartridge.set_opening(&Opening::Mixed(golden_sealing().key));
+    for number in numbers() {
+        assert_eq!(cartridge.read().unwrap(), ReadOutcome::Block(golden_block(number).into()));
+    }
+    assert_eq!(cartridge.read().unwrap(), ReadOutcome::Filemark);
+    cartridge.rewind().unwrap();
+    assert!(matches!(cartridge.read(), Ok(ReadOutcome::Block(_))));
+    let seal = Some((golden_sealing().description, true));
+    assert_eq!(cartridge.next_object().unwrap(), NextObject::Block { is_compressed: true, seal });
+    cartridge.set_opening(&Opening::Disabled);
+    assert!(matches!(cartridge.read(), Err(MediumError::NoKey { object }) if object.0 == 1));
+    // Without the key it can be proved.
+    let mut verification = store.begin_verification(entry.uuid, None).unwrap();
+    while verification.verifier.step(u64::MAX).unwrap() {}
+    assert!(verification.verifier.finish().is_good());
 }
