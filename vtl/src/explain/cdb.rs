@@ -6,7 +6,8 @@ use vtl_drive::Drive;
 use vtl_scsi::device::{self, Command};
 use vtl_scsi::{ItNexus, Task};
 
-use super::fields::{Field, Kind, form};
+use super::fields::form;
+use super::form::{Field, Kind};
 
 /// How long a CDB with this operation code is (SPC-5 §4.2.5.1); `None` where the code does not say.
 pub(super) fn length(code: u8) -> Option<usize> {

@@ -1,37 +1,11 @@
 //! The fields of the CDBs that tape drives and media changers take (SSC-5, SMC-3, SPC-5): what the command tables do not say, which know
 //! only which bits a device looks at. A test holds this against them.
 
-/// Which kind of device a CDB is for: some operation codes mean another command for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A tape drive.
-    Drive,
-    /// A media changer.
-    Changer,
-}
-
-/// A field: its most significant bit, and how many bits it has.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) byte: u8,
-    pub(super) bit: u8,
-    pub(super) bits: u8,
-    /// What values mean.
-    pub(super) words: &'static [(u64, &'static str)],
-}
-
-/// A command as the standards have it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Form {
-    /// Whose; `None` for those that both have.
-    pub(super) kind: Option<Kind>,
-    pub(super) code: u8,
-    pub(super) service_action: Option<u8>,
-    /// Its name where no command table has it.
-    pub(super) name: &'static str,
-    pub(super) fields: &'static [Field],
-}
+use super::form::{Field, Form, Kind};
+use super::meanings::{
+    BUFFER_MODES, ELEMENT_TYPES, LOG_CONTROLS, LOG_PAGES, MODE_PAGES, PAGE_CONTROLS,
+    RESERVATION_TYPES, SECURITY_PAGES, SPACE_CODES, VITAL_PAGES,
+};
 
 /// The form of this CDB for a kind of device, if it is known.
 pub(super) fn form(kind: Kind, cdb: &[u8]) -> Option<&'static Form> {
@@ -104,91 +78,6 @@ const PR_OUT: &[Field] = &[
     f("PARAMETER LIST LENGTH", 5, 7, 32),
 ];
 const PR_IN: &[Field] = &[ALLOCATION_2];
-
-const SPACE_CODES: &[(u64, &str)] =
-    &[(0, "blocks"), (1, "filemarks"), (2, "sequential filemarks"), (3, "end of data")];
-const PAGE_CONTROLS: &[(u64, &str)] =
-    &[(0, "current"), (1, "changeable"), (2, "default"), (3, "saved")];
-const LOG_CONTROLS: &[(u64, &str)] =
-    &[(0, "threshold"), (1, "cumulative"), (2, "default threshold"), (3, "default cumulative")];
-const MODE_PAGES: &[(u64, &str)] = &[
-    (0x00, "none or vendor's"),
-    (0x01, "read-write error recovery"),
-    (0x02, "disconnect-reconnect"),
-    (0x0a, "control"),
-    (0x0f, "data compression"),
-    (0x10, "device configuration"),
-    (0x11, "medium partition"),
-    (0x18, "protocol specific logical unit"),
-    (0x19, "protocol specific port"),
-    (0x1a, "power condition"),
-    (0x1c, "informational exceptions control"),
-    (0x1d, "element address assignment, or medium configuration of a drive"),
-    (0x1e, "transport geometry"),
-    (0x1f, "device capabilities"),
-    (0x3f, "all pages"),
-];
-const LOG_PAGES: &[(u64, &str)] = &[
-    (0x00, "supported pages"),
-    (0x02, "write error counters"),
-    (0x03, "read error counters"),
-    (0x0c, "sequential-access device"),
-    (0x0d, "temperature"),
-    (0x11, "DT device status"),
-    (0x12, "TapeAlert response"),
-    (0x14, "device statistics"),
-    (0x16, "tape diagnostic data"),
-    (0x17, "volume statistics"),
-    (0x1b, "data compression"),
-    (0x2e, "TapeAlert"),
-    (0x30, "tape usage, vendor's"),
-    (0x31, "tape capacity, vendor's"),
-    (0x32, "data compression, vendor's"),
-    (0x37, "performance characteristics, vendor's"),
-];
-const SECURITY_PAGES: &[(u64, &str)] = &[
-    (0x0000, "supported pages"),
-    (0x0010, "set data encryption, or its capabilities"),
-    (0x0011, "data encryption management capabilities"),
-    (0x0020, "data encryption status"),
-    (0x0021, "next block encryption status"),
-    (0x0030, "random number"),
-    (0x0031, "device server key wrapping public key"),
-];
-const VITAL_PAGES: &[(u64, &str)] = &[
-    (0x00, "supported pages"),
-    (0x80, "serial number"),
-    (0x83, "device identification"),
-    (0x86, "extended INQUIRY data"),
-    (0xb0, "sequential-access device capabilities"),
-    (0xb1, "manufacturer-assigned serial number"),
-    (0xb2, "TapeAlert supported flags"),
-    (0xb3, "automation device serial number"),
-    (0xb4, "data transfer device element address"),
-    (0xb5, "logical block protection methods"),
-];
-const RESERVATION_TYPES: &[(u64, &str)] = &[
-    (1, "write exclusive"),
-    (3, "exclusive access"),
-    (5, "write exclusive, registrants only"),
-    (6, "exclusive access, registrants only"),
-    (7, "write exclusive, all registrants"),
-    (8, "exclusive access, all registrants"),
-];
-const ELEMENT_TYPES: &[(u64, &str)] = &[
-    (0, "all"),
-    (1, "medium transport"),
-    (2, "storage"),
-    (3, "import/export"),
-    (4, "data transfer"),
-];
-const BUFFER_MODES: &[(u64, &str)] = &[
-    (0x02, "data"),
-    (0x03, "descriptor"),
-    (0x0a, "echo buffer"),
-    (0x0b, "echo buffer descriptor"),
-    (0x1c, "error history"),
-];
 
 /// In the order of their codes.
 pub(super) const FORMS: &[Form] = &[

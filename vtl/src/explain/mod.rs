@@ -4,10 +4,12 @@ mod advice;
 mod cdb;
 mod codes;
 mod fields;
+mod form;
+mod meanings;
 mod sense;
 
 pub(crate) use cdb::{hex, line};
-pub(crate) use fields::Kind;
+pub(crate) use form::Kind;
 pub(crate) use sense::View;
 
 use serde_json::Value;
