@@ -8,6 +8,7 @@
 )]
 
 mod both;
+mod diagnosing;
 mod inventory;
 mod measuring;
 mod refusals;

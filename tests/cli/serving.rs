@@ -75,7 +75,15 @@ fn doctor_looks_at_everything() {
             findings.as_array().unwrap().iter().map(|row| row["check"].as_str().unwrap()).collect();
         assert_eq!(
             checks,
-            ["configuration", "free space", "library", "cartridges", "ledger", "catalogue"]
+            [
+                "configuration",
+                "free space",
+                "library",
+                "drives",
+                "cartridges",
+                "ledger",
+                "catalogue"
+            ]
         );
         for finding in findings.as_array().unwrap() {
             // How much space there is, is the machine's business.

@@ -13,7 +13,7 @@ const REQUESTS: u64 = 600;
 const MAX_GROWTH_BYTES: u64 = 64 << 20;
 
 /// Bodies that mean something.
-const BODIES: [&str; 14] = [
+const BODIES: [&str; 15] = [
     r#"{"operation":"status"}"#,
     r#"{"operation":"inventory","pattern":"VTL0*","sort":"-barcode","older_than":"30d"}"#,
     r#"{"operation":"tape-create","barcodes":[],"count":2,"prefix":"ZZ","media_type":"lto9","capacity":"100MiB"}"#,
@@ -27,6 +27,7 @@ const BODIES: [&str; 14] = [
     r#"{"operation":"catalog-check"}"#,
     r#"{"operation":"audit-list","limit":3,"barcode":"VTL001L9"}"#,
     r#"{"operation":"audit-verify"}"#,
+    r#"{"operation":"trace","unit":"drive:0","failures":true,"count":3,"after":1}"#,
     r#"{"operation":"inventory","location":"mail","state":"empty","group":"g","pool":"p"}"#,
 ];
 /// Values that go where others are expected.

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
 use crate::request::{InventoryFilter, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice};
+use crate::selftest::SelftestOptions;
+use crate::trace::TraceOptions;
 
 /// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
 #[derive(Debug, Parser)]
@@ -115,8 +117,18 @@ pub(crate) enum Command {
     Audit(AuditCommand),
     /// Look for what could go wrong on this machine and in this library.
     Doctor,
+    /// Show what a drive or the changer was asked lately, what it answered, and why something failed.
+    Trace(TraceOptions),
+    /// Say in words what sense data or a CDB means, without a library.
+    Explain {
+        /// Sense data (70 00 05 …, 5/24/00, or a line of a log) or the bytes of a CDB.
+        #[arg(required = true, value_name = "SENSE|CDB")]
+        what: Vec<String>,
+    },
     /// Measure this machine and this disk with a library of its own, which is removed afterwards.
     Bench(BenchOptions),
+    /// Send what backup software sends to a library of its own, and say which answers it would choke on.
+    Selftest(SelftestOptions),
     /// Completions for a shell, on standard output.
     Completions { shell: clap_complete::Shell },
     /// The manual page, on standard output.

@@ -153,6 +153,7 @@ async fn openapi() -> Json<Value> {
         "catalog-rebuild",
         "audit-list",
         "audit-verify",
+        "trace",
     ];
     let failure = json!({ "type": "object", "properties": {
         "kind": { "type": "string", "enum": ["failed", "usage", "refused", "not-found", "damaged"] },

@@ -27,6 +27,7 @@ pub(crate) fn examine(directory: &Path) -> Report {
         finding("configuration", configuration(directory)),
         finding("free space", free_space(directory)),
         finding("library", asked(directory, Request::Status {}, "running")),
+        finding("drives", last_failures(directory)),
         finding("cartridges", damaged(directory)),
         finding("ledger", asked(directory, Request::AuditVerify {}, "entries")),
         finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
@@ -76,6 +77,23 @@ fn free_space(directory: &Path) -> Result<String, String> {
         ));
     }
     Ok(text)
+}
+
+/// What failed last at each drive. That is for whoever looks for a reason; it is no problem of the library.
+fn last_failures(directory: &Path) -> Result<String, String> {
+    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message)?;
+    let drives = status.get("drives").and_then(Value::as_array).cloned().unwrap_or_default();
+    let lines: Vec<String> = drives
+        .iter()
+        .filter_map(|drive| {
+            let failure = drive.get("last_failure")?.as_str()?;
+            Some(format!("drive {}: {failure}", drive.get("drive")?))
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok("no command has failed since the start".to_owned());
+    }
+    Ok(format!("last failures: {}", lines.join("; ")))
 }
 
 /// Cartridges that cannot be relied on, by name.

@@ -16,6 +16,7 @@ mod config;
 mod control;
 mod doctor;
 mod elements;
+mod explain;
 mod failures;
 mod holdings;
 mod inventory;
@@ -35,12 +36,15 @@ mod profiles;
 mod progress;
 mod request;
 mod robot;
+mod selftest;
 mod serve;
 mod session;
 mod site;
 mod snapshots;
+mod stage;
 mod status;
 mod tapes;
+mod trace;
 mod undo;
 mod unit;
 mod upkeep;
@@ -114,6 +118,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let answer = bench::run(&directory, &options)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
+        Command::Explain { what } => {
+            let explanation = explain::explain(&what)?;
+            let is_for_people = format == cli::Format::Table;
+            let explanation = if is_for_people { explain::brief(explanation) } else { explanation };
+            output::print(&explanation, format).map_err(Failure::failed)
+        }
+        Command::Selftest(options) => {
+            let answer = selftest::run(&directory, &options)?;
+            let is_for_people = format == cli::Format::Table;
+            let shown =
+                if is_for_people { selftest::brief(answer.clone()) } else { answer.clone() };
+            output::print(&shown, format).map_err(Failure::failed)?;
+            selftest::verdict(&answer)
+        }
+        Command::Trace(options) => trace::follow(&directory, &options, format),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
             Ok(())

@@ -356,6 +356,13 @@ impl Library {
         nexus
     }
 
+    /// The initiator of a nexus, as long as it is remembered.
+    pub(crate) fn nexus_name(&self, nexus: ItNexus) -> Option<String> {
+        let nexuses = lock(&self.nexuses);
+        let found = nexuses.iter().find(|(_, known)| **known == nexus);
+        found.map(|((initiator, _), _)| initiator.clone())
+    }
+
     /// Everything to disk and all labels closed: the end of the program.
     pub fn power_off(&self) {
         self.verifications.stop();

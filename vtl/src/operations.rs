@@ -16,6 +16,7 @@ use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 use crate::snapshots;
 use crate::status::status;
 use crate::tapes;
+use crate::trace;
 use crate::undo;
 use crate::unit::Device;
 use crate::verification::{self, Manner};
@@ -87,6 +88,9 @@ pub(crate) fn answer(
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),
         Request::LibraryShow { name } => libraries::show(library, &name),
+        Request::Trace { unit, library: of, failures, count, after } => {
+            trace::answer(library, (&unit, of.as_deref()), failures, count, after)
+        }
         Request::CatalogCheck {} => catalog_check(&library.store),
         Request::CatalogRebuild {} => {
             library.store.rebuild_catalogue().map_err(Failure::failed)?;

@@ -72,6 +72,18 @@ pub(crate) enum Request {
     AuditList { limit: Option<usize>, barcode: Option<String> },
     /// Reads the whole ledger back and checks its chain.
     AuditVerify {},
+    /// The last commands of a logical unit: those behind a number, or the last `count`.
+    Trace {
+        unit: String,
+        #[serde(default)]
+        library: Option<String>,
+        #[serde(default)]
+        failures: bool,
+        #[serde(default)]
+        count: Option<usize>,
+        #[serde(default)]
+        after: Option<u64>,
+    },
 }
 
 /// Which cartridges an inventory lists.

@@ -5,6 +5,7 @@ use vtl_media::{CartridgeEntry, CartridgeKind, CartridgeState, LibraryRecord, Pl
 
 use crate::library::Library;
 use crate::operations::current;
+use crate::trace;
 
 /// The whole library at a glance.
 pub(crate) fn status(library: &Library) -> Value {
@@ -58,7 +59,8 @@ pub(crate) fn drives(library: &Library, of: &LibraryRecord) -> Vec<Value> {
         .map(|(number, record)| {
             let place = Place::Drive { library: of.id.clone(), number };
             let cartridge = library.holdings().at(&place).map(|entry| entry.barcode);
-            let snapshot = library.drive_at(&place).and_then(|unit| unit.drive_snapshot());
+            let unit = library.drive_at(&place);
+            let snapshot = unit.as_ref().and_then(|unit| unit.drive_snapshot());
             json!({
                 "drive": number,
                 "lun": number + 1,
@@ -67,6 +69,7 @@ pub(crate) fn drives(library: &Library, of: &LibraryRecord) -> Vec<Value> {
                 "barcode": cartridge,
                 "medium": snapshot.map(|snapshot| format!("{:?}", snapshot.medium).to_lowercase()),
                 "removal_prevented": snapshot.map(|snapshot| snapshot.is_removal_prevented),
+                "last_failure": unit.and_then(|unit| trace::last_failure(&unit)),
             })
         })
         .collect()

@@ -18,6 +18,7 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task, TaskAttribute, device, spc};
 
 use self::job::Job;
+use crate::trace::{Begun, Trace};
 
 /// As many tasks wait in one unit; the next one is answered TASK SET FULL (SAM-5 §5.3.1).
 const MAX_TASK_SET: usize = 4096;
@@ -67,6 +68,7 @@ pub struct Unit {
     snapshot: Mutex<Option<DriveSnapshot>>,
     queue: Mutex<Queue>,
     changed: Condvar,
+    trace: Trace,
 }
 
 #[derive(Default)]
@@ -192,6 +194,7 @@ impl Unit {
             stand_in: Mutex::new(stand_in),
             queue: Mutex::default(),
             changed: Condvar::new(),
+            trace: Trace::default(),
         });
         let weak = Arc::downgrade(&unit);
         thread::Builder::new().name(format!("lun-{lun}")).spawn(move || run(&weak))?;
@@ -211,7 +214,7 @@ impl Unit {
             if let Some(mut device) = device {
                 queue.is_busy = true;
                 drop(queue);
-                let completion = device.execute(task);
+                let completion = self.execute(&mut device, task);
                 self.take_snapshot(&device);
                 drop(device);
                 self.abort_all(&completion.aborted);
@@ -221,14 +224,23 @@ impl Unit {
         }
         if task.attribute != TaskAttribute::Ordered && spc::is_about_identity(&task) {
             drop(queue);
-            return Some(lock(&self.stand_in).execute(task));
+            let begun = Begun::new(None, &task);
+            let completion = lock(&self.stand_in).execute(task);
+            self.trace.note(begun, None, &completion);
+            return Some(completion);
         }
-        if queue.reset == Reset::Overdue {
+        let refusal = if queue.reset == Reset::Overdue {
             // Not queued: nobody could say when it would be done.
-            return Some(Completion::check_condition(Sense::internal_target_failure()));
-        }
-        if queue.waiting.len() >= MAX_TASK_SET {
-            return Some(Completion::with_status(Status::TASK_SET_FULL));
+            Some(Completion::check_condition(Sense::internal_target_failure()))
+        } else if queue.waiting.len() >= MAX_TASK_SET {
+            Some(Completion::with_status(Status::TASK_SET_FULL))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            drop(queue);
+            self.trace.note(Begun::new(None, &task), None, &refusal);
+            return Some(refusal);
         }
         let entry = (ticket, task, reply());
         match entry.1.attribute {
@@ -329,6 +341,18 @@ impl Unit {
         self.changed.notify_all();
     }
 
+    /// What it was asked lately.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    fn execute(&self, device: &mut Device, task: Task) -> Completion {
+        let begun = Begun::new(Some(device), &task);
+        let completion = device.execute(task);
+        self.trace.note(begun, Some(device), &completion);
+        completion
+    }
+
     fn take_snapshot(&self, device: &Device) {
         *lock(&self.snapshot) = device.snapshot();
     }
@@ -376,7 +400,7 @@ impl Unit {
         } else if let Some((_, task, reply)) = queue.waiting.pop_front() {
             queue.is_busy = true;
             drop(queue);
-            let completion = self.with(|device| device.execute(task));
+            let completion = self.with(|device| self.execute(device, task));
             self.abort_all(&completion.aborted);
             self.finish();
             reply(completion);

@@ -366,3 +366,14 @@ fn a_disk_that_is_nearly_full_is_a_write_warning_as_long_as_it_is() {
     assert_eq!(counter(&mut drive, 0x2e, 0x02), 1);
     assert_eq!(alerts(&mut drive), [0x02], "the disk is as full as before");
 }
+
+/// LTFS asks LTO-5 drives of any vendor, and its backend for HP asks every drive, for page 31h to learn how much room there is. Our HP
+/// and HPE models had left it to IBM's, so that mkltfs could not tell; `vtl selftest` found it.
+#[test]
+fn drives_of_all_vendors_say_how_much_room_there_is() {
+    for profile in Profile::ALL {
+        let mut drive = Drive::new(profile, "1013000001", 7, Arc::from([Lun(0), Lun(1)]));
+        assert!(codes(&mut drive).contains(&0x31), "{}", profile.name);
+        assert_eq!(parameters(&mut drive, 0x31).len(), 4, "{}", profile.name);
+    }
+}

@@ -2,20 +2,23 @@
 //!
 //! It is a library of its own in a directory that is removed afterwards; no cartridge of anybody is touched.
 
-mod stage;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use vtl_media::LibrarySpec;
 use vtl_media::disk::{Disk, RealDisk, read_sequentially, write_sequentially};
 
-use self::stage::Stage;
-use crate::measure::{Direction, exchanges, incompressible, mb, median, percentiles};
-use crate::request::Failure;
+use crate::measure::{Direction, Tape, exchanges, incompressible, mb, median, percentiles};
+use crate::request::{Failure, NewTapes, Request};
+use crate::stage::Stage;
 
+const BARCODE: &str = "BENCH1L9";
+const INITIATOR: &str = "iqn.2026-11.io.vtl:bench";
+/// LUN of the only drive; the changer is LUN 0.
+const LUN: u64 = 1;
 /// Blocks that are looked for in each round.
 const LOCATES: u64 = 50;
 /// What has to be free beside what is written: segments are made ahead.
@@ -69,12 +72,18 @@ pub(crate) fn run(data: &Path, options: &BenchOptions) -> Result<Value, Failure>
 
 fn measure(parent: &Path, options: &BenchOptions) -> anyhow::Result<Value> {
     let is_given_up = Arc::new(AtomicBool::new(false));
-    let stage = Stage::open(parent, &is_given_up)?;
+    let spec = LibrarySpec { drives: 1, cartridges: Vec::new(), ..LibrarySpec::default() };
+    let stage = Stage::open(parent, "vtl-bench-", (spec, Arc::default()), &is_given_up)?;
     let mut rows = Vec::new();
     for kib in &options.blocks {
         let (mut writes, mut reads, mut locates) = Default::default();
         for _ in 0..options.rounds {
-            round(&stage, *kib, options.mib, [&mut writes, &mut reads, &mut locates])?;
+            round(
+                (&stage, &is_given_up),
+                *kib,
+                options.mib,
+                [&mut writes, &mut reads, &mut locates],
+            )?;
         }
         rows.push(writes.row(*kib, "WRITE"));
         rows.push(reads.row(*kib, "READ"));
@@ -85,7 +94,12 @@ fn measure(parent: &Path, options: &BenchOptions) -> anyhow::Result<Value> {
 }
 
 /// Writes a fresh cartridge, reads it, and looks for blocks of it, each beside its yardsticks.
-fn round(stage: &Stage, kib: u32, mib: u32, into: [&mut Rounds; 3]) -> anyhow::Result<()> {
+fn round(
+    (stage, is_given_up): (&Stage, &Arc<AtomicBool>),
+    kib: u32,
+    mib: u32,
+    into: [&mut Rounds; 3],
+) -> anyhow::Result<()> {
     let [writes, reads, locates] = into;
     let pattern = incompressible(usize::try_from(kib)? << 10);
     let count = usize::try_from((u64::from(mib) << 10) / u64::from(kib))?.max(1);
@@ -93,7 +107,7 @@ fn round(stage: &Stage, kib: u32, mib: u32, into: [&mut Rounds; 3]) -> anyhow::R
     let file = stage.directory().join("yardstick");
     let rate = |bytes: usize, took: Duration| mb(bytes) / took.as_secs_f64();
 
-    let mut tape = stage.load()?;
+    let mut tape = load(stage)?.until(Arc::clone(is_given_up));
     writes.loopback.push(rate(bytes, exchanges(Direction::Write, pattern.len(), count, None)?));
     let (length, took) = write_sequentially(&RealDisk, &file, bytes as u64)?;
     writes.disk.push(rate(usize::try_from(length)?, took));
@@ -113,7 +127,26 @@ fn round(stage: &Stage, kib: u32, mib: u32, into: [&mut Rounds; 3]) -> anyhow::R
     // Far apart and in no order (a multiplicative hash).
     let blocks = (1..=LOCATES).map(|turn| usize::try_from(turn * 2_654_435_761 % count as u64));
     locates.times.extend(tape.locate(&pattern, &blocks.collect::<Result<Vec<_>, _>>()?)?);
-    stage.unload(tape)
+    unload(stage, tape)
+}
+
+/// A fresh cartridge in the drive, and a session with it.
+fn load(stage: &Stage) -> anyhow::Result<Tape> {
+    stage.ask(Request::TapeCreate(NewTapes {
+        barcodes: vec![BARCODE.to_owned()],
+        count: 1,
+        media_type: "lto9".to_owned(),
+        ..NewTapes::default()
+    }))?;
+    stage.ask(Request::Load { barcode: BARCODE.to_owned(), drive: 0, library: None })?;
+    Tape::attach(&stage.portal(), INITIATOR, stage.target(), LUN)
+}
+
+/// Ends the session, and deletes the cartridge: the next round finds the disk as this one did.
+fn unload(stage: &Stage, tape: Tape) -> anyhow::Result<()> {
+    tape.detach()?;
+    stage.ask(Request::Unload { drive: 0, library: None })?;
+    stage.ask(Request::TapeDelete { barcodes: vec![BARCODE.to_owned()], force: true })
 }
 
 impl Rounds {

@@ -22,6 +22,9 @@ const DATA_IN: u8 = 0x25;
 const R2T: u8 = 0x31;
 const IMMEDIATE: u8 = 0x40;
 const FINAL: u8 = 0x80;
+/// In the flags of a response: less was transferred than was announced, or there was more.
+const UNDERFLOW: u8 = 0x02;
+const OVERFLOW: u8 = 0x04;
 const NO_TAG: u32 = 0xffff_ffff;
 /// A target that says nothing for so long is stuck.
 const ANSWER_LIMIT: Duration = Duration::from_mins(2);
@@ -66,6 +69,8 @@ pub struct Done {
     pub data: Vec<u8>,
     /// What was sent with it.
     pub data_out: Vec<u8>,
+    /// The residual count: what was announced and not transferred, in bytes; negative where there was more than that.
+    pub residual_bytes: i64,
 }
 
 #[derive(Debug, Default)]
@@ -252,7 +257,14 @@ impl Initiator {
         let command = self.outstanding.remove(&tag).context("an answer to no command")?;
         let mut data = command.data_in;
         data.truncate(command.received);
-        Ok(Done { tag, status: pdu.byte(3), sense, data, data_out: command.data_out })
+        let count = i64::from(pdu.word(44));
+        let residual_bytes = match pdu.byte(1) {
+            flags if flags & UNDERFLOW != 0 => count,
+            flags if flags & OVERFLOW != 0 => -count,
+            _ => 0,
+        };
+        let data_out = command.data_out;
+        Ok(Done { tag, status: pdu.byte(3), sense, data, data_out, residual_bytes })
     }
 
     /// One burst of Data-Out PDUs.

@@ -15,7 +15,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use super::{Cartridge, CartridgeFacts, LoadError, MediumError, MediumLife, PartitionNumber};
-use super::{Position, SpaceOutcome, Traffic, Verifier};
+use super::{ObjectNumber, Position, SpaceOutcome, Traffic, Verifier};
 use crate::label::Label;
 use crate::layout::Part;
 use crate::mam::{Attribute, Mam};
@@ -63,6 +63,12 @@ impl Volume {
     pub fn position(&self) -> Position {
         let partition = PartitionNumber(u8::try_from(self.active).unwrap_or(u8::MAX));
         Position { partition, ..Cartridge::position(self) }
+    }
+
+    /// Partition, next object and filemarks before it, without a look at what is buffered: this costs nothing.
+    pub fn place(&self) -> (PartitionNumber, ObjectNumber, u64) {
+        let partition = PartitionNumber(u8::try_from(self.active).unwrap_or(u8::MAX));
+        (partition, ObjectNumber(self.position.objects), self.position.filemarks)
     }
 
     /// How many partitions there are.

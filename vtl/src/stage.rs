@@ -1,4 +1,4 @@
-//! A library that is there for a measurement only, with its portal on a free port of the loopback.
+//! A library that is there for a measurement or a test only, with its portal on a free port of the loopback.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,22 +16,18 @@ use vtl_media::{LibrarySpec, LoadOptions, Store, StoreOptions};
 use vtl_scsi::BufferPool;
 
 use crate::library::Library;
-use crate::measure::Tape;
+use crate::models::Models;
 use crate::operations::{self, Caller};
 use crate::portal::Portal;
-use crate::request::{NewTapes, Request};
+use crate::request::Request;
 use crate::serve::POOL_BYTES;
 
-const BARCODE: &str = "BENCH1L9";
-const INITIATOR: &str = "iqn.2026-11.io.vtl:bench";
-/// LUN of the only drive; the changer is LUN 0.
-const LUN: u64 = 1;
 /// What still runs in the portal at the end is not waited for any longer.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
 /// The library, its portal, and the directory that goes with this value.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
     is_given_up: Arc<AtomicBool>,
     address: SocketAddr,
     runtime: Option<Runtime>,
@@ -41,19 +37,23 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Makes all of it in a new directory. SIGINT and SIGTERM set `is_given_up` from now on and do not end the program.
-    pub(super) fn open(parent: &Path, is_given_up: &Arc<AtomicBool>) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        parent: &Path,
+        prefix: &str,
+        (spec, models): (LibrarySpec, Arc<Models>),
+        is_given_up: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async { watch(Arc::clone(is_given_up)) })?;
         let directory = tempfile::Builder::new()
-            .prefix("vtl-bench-")
+            .prefix(prefix)
             .tempdir_in(parent)
             .with_context(|| format!("cannot make a directory in {}", parent.display()))?;
         let data = directory.path().join("data");
         let store =
             Arc::new(Store::open(Arc::new(RealDisk::new()), &data, StoreOptions::default())?);
-        let spec = LibrarySpec { drives: 1, cartridges: Vec::new(), ..LibrarySpec::default() };
         store.initialize(spec)?;
-        let library = Library::power_on(store, LoadOptions::default())?;
+        let library = Library::power_on_with(store, LoadOptions::default(), models)?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let portal = {
@@ -71,38 +71,28 @@ impl Stage {
     }
 
     /// Where other files of the measurement can be made.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.as_ref().map_or(Path::new("."), TempDir::path)
     }
 
-    /// A fresh cartridge in the drive, and a session with it.
-    pub(super) fn load(&self) -> anyhow::Result<Tape> {
-        self.ask(Request::TapeCreate(NewTapes {
-            barcodes: vec![BARCODE.to_owned()],
-            count: 1,
-            media_type: "lto9".to_owned(),
-            ..NewTapes::default()
-        }))?;
-        self.ask(Request::Load { barcode: BARCODE.to_owned(), drive: 0, library: None })?;
-        let portal = self.address.to_string();
-        let tape = Tape::attach(&portal, INITIATOR, &self.library.record.iqn, LUN)?;
-        Ok(tape.until(Arc::clone(&self.is_given_up)))
+    /// Where its portal listens.
+    pub(crate) fn portal(&self) -> String {
+        self.address.to_string()
     }
 
-    /// Ends the session, and deletes the cartridge: the next round finds the disk as this one did.
-    pub(super) fn unload(&self, tape: Tape) -> anyhow::Result<()> {
-        tape.detach()?;
-        self.ask(Request::Unload { drive: 0, library: None })?;
-        self.ask(Request::TapeDelete { barcodes: vec![BARCODE.to_owned()], force: true })
+    /// The name of its target.
+    pub(crate) fn target(&self) -> &str {
+        &self.library.record.iqn
     }
 
     /// Removes everything, and says so if that cannot be done.
-    pub(super) fn close(mut self) -> anyhow::Result<()> {
+    pub(crate) fn close(mut self) -> anyhow::Result<()> {
         self.end()
     }
 
-    fn ask(&self, request: Request) -> anyhow::Result<()> {
-        let caller = Caller { actor: "bench", is_gone: &self.is_given_up };
+    /// Carries a request out, as the control socket does.
+    pub(crate) fn ask(&self, request: Request) -> anyhow::Result<()> {
+        let caller = Caller { actor: "temporary library", is_gone: &self.is_given_up };
         operations::answer(&self.library, request, &caller)
             .map(|_| ())
             .map_err(|failure| anyhow!("{failure}"))
