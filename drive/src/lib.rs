@@ -11,6 +11,7 @@ mod commands;
 mod density;
 mod drive;
 mod encryption;
+mod explicit_address;
 mod failure;
 mod log_page;
 mod medium;

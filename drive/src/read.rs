@@ -1,4 +1,4 @@
-//! READ(6) and READ BLOCK LIMITS (SSC-5 §7.4, §7.6).
+//! READ(6), READ(16) and READ BLOCK LIMITS (SSC-5 §7.4, §7.6).
 
 use bytes::{Bytes, BytesMut};
 use nom::number::complete::{be_u8, be_u24};
@@ -12,11 +12,23 @@ use vtl_scsi::{Completion, ItNexus, Task};
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
 use crate::encryption;
+use crate::explicit_address::{self, Request};
 use crate::sense::of_medium_error;
 
 /// READ(6): one block of any length, or several of the length set by MODE SELECT.
 pub(crate) fn read_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    read(drive, task.nexus, Request { flags, length, length_at: 2, address: None })
+}
+
+/// READ(16): the same from a place that the command names.
+pub(crate) fn read_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let request = explicit_address::request(task)?;
+    read(drive, task.nexus, request)
+}
+
+fn read(drive: &mut Drive, nexus: ItNexus, request: Request) -> Executed {
+    let Request { flags, length, length_at, address } = request;
     let (is_fixed, suppresses_incorrect_length) = (bit(flags, 0), bit(flags, 1));
     if is_fixed && (drive.block_length_bytes == 0 || suppresses_incorrect_length) {
         let bit = u8::from(drive.block_length_bytes != 0);
@@ -24,15 +36,18 @@ pub(crate) fn read_6(drive: &mut Drive, task: &mut Task) -> Executed {
     }
     let block_length = if is_fixed { drive.block_length_bytes } else { 1 };
     if u64::from(length) * u64::from(block_length) > MAX_TRANSFER_BYTES {
-        return Err(Sense::invalid_field_in_cdb(2, Some(7)).into());
+        return Err(Sense::invalid_field_in_cdb(length_at, Some(7)).into());
+    }
+    if let Some(failed) = explicit_address::go_to(drive, nexus, address, length)? {
+        return Ok(failed);
     }
     if length == 0 {
         return Ok(Completion::good());
     }
     if is_fixed {
-        return read_fixed(drive, task.nexus, length);
+        return read_fixed(drive, nexus, length);
     }
-    read_variable(drive, task.nexus, length, suppresses_incorrect_length)
+    read_variable(drive, nexus, length, suppresses_incorrect_length)
 }
 
 /// READ BLOCK LIMITS: the lengths that READ and WRITE take, or the highest object number.

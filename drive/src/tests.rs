@@ -19,6 +19,7 @@ mod buffers_and_clock;
 mod cleaning;
 mod compression;
 mod encryption;
+mod explicit_address;
 mod log_pages;
 mod mode_pages;
 mod partition;
