@@ -104,7 +104,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         .only_reads()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::inquiry_row(),
-    Command::new("VERIFY(6)", &[VERIFY_6, 0x2d, 0xff, 0xff, 0xff, 0], verify::verify_6)
+    Command::new("VERIFY(6)", &[VERIFY_6, 0x3d, 0xff, 0xff, 0xff, 0], verify::verify_6)
         .needs_medium()
         .only_reads()
         .timeout_seconds(28_800),
@@ -192,7 +192,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[WRITE_ATTRIBUTE, 0x01, 0, 0, 0, 0xff, 0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
         attribute::write_attribute,
     ),
-    Command::new("VERIFY(16)", explicit!(VERIFY_16, 0x2d), verify::verify_16)
+    Command::new("VERIFY(16)", explicit!(VERIFY_16, 0x3d), verify::verify_16)
         .needs_medium()
         .only_reads()
         .timeout_seconds(28_800),

@@ -7,6 +7,7 @@
 mod access_order;
 mod append_only;
 mod attribute;
+mod block_protection;
 mod commands;
 mod density;
 mod drive;

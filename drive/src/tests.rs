@@ -15,6 +15,7 @@ use crate::{Drive, Profile};
 mod access_order;
 mod append_only;
 mod attribute;
+mod block_protection;
 mod buffers_and_clock;
 mod cleaning;
 mod compression;

@@ -14,6 +14,8 @@ use crate::read::{next_object, read_error};
 
 const FIXED: u8 = 0;
 const BY_FILEMARKS: u8 = 3;
+/// The checksums of protected blocks are to be looked at, too: they are made of what has been read and found whole.
+const VLBPM: u8 = 4;
 const TO_END_OF_DATA: u8 = 5;
 
 /// How far it goes.
@@ -42,6 +44,9 @@ pub(crate) fn verify_16(drive: &mut Drive, task: &mut Task) -> Executed {
 
 fn verify(drive: &mut Drive, task: &Task, request: Request) -> Executed {
     let way = way(&request, drive.block_length_bytes)?;
+    if bit(request.flags, VLBPM) && !drive.block_protection.is_chosen(task.nexus) {
+        return Err(Sense::invalid_field_in_cdb(1, Some(VLBPM)).into());
+    }
     let Request { length, address, .. } = request;
     if let Some(failed) = explicit_address::go_to(drive, task.nexus, address, length)? {
         return Ok(failed);

@@ -13,7 +13,7 @@ use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
 use crate::explicit_address::{self, Request};
 use crate::sense::of_medium_error;
 use crate::tape_alert::WORM_OVERWRITE;
-use crate::{append_only, encryption, mode_page};
+use crate::{append_only, block_protection, encryption, mode_page};
 
 /// The data of one WRITE, on its way from the transport to the journal without a copy.
 #[derive(Debug)]
@@ -69,6 +69,19 @@ fn write(drive: &mut Drive, task: &mut Task, request: Request) -> Executed {
         return Ok(failed.after_data_out(total));
     }
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
+    let block_length = match drive.block_protection.on_write(task.nexus) {
+        Some(method) => {
+            let protected_bytes = usize::try_from(block_length).unwrap_or(usize::MAX);
+            if !method.strip(&mut data, protected_bytes) {
+                let refused = Sense::logical_block_guard_check_failed();
+                return Ok(
+                    Completion::from(refused.with_information(length.into())).after_data_out(total)
+                );
+            }
+            block_protection::without_checksum(block_length)
+        }
+        None => block_length,
+    };
     append_only::check_write(drive)?;
     encryption::prepare_write(drive, task.nexus)?;
     let compresses = mode_page::compresses(&drive.mode);

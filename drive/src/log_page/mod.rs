@@ -38,7 +38,7 @@ const MEGABYTE: u64 = 1_000_000;
 pub(crate) const OF_THE_LOAD: [u8; 2] = [DATA_COMPRESSION, DATA_COMPRESSION_VENDOR];
 
 /// Every LTO drive has these.
-const COMMON: [u8; 11] = [
+const COMMON: [u8; 12] = [
     WRITE_ERROR_COUNTERS,
     READ_ERROR_COUNTERS,
     SEQUENTIAL_ACCESS,
@@ -49,10 +49,11 @@ const COMMON: [u8; 11] = [
     VOLUME_STATISTICS,
     DATA_COMPRESSION,
     TAPE_ALERT,
+    CAPACITY,
     DATA_COMPRESSION_VENDOR,
 ];
-/// Only IBM's have these.
-const IBM: [u8; 2] = [USAGE, CAPACITY];
+/// Only IBM's have this.
+const IBM: [u8; 1] = [USAGE];
 
 /// The pages that this model has, ascending.
 pub(crate) fn codes(drive: &Drive) -> Vec<(u8, u8)> {
