@@ -175,3 +175,29 @@ fn crc32c_came_with_lto_7() {
     assert_eq!(methods("ibm-ult3580-td7"), (new, true, true));
     assert_eq!(methods("hpe-ultrium-9"), (vec![], true, true));
 }
+
+#[test]
+fn with_encryption_compression_and_the_forms_of_16_bytes() {
+    let mut drive = drive();
+    let key = super::encryption::page(2, 0x40, (2, 3), &[7; 32], &[]);
+    good(&super::encryption::out(&mut drive, A, &key));
+    good(&select(&mut drive, A, [2, 4, ON_WRITE | ON_READ]));
+    let zeros = vec![0; 32];
+    let mut shrinks = zeros.clone();
+    // RFC 3720 appendix B.4
+    shrinks.extend([0xaa, 0x36, 0x91, 0x8a]);
+    good(&run_with(&mut drive, &[0x8a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 36, 0], &shrinks));
+    good(&write(&mut drive, &primes(2)));
+    let read_16 = |drive: &mut Drive, nexus, object, length| {
+        run(drive, nexus, &[0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, object, 0, 0, length, 0])
+    };
+    assert_eq!(read_16(&mut drive, A, 1, 41).data_in, primes(2));
+    assert_eq!(read_16(&mut drive, A, 0, 36).data_in, shrinks);
+    good(&run(&mut drive, A, &[0x8f, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    // The same key holds for the other nexus, which sees no checksums; without the key nobody sees anything.
+    run(&mut drive, B, &TEST_UNIT_READY);
+    assert_eq!(read_16(&mut drive, B, 0, 32).data_in, zeros);
+    let off = super::encryption::page(2, 0x40, (0, 0), &[], &[]);
+    good(&super::encryption::out(&mut drive, A, &off));
+    assert_eq!(sense(&read_16(&mut drive, A, 0, 36)).asc, Asc(0x74, 0x01));
+}
