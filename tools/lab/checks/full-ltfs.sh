@@ -12,7 +12,7 @@ directory=${2:-}
 models=("${@:3}")
 ((${#models[@]})) || models=(
 	ibm-ult3580-td5:lto5 ibm-ult3580-td6:lto6 ibm-ult3580-td7:lto7 ibm-ult3580-td8:lto8 ibm-ult3580-td9:lto9
-	hp-ultrium-5:lto5 hp-ultrium-6:lto6 hpe-ultrium-7:lto7 hpe-ultrium-8:lto8 hpe-ultrium-9:lto9
+	hp-ultrium-5:lto5 hp-ultrium-6:lto6 hp-ultrium-7:lto7 hpe-ultrium-8:lto8 hpe-ultrium-9:lto9
 )
 failed=0
 
