@@ -27,6 +27,15 @@ const LOGICAL_VOLUME_LIST: u8 = 0x02;
 const PARTITION_LIST: u8 = 0x03;
 const SUPPORTED_ATTRIBUTES: u8 = 0x05;
 
+/// READ MEDIA SERIAL NUMBER (SPC-5 §6.21): what attribute 0401h says, filled up to a multiple of four bytes.
+pub(crate) fn read_media_serial_number(drive: &mut Drive, task: &mut Task) -> Executed {
+    let (_, _, allocation_length, ..) =
+        task.cdb.fields((be_u8, take(4_usize), be_u32, be_u8, be_u8))?;
+    let mut serial = values::serial_number(drive.loaded()?.cartridge.label());
+    serial.resize(serial.len().next_multiple_of(4), 0);
+    Ok(Completion::data_in_allocated(with_length(serial), allocation_length))
+}
+
 /// READ ATTRIBUTE. The memory can be read while the cartridge lies unloaded in the drive, too.
 pub(crate) fn read_attribute(drive: &mut Drive, task: &mut Task) -> Executed {
     let (action, _, volume, _, partition, first, allocation_length, ..) = task.cdb.fields((

@@ -23,6 +23,10 @@ const VERIFY_6: u8 = 0x13;
 const ERASE_6: u8 = 0x19;
 const LOAD_UNLOAD: u8 = 0x1b;
 const LOCATE_10: u8 = 0x2b;
+const WRITE_FILEMARKS_16: u8 = 0x80;
+const READ_16: u8 = 0x88;
+const WRITE_16: u8 = 0x8a;
+const VERIFY_16: u8 = 0x8f;
 const SPACE_16: u8 = 0x91;
 const LOCATE_16: u8 = 0x92;
 const SECURITY_PROTOCOL_IN: u8 = 0xa2;
@@ -30,7 +34,7 @@ const SECURITY_PROTOCOL_OUT: u8 = 0xb5;
 const WRITE_ATTRIBUTE: u8 = 0x8d;
 
 /// Commands that look for a place on the medium, or bring it to a state that has to be on disk.
-pub(crate) const MOVES_THE_MEDIUM: [u8; 11] = [
+pub(crate) const MOVES_THE_MEDIUM: [u8; 15] = [
     REWIND,
     FORMAT_MEDIUM,
     SET_CAPACITY,
@@ -39,13 +43,27 @@ pub(crate) const MOVES_THE_MEDIUM: [u8; 11] = [
     ERASE_6,
     LOAD_UNLOAD,
     LOCATE_10,
+    WRITE_FILEMARKS_16,
+    READ_16,
+    WRITE_16,
     WRITE_ATTRIBUTE,
+    VERIFY_16,
     SPACE_16,
     LOCATE_16,
 ];
 
 /// Of GENERATE and RECEIVE RECOMMENDED ACCESS ORDER, which not all models have.
 pub(crate) const RECOMMENDED_ACCESS_ORDER: u8 = 0x1d;
+
+/// The usage of a CDB that names a partition, an object and a length, with these bits of byte 1.
+macro_rules! explicit {
+    ($code:expr, $flags:literal) => {
+        &[
+            $code, $flags, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+            0xff, 0,
+        ]
+    };
+}
 
 /// The table.
 pub(crate) static COMMANDS: &[Command<Drive>] = &[
@@ -86,7 +104,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         .only_reads()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     spc::inquiry_row(),
-    Command::new("VERIFY(6)", &[VERIFY_6, 0x2d, 0xff, 0xff, 0xff, 0], verify::verify_6)
+    Command::new("VERIFY(6)", &[VERIFY_6, 0x3d, 0xff, 0xff, 0xff, 0], verify::verify_6)
         .needs_medium()
         .only_reads()
         .timeout_seconds(28_800),
@@ -144,11 +162,25 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     OUT_ROWS[5],
     OUT_ROWS[6],
     Command::new(
+        "WRITE FILEMARKS(16)",
+        explicit!(WRITE_FILEMARKS_16, 0x01),
+        write::write_filemarks_16,
+    )
+    .needs_medium()
+    .timeout_seconds(1500),
+    Command::new(
         "ALLOW OVERWRITE",
         &[0x82, 0, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
         append_only::allow_overwrite,
     )
     .needs_medium(),
+    Command::new("READ(16)", explicit!(READ_16, 0x03), read::read_16)
+        .needs_medium()
+        .only_reads()
+        .timeout_seconds(1500),
+    Command::new("WRITE(16)", explicit!(WRITE_16, 0x01), write::write_16)
+        .needs_medium()
+        .timeout_seconds(1500),
     Command::new(
         "READ ATTRIBUTE",
         &[0x8c, 0x1f, 0, 0, 0, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0],
@@ -160,6 +192,10 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[WRITE_ATTRIBUTE, 0x01, 0, 0, 0, 0xff, 0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
         attribute::write_attribute,
     ),
+    Command::new("VERIFY(16)", explicit!(VERIFY_16, 0x3d), verify::verify_16)
+        .needs_medium()
+        .only_reads()
+        .timeout_seconds(28_800),
     Command::new(
         "SPACE(16)",
         &[SPACE_16, 0x0f, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
@@ -208,6 +244,14 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     )
     .service_action(RECOMMENDED_ACCESS_ORDER)
     .needs_medium(),
+    Command::new(
+        "READ MEDIA SERIAL NUMBER",
+        &[0xab, 0x01, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        attribute::read_media_serial_number,
+    )
+    .service_action(0x01)
+    .needs_medium()
+    .under_reservation(UnderReservation::Allowed),
     spc::report_supported_operation_codes_row(),
     spc::report_supported_task_management_functions_row(),
 ];

@@ -13,6 +13,7 @@ use vtl_scsi::{Clock, ItNexus, LogicalUnit, Lun, NexusName, Task, spc};
 
 use crate::access_order::AccessOrder;
 use crate::append_only::{self, AppendOnly};
+use crate::block_protection::{self, BlockProtection};
 use crate::encryption::{self, Encryption};
 use crate::failure::OnFailure;
 use crate::profile::{Access, Generation, Profile};
@@ -49,6 +50,7 @@ pub struct Drive {
     pub(crate) last_writer: Option<ItNexus>,
     pub(crate) append_only: AppendOnly,
     pub(crate) encryption: Encryption,
+    pub(crate) block_protection: BlockProtection,
     /// How MODE SELECT has asked the next FORMAT MEDIUM to divide the cartridge, in bytes.
     pub(crate) prepared_sizes: Option<Vec<u64>>,
     pub(crate) on_failure: Option<OnFailure>,
@@ -123,6 +125,8 @@ impl Drive {
             revision: profile.revision.into(),
             serial: serial.into(),
             naa,
+            // PROTECT: blocks can be protected.
+            protects: true,
             flags: 0,
             vendor_specific: Vec::new(),
             // SAM-5, SPC-4, SSC-4, iSCSI
@@ -141,6 +145,7 @@ impl Drive {
             last_writer: None,
             append_only: AppendOnly::default(),
             encryption: Encryption::default(),
+            block_protection: BlockProtection::default(),
             prepared_sizes: None,
             on_failure: None,
             identity,
@@ -278,6 +283,7 @@ impl Drive {
         self.prevented_by.remove(&nexus);
         self.encryption.nexus_ends(nexus);
         encryption::forget_keys(self);
+        self.block_protection.nexus_ends(nexus);
         if self.last_writer == Some(nexus) {
             self.sync_or_defer();
         }
@@ -299,6 +305,7 @@ impl Drive {
         self.prevented_by.clear();
         self.encryption = Encryption::default();
         encryption::forget_keys(self);
+        self.block_protection = BlockProtection::default();
     }
 
     /// Brings what was written to disk, outside of any command. A failure is told to the writer with its next command.
@@ -489,17 +496,29 @@ impl Device for Drive {
         mode_page::select_header(self, device_specific, descriptor, descriptor_offset)
     }
 
-    fn mode_pages_selected(&mut self, before: &ModeParameters) {
+    fn show_own_mode_pages(&mut self, nexus: ItNexus) {
+        block_protection::show(self, nexus);
+    }
+
+    fn is_own_mode_page(&self, page: (u8, u8)) -> bool {
+        page == block_protection::PAGE
+    }
+
+    fn mode_pages_selected(&mut self, before: &ModeParameters, nexus: ItNexus) {
+        block_protection::take_over(self, nexus);
         mode_page::selected(self, before);
         append_only::take_over(&mut self.append_only, &self.mode);
     }
 
     fn check_mode_page(
         &self,
-        (page, _): (u8, u8),
+        (page, subpage): (u8, u8),
         values: &[u8],
         values_offset: u16,
     ) -> Result<(), Refusal> {
+        if (page, subpage) == block_protection::PAGE {
+            block_protection::check(self, values, values_offset)?;
+        }
         if let Some((byte, bit)) = mode_page::refuses(page, values) {
             let byte = values_offset.saturating_add(u16::try_from(byte).unwrap_or(u16::MAX));
             return Err(Sense::invalid_field_in_parameter_list(byte, Some(bit)).into());

@@ -7,10 +7,12 @@
 mod access_order;
 mod append_only;
 mod attribute;
+mod block_protection;
 mod commands;
 mod density;
 mod drive;
 mod encryption;
+mod explicit_address;
 mod failure;
 mod log_page;
 mod medium;

@@ -12,7 +12,7 @@ use vtl_scsi::sense::Sense;
 
 use crate::Drive;
 use crate::drive::{Bay, Loaded, MAX_BLOCK_BYTES};
-use crate::{append_only, partition};
+use crate::{append_only, block_protection, partition};
 
 /// Byte of a device-specific parameter: WP in bit 7, buffered mode in bits 6-4 (SSC-5 §8.3.1).
 const WRITE_PROTECT: u8 = 0x80;
@@ -36,6 +36,7 @@ pub(crate) fn all(vendor: &str) -> ModeParameters {
         recovery::read_write_error_recovery(),
         recovery::disconnect_reconnect(),
         control(),
+        block_protection::page(),
         data_compression(),
         device_configuration(),
         append_only::page(),

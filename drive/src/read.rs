@@ -1,4 +1,4 @@
-//! READ(6) and READ BLOCK LIMITS (SSC-5 §7.4, §7.6).
+//! READ(6), READ(16) and READ BLOCK LIMITS (SSC-5 §7.4, §7.6).
 
 use bytes::{Bytes, BytesMut};
 use nom::number::complete::{be_u8, be_u24};
@@ -11,12 +11,24 @@ use vtl_scsi::{Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
-use crate::encryption;
+use crate::explicit_address::{self, Request};
 use crate::sense::of_medium_error;
+use crate::{block_protection, encryption};
 
 /// READ(6): one block of any length, or several of the length set by MODE SELECT.
 pub(crate) fn read_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    read(drive, task.nexus, Request { flags, length, length_at: 2, address: None })
+}
+
+/// READ(16): the same from a place that the command names.
+pub(crate) fn read_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let request = explicit_address::request(task)?;
+    read(drive, task.nexus, request)
+}
+
+fn read(drive: &mut Drive, nexus: ItNexus, request: Request) -> Executed {
+    let Request { flags, length, length_at, address } = request;
     let (is_fixed, suppresses_incorrect_length) = (bit(flags, 0), bit(flags, 1));
     if is_fixed && (drive.block_length_bytes == 0 || suppresses_incorrect_length) {
         let bit = u8::from(drive.block_length_bytes != 0);
@@ -24,19 +36,22 @@ pub(crate) fn read_6(drive: &mut Drive, task: &mut Task) -> Executed {
     }
     let block_length = if is_fixed { drive.block_length_bytes } else { 1 };
     if u64::from(length) * u64::from(block_length) > MAX_TRANSFER_BYTES {
-        return Err(Sense::invalid_field_in_cdb(2, Some(7)).into());
+        return Err(Sense::invalid_field_in_cdb(length_at, Some(7)).into());
+    }
+    if let Some(failed) = explicit_address::go_to(drive, nexus, address, length)? {
+        return Ok(failed);
     }
     if length == 0 {
         return Ok(Completion::good());
     }
     if is_fixed {
-        return read_fixed(drive, task.nexus, length);
+        return read_fixed(drive, nexus, length);
     }
-    read_variable(drive, task.nexus, length, suppresses_incorrect_length)
+    read_variable(drive, nexus, length, suppresses_incorrect_length)
 }
 
 /// READ BLOCK LIMITS: the lengths that READ and WRITE take, or the highest object number.
-pub(crate) fn read_block_limits(_drive: &mut Drive, task: &mut Task) -> Executed {
+pub(crate) fn read_block_limits(drive: &mut Drive, task: &mut Task) -> Executed {
     const SHORTEST_BLOCK_BYTES: u16 = 1;
     let (flags, _, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
     if bit(flags, 0) {
@@ -45,8 +60,13 @@ pub(crate) fn read_block_limits(_drive: &mut Drive, task: &mut Task) -> Executed
         data.extend(u64::MAX.to_be_bytes());
         return Ok(Completion::data_in(data));
     }
+    // A block counts as it travels: a protected one with its checksum.
+    let shortest = match drive.block_protection.on_write(task.nexus) {
+        Some(_) => block_protection::SHORTEST_PROTECTED_BYTES,
+        None => SHORTEST_BLOCK_BYTES,
+    };
     let mut data = MAX_BLOCK_BYTES.to_be_bytes().to_vec(); // the first byte is granularity: 0
-    data.extend(SHORTEST_BLOCK_BYTES.to_be_bytes());
+    data.extend(shortest.to_be_bytes());
     Ok(Completion::data_in(data))
 }
 
@@ -104,9 +124,23 @@ fn read_fixed(drive: &mut Drive, nexus: ItNexus, count: u32) -> Executed {
     Ok(Completion::data_in(data))
 }
 
-/// Reads the next object. Where what had been written before it cannot be brought to disk, that is told to its writer, whose
-/// command is not done; anybody else reads what there is.
+/// Reads the next object; a block comes as it is to travel to this nexus, protected or not.
 pub(crate) fn next_object(
+    drive: &mut Drive,
+    nexus: ItNexus,
+) -> Result<Result<ReadOutcome, MediumError>, Refusal> {
+    let outcome = next_unprotected(drive, nexus)?;
+    match (outcome, drive.block_protection.on_read(nexus)) {
+        (Ok(ReadOutcome::Block(block)), Some(method)) => {
+            Ok(Ok(ReadOutcome::Block(method.protect(&block))))
+        }
+        (outcome, _) => Ok(outcome),
+    }
+}
+
+/// Where what had been written before it cannot be brought to disk, that is told to its writer, whose
+/// command is not done; anybody else reads what there is.
+fn next_unprotected(
     drive: &mut Drive,
     nexus: ItNexus,
 ) -> Result<Result<ReadOutcome, MediumError>, Refusal> {

@@ -1,4 +1,4 @@
-//! VERIFY(6): reads without giving anything out (SSC-5 §6.16).
+//! VERIFY(6) and VERIFY(16): reads without giving anything out (SSC-5 §6.16).
 
 use nom::number::complete::{be_u8, be_u24};
 
@@ -9,10 +9,13 @@ use vtl_scsi::sense::Sense;
 use vtl_scsi::{Completion, Task};
 
 use crate::Drive;
+use crate::explicit_address::{self, Request};
 use crate::read::{next_object, read_error};
 
 const FIXED: u8 = 0;
 const BY_FILEMARKS: u8 = 3;
+/// The checksums of protected blocks are to be looked at, too: they are made of what has been read and found whole.
+const VLBPM: u8 = 4;
 const TO_END_OF_DATA: u8 = 5;
 
 /// How far it goes.
@@ -30,17 +33,35 @@ enum Way {
 /// VERIFY(6). It is done when it is answered, with IMMED or without.
 pub(crate) fn verify_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
-    let way = way(flags, length, drive.block_length_bytes)?;
+    verify(drive, task, Request { flags, length, length_at: 2, address: None })
+}
+
+/// VERIFY(16): the same from a place that the command names.
+pub(crate) fn verify_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let request = explicit_address::request(task)?;
+    verify(drive, task, request)
+}
+
+fn verify(drive: &mut Drive, task: &Task, request: Request) -> Executed {
+    let way = way(&request, drive.block_length_bytes)?;
+    if bit(request.flags, VLBPM) && !drive.block_protection.is_chosen(task.nexus) {
+        return Err(Sense::invalid_field_in_cdb(1, Some(VLBPM)).into());
+    }
+    let Request { length, address, .. } = request;
+    if let Some(failed) = explicit_address::go_to(drive, task.nexus, address, length)? {
+        return Ok(failed);
+    }
     loop_until_done(drive, task, way)
 }
 
-fn way(flags: u8, length: u32, block_length: u32) -> Result<Way, vtl_scsi::device::Refusal> {
+fn way(request: &Request, block_length: u32) -> Result<Way, vtl_scsi::device::Refusal> {
+    let Request { flags, length, length_at, .. } = *request;
     match [FIXED, BY_FILEMARKS, TO_END_OF_DATA].map(|number| bit(flags, number)) {
         [false, false, false] => Ok(Way::OneBlock(length)),
         [true, false, false] if block_length != 0 => Ok(Way::Blocks(length)),
         [false, true, false] => Ok(Way::Filemarks(length)),
         [false, false, true] if length == 0 => Ok(Way::ToEndOfData),
-        [false, false, true] => Err(Sense::invalid_field_in_cdb(2, Some(7)).into()),
+        [false, false, true] => Err(Sense::invalid_field_in_cdb(length_at, Some(7)).into()),
         [true, ..] => Err(Sense::invalid_field_in_cdb(1, Some(FIXED)).into()),
         _ => Err(Sense::invalid_field_in_cdb(1, Some(TO_END_OF_DATA)).into()),
     }

@@ -1,7 +1,7 @@
 //! Vital product data pages of a drive (SSC-5 §8.6).
 
 use crate::Drive;
-use crate::tape_alert;
+use crate::{block_protection, tape_alert};
 
 /// Where the drive stands in a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,7 @@ const MANUFACTURER_SERIAL: u8 = 0xb1;
 const TAPE_ALERT_SUPPORTED: u8 = 0xb2;
 const AUTOMATION_SERIAL: u8 = 0xb3;
 const ELEMENT_ADDRESS: u8 = 0xb4;
+const BLOCK_PROTECTION: u8 = 0xb5;
 
 /// A page, whole, if there is such a page here. A drive that is in no library does not know pages B3h and B4h.
 pub(crate) fn page(drive: &Drive, page: u8) -> Option<Vec<u8>> {
@@ -36,6 +37,10 @@ pub(crate) fn page(drive: &Drive, page: u8) -> Option<Vec<u8>> {
         TAPE_ALERT_SUPPORTED => Some(identity.page(page, &supported_flags().to_be_bytes())),
         AUTOMATION_SERIAL => Some(identity.page(page, bay?.changer_serial.as_bytes())),
         ELEMENT_ADDRESS => Some(identity.page(page, &bay?.element_address.to_be_bytes())),
+        // HP's and HPE's drives protect blocks, too, but have no such page.
+        BLOCK_PROTECTION if drive.profile.vendor == "IBM" => {
+            Some(identity.page(page, &block_protection::vital_product_data(drive)))
+        }
         _ => None,
     }
 }
@@ -46,6 +51,9 @@ pub(crate) fn codes(drive: &Drive) -> Vec<u8> {
         vec![0x00, 0x80, 0x83, 0x86, CAPABILITIES, MANUFACTURER_SERIAL, TAPE_ALERT_SUPPORTED];
     if drive.library_bay.is_some() {
         codes.extend([AUTOMATION_SERIAL, ELEMENT_ADDRESS]);
+    }
+    if drive.profile.vendor == "IBM" {
+        codes.push(BLOCK_PROTECTION);
     }
     drive.profile.with_vendor_pages(&codes)
 }

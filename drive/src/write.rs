@@ -1,4 +1,4 @@
-//! WRITE(6), WRITE FILEMARKS(6) and ERASE(6) (SSC-5 §5).
+//! WRITE, WRITE FILEMARKS and ERASE(6) (SSC-5 §5, §6).
 
 use nom::number::complete::{be_u8, be_u24};
 
@@ -10,9 +10,10 @@ use vtl_scsi::{Buffer, Completion, ItNexus, Task};
 
 use crate::Drive;
 use crate::drive::{MAX_BLOCK_BYTES, MAX_TRANSFER_BYTES};
+use crate::explicit_address::{self, Request};
 use crate::sense::of_medium_error;
 use crate::tape_alert::WORM_OVERWRITE;
-use crate::{append_only, encryption, mode_page};
+use crate::{append_only, block_protection, encryption, mode_page};
 
 /// The data of one WRITE, on its way from the transport to the journal without a copy.
 #[derive(Debug)]
@@ -31,6 +32,17 @@ impl Payload for DataOut {
 /// WRITE(6): one block of any length, or several of the length set by MODE SELECT.
 pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
     let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    write(drive, task, Request { flags, length, length_at: 2, address: None })
+}
+
+/// WRITE(16): the same at a place that the command names. The data ends behind it, as with any WRITE.
+pub(crate) fn write_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let request = explicit_address::request(task)?;
+    write(drive, task, request)
+}
+
+fn write(drive: &mut Drive, task: &mut Task, request: Request) -> Executed {
+    let Request { flags, length, length_at, address } = request;
     let is_fixed = bit(flags, 0);
     if is_fixed && drive.block_length_bytes == 0 {
         return Err(Sense::invalid_field_in_cdb(1, Some(0)).into());
@@ -39,20 +51,37 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
         if is_fixed { (drive.block_length_bytes, length) } else { (length, 1) };
     let total = u64::from(block_length) * u64::from(block_count);
     if block_length > MAX_BLOCK_BYTES || total > MAX_TRANSFER_BYTES {
-        return Err(Sense::invalid_field_in_cdb(2, Some(7)).into());
+        return Err(Sense::invalid_field_in_cdb(length_at, Some(7)).into());
     }
     // The medium has to be writable even where there is nothing to write.
     drive.writable(task.nexus)?;
     if total == 0 {
-        return Ok(Completion::good());
+        let failed = explicit_address::go_to(drive, task.nexus, address, length)?;
+        return Ok(failed.unwrap_or_else(Completion::good));
     }
     let mut data = std::mem::take(&mut task.data_out);
     if u64::try_from(data.len()).unwrap_or(u64::MAX) < total {
         // The transport was told of less than the CDB asks for: no part of a block is written.
-        let refused = Completion::from(Sense::invalid_field_in_cdb(2, Some(7)));
+        let refused = Completion::from(Sense::invalid_field_in_cdb(length_at, Some(7)));
         return Ok(refused.after_data_out(total));
     }
+    if let Some(failed) = explicit_address::go_to(drive, task.nexus, address, length)? {
+        return Ok(failed.after_data_out(total));
+    }
     data.truncate(usize::try_from(total).unwrap_or(usize::MAX));
+    let block_length = match drive.block_protection.on_write(task.nexus) {
+        Some(method) => {
+            let protected_bytes = usize::try_from(block_length).unwrap_or(usize::MAX);
+            if !method.strip(&mut data, protected_bytes) {
+                let refused = Sense::logical_block_guard_check_failed();
+                return Ok(
+                    Completion::from(refused.with_information(length.into())).after_data_out(total)
+                );
+            }
+            block_protection::without_checksum(block_length)
+        }
+        None => block_length,
+    };
     append_only::check_write(drive)?;
     encryption::prepare_write(drive, task.nexus)?;
     let compresses = mode_page::compresses(&drive.mode);
@@ -68,16 +97,30 @@ pub(crate) fn write_6(drive: &mut Drive, task: &mut Task) -> Executed {
 
 /// WRITE FILEMARKS(6): without IMMED a sync point, whatever the count.
 pub(crate) fn write_filemarks_6(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (flags, count, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    let (flags, length, _control) = task.cdb.fields((be_u8, be_u24, be_u8))?;
+    write_filemarks(drive, task.nexus, Request { flags, length, length_at: 2, address: None })
+}
+
+/// WRITE FILEMARKS(16): the same at a place that the command names.
+pub(crate) fn write_filemarks_16(drive: &mut Drive, task: &mut Task) -> Executed {
+    let request = explicit_address::request(task)?;
+    write_filemarks(drive, task.nexus, request)
+}
+
+fn write_filemarks(drive: &mut Drive, nexus: ItNexus, request: Request) -> Executed {
+    let Request { flags, length: count, address, .. } = request;
     let is_immediate = bit(flags, 0);
+    drive.writable(nexus)?;
+    if let Some(failed) = explicit_address::go_to(drive, nexus, address, count)? {
+        return Ok(failed);
+    }
     if count != 0 {
-        drive.writable(task.nexus)?;
         append_only::check_write(drive)?;
     }
-    let cartridge = drive.writable(task.nexus)?;
+    let cartridge = drive.writable(nexus)?;
     let outcome =
         if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
-    let way = Way { nexus: task.nexus, is_buffered: is_immediate, object_count: count };
+    let way = Way { nexus, is_buffered: is_immediate, object_count: count };
     Ok(finish(drive, way, outcome, i64::from))
 }
 

@@ -212,8 +212,19 @@ pub trait Device: Sized + 'static {
     fn takes_mode_page(&mut self, _page: (u8, u8), _values: &[u8]) -> bool {
         false
     }
-    /// MODE SELECT has changed pages, which were like this before: pages that say the same thing have to agree.
-    fn mode_pages_selected(&mut self, _before: &crate::mode::ModeParameters) {}
+    /// MODE SENSE or MODE SELECT of this nexus begins: the pages that each nexus has for itself are to show its own values.
+    fn show_own_mode_pages(&mut self, _nexus: crate::ItNexus) {}
+    /// Whether each nexus has this page for itself, so that a change of it is no news to others.
+    fn is_own_mode_page(&self, _page: (u8, u8)) -> bool {
+        false
+    }
+    /// MODE SELECT of a nexus has changed pages, which were like this before: pages that say the same thing have to agree.
+    fn mode_pages_selected(
+        &mut self,
+        _before: &crate::mode::ModeParameters,
+        _nexus: crate::ItNexus,
+    ) {
+    }
     /// Finds out whether the device works (SEND DIAGNOSTIC), without changing anything.
     fn self_test(&mut self) -> Result<(), Sense>;
     /// Called before attentions are looked at: the place to find out about failures behind earlier commands.

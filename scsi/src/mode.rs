@@ -134,6 +134,7 @@ impl ModeParameters {
 pub fn mode_sense_6<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let (flags, page, subpage, allocation_length, _control) =
         task.cdb.fields((be_u8, be_u8, be_u8, be_u8, be_u8))?;
+    device.show_own_mode_pages(task.nexus);
     let (header, pages) = sense(device, flags, page, subpage)?;
     let descriptor = header.block_descriptor.unwrap_or_default();
     let descriptor = if header.block_descriptor.is_some() { &descriptor[..] } else { &[] };
@@ -156,6 +157,7 @@ pub fn mode_sense_6<D: Device>(device: &mut D, task: &mut Task) -> Executed {
 pub fn mode_sense_10<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let (flags, page, subpage, _, allocation_length, _control) =
         task.cdb.fields((be_u8, be_u8, be_u8, take(3_usize), be_u16, be_u8))?;
+    device.show_own_mode_pages(task.nexus);
     let (header, pages) = sense(device, flags, page, subpage)?;
     let descriptor = header.block_descriptor.unwrap_or_default();
     let descriptor = if header.block_descriptor.is_some() { &descriptor[..] } else { &[] };
@@ -275,11 +277,15 @@ fn select<D: Device>(
     };
     let pages_offset = header.length + header.descriptors_length;
     let wanted = parse_pages(list.get(pages_offset..).unwrap_or_default(), pages_offset)?;
+    device.show_own_mode_pages(task.nexus);
     for page in &wanted {
         check_page(device.mode_parameters(), page)?;
         let offset = u16::try_from(page.values_offset).unwrap_or(u16::MAX);
         device.check_mode_page((page.page, page.subpage), &page.values, offset)?;
     }
+    let header_before = device.mode_header();
+    let is_own = |page: &Wanted| device.is_own_mode_page((page.page, page.subpage));
+    let is_all_own = !wanted.is_empty() && wanted.iter().all(is_own);
     device.select_header(
         header.device_specific,
         descriptor,
@@ -296,9 +302,11 @@ fn select<D: Device>(
             }
         }
     }
-    device.mode_pages_selected(&before);
+    device.mode_pages_selected(&before, task.nexus);
     take_over_sense_format(device);
-    device.unit_mut().raise_for_others(task.nexus, Sense::mode_parameters_changed());
+    if !is_all_own || device.mode_header() != header_before {
+        device.unit_mut().raise_for_others(task.nexus, Sense::mode_parameters_changed());
+    }
     Ok(done)
 }
 

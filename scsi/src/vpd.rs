@@ -15,6 +15,8 @@ pub struct Identity {
     pub serial: String,
     /// The NAA identifier of the logical unit, the same for ever.
     pub naa: u64,
+    /// PROTECT in byte 5 of standard INQUIRY data: blocks can be protected on their way.
+    pub protects: bool,
     /// Byte 6 of standard INQUIRY data, such as MCHNGR.
     pub flags: u8,
     /// Vendor-specific bytes from byte 36 on.
@@ -42,7 +44,7 @@ impl Identity {
             VERSION_SPC_4,
             HISUP_FORMAT_2,
             0,
-            0,
+            u8::from(self.protects),
             self.flags,
             CMDQUE,
         ];
@@ -118,6 +120,7 @@ mod tests {
             revision: "Q3F5".into(),
             serial: "1013000001".into(),
             naa: 0x5005_0763_0000_0001,
+            protects: false,
             flags: 0,
             vendor_specific: vec![],
             version_descriptors: vec![0x00a0],

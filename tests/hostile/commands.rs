@@ -30,7 +30,7 @@ fn an_operation_code_that_is_not_there() {
     let mut scene = Scene::loaded();
     let mut session = scene.session("new");
     for lun in [0, 1] {
-        for code in [0xc0, 0xff, 0x28, 0x2a, 0x86, 0x87, 0x80, 0x7f] {
+        for code in [0xc0, 0xff, 0x28, 0x2a, 0x86, 0x87, 0x81, 0x7f] {
             let mut cdb = [0; 16];
             cdb[0] = code;
             session.run(lun, &cdb).sense(5, 0x20, 0);

@@ -12,9 +12,11 @@ use crate::library::Library;
 impl Library {
     /// Gives a device the reservations that were kept for it, and keeps them from now on.
     pub(crate) fn keep_reservations_of(&self, device: &mut impl Device, serial: &str) {
-        let (store, owner) = (Arc::clone(self.store()), serial.to_owned());
+        // A device must not hold the data directory's lock when the library is gone.
+        let (store, owner) = (Arc::downgrade(self.store()), serial.to_owned());
         let keeper = Keeper::new(move |kept| {
             let kept = to_ledger(kept);
+            let Some(store) = store.upgrade() else { return false };
             let result = store.keep_reservations(&owner, &kept, "scsi");
             if let Err(failure) = &result {
                 error!(serial = owner, %failure, "a persistent reservation cannot be kept, so the host was refused it");

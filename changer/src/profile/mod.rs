@@ -158,6 +158,7 @@ impl Profile {
         const BAR_CODE_FLAG: u8 = 0x20;
         Identity {
             device_type: 0x08,
+            protects: false,
             vendor: self.vendor.into(),
             product: self.product.into(),
             revision: self.revision.into(),

@@ -1,6 +1,6 @@
 //! The attributes as they are now: what hosts have written, and what the drive knows of the cartridge.
 
-use vtl_media::{Attribute, AttributeFormat, Mam, Volume};
+use vtl_media::{Attribute, AttributeFormat, Label, Mam, Volume};
 use vtl_scsi::device::Refusal;
 use vtl_scsi::vpd::padded;
 
@@ -96,7 +96,7 @@ fn told(loaded: &Loaded, partition: u8, known: &Definition, alerts: u64) -> Opti
         // Nothing is encrypted.
         table::FIRST_ENCRYPTED | table::FIRST_UNENCRYPTED => u64::MAX.to_be_bytes().to_vec(),
         table::MANUFACTURER => padded(MANUFACTURER, 8),
-        table::SERIAL_NUMBER => padded(&label.uuid.simple().to_string().to_uppercase(), 32),
+        table::SERIAL_NUMBER => serial_number(label),
         table::LENGTH => length_metres(label.media_type.as_str()).to_be_bytes().to_vec(),
         table::WIDTH => u32::from(loaded.generation.width_tenths_mm).to_be_bytes().to_vec(),
         table::MANUFACTURE_DATE => padded(&label.created.strftime("%Y%m%d").to_string(), 8),
@@ -116,6 +116,11 @@ fn told(loaded: &Loaded, partition: u8, known: &Definition, alerts: u64) -> Opti
 fn alert_flags(drive: &Drive) -> u64 {
     let bits = drive.lit_tape_alerts().into_iter().filter(|flag| (1..=64).contains(flag));
     bits.fold(0, |flags, flag| flags | 1_u64 << (64 - u32::from(flag)))
+}
+
+/// What tells this cartridge from all others, as attribute 0401h says it.
+pub(super) fn serial_number(label: &Label) -> Vec<u8> {
+    padded(&label.uuid.simple().to_string().to_uppercase(), 32)
 }
 
 fn mebibytes(bytes: u64) -> Vec<u8> {

@@ -52,7 +52,7 @@ const COMMON: [u8; 12] = [
     CAPACITY,
     DATA_COMPRESSION_VENDOR,
 ];
-/// Only IBM's have these.
+/// Only IBM's have this.
 const IBM: [u8; 1] = [USAGE];
 
 /// The pages that this model has, ascending.

@@ -11,7 +11,7 @@ const NO_CHECK: u8 = 0x40;
 const CLEAR_ON_DEMOUNT: u8 = 0x04;
 
 /// A Set Data Encryption page.
-fn page(scope: u8, flags: u8, modes: (u8, u8), key: &[u8], kads: &[u8]) -> Vec<u8> {
+pub(super) fn page(scope: u8, flags: u8, modes: (u8, u8), key: &[u8], kads: &[u8]) -> Vec<u8> {
     let mut page = vec![0x00, 0x10, 0, 0, scope << 5, flags, modes.0, modes.1, 1, 0, 2];
     page.extend([0; 7]);
     page.extend(u16::try_from(key.len()).unwrap().to_be_bytes());
@@ -22,7 +22,7 @@ fn page(scope: u8, flags: u8, modes: (u8, u8), key: &[u8], kads: &[u8]) -> Vec<u
     page
 }
 
-fn out(drive: &mut Drive, nexus: ItNexus, page: &[u8]) -> Completion {
+pub(super) fn out(drive: &mut Drive, nexus: ItNexus, page: &[u8]) -> Completion {
     let length = u8::try_from(page.len()).unwrap();
     let task = Task::new(nexus, &[0xb5, 0x20, 0, 0x10, 0, 0, 0, 0, 0, length, 0, 0]);
     device::execute(drive, task.with_data_out(page))

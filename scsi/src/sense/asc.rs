@@ -33,8 +33,10 @@ codes! {
     BECOMING_READY = 0x04, 0x01, "Logical unit is in process of becoming ready";
     INITIALIZING_COMMAND_REQUIRED = 0x04, 0x02, "Logical unit not ready, initializing command required";
     WRITE_ERROR = 0x0c, 0x00, "Write error";
+    LOGICAL_BLOCK_GUARD_CHECK_FAILED = 0x10, 0x01, "Logical block guard check failed";
     UNRECOVERED_READ_ERROR = 0x11, 0x00, "Unrecovered read error";
     END_OF_DATA_NOT_FOUND = 0x14, 0x03, "End-of-data not found";
+    LOCATE_OPERATION_FAILURE = 0x14, 0x07, "Locate operation failure";
     PARAMETER_LIST_LENGTH_ERROR = 0x1a, 0x00, "Parameter list length error";
     INVALID_OPERATION_CODE = 0x20, 0x00, "Invalid command operation code";
     NOT_IN_APPEND_ONLY_MODE = 0x20, 0x0c, "Illegal command when not in append-only mode";

@@ -33,6 +33,10 @@ conditions! {
     unrecovered_read_error: MediumError, UNRECOVERED_READ_ERROR;
     /// The data ends where there should be more.
     end_of_data_not_found: MediumError, END_OF_DATA_NOT_FOUND;
+    /// A block did not arrive as its checksum says.
+    logical_block_guard_check_failed: HardwareError, LOGICAL_BLOCK_GUARD_CHECK_FAILED;
+    /// There is nothing at the place that a command has named.
+    locate_operation_failure: MediumError, LOCATE_OPERATION_FAILURE;
     /// The medium cannot be made sense of.
     medium_format_corrupted: MediumError, MEDIUM_FORMAT_CORRUPTED;
     /// The position could not be reached.
