@@ -10,6 +10,7 @@ mod attribute;
 mod block_protection;
 mod commands;
 mod density;
+mod device;
 mod drive;
 mod encryption;
 mod explicit_address;

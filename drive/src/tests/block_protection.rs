@@ -179,8 +179,8 @@ fn crc32c_came_with_lto_7() {
 #[test]
 fn with_encryption_compression_and_the_forms_of_16_bytes() {
     let mut drive = drive();
-    let key = super::encryption::page(2, 0x40, (2, 3), &[7; 32], &[]);
-    good(&super::encryption::out(&mut drive, A, &key));
+    let key = encryption::page(2, 0x40, (2, 3), &[7; 32], &[]);
+    good(&encryption::out(&mut drive, A, &key));
     good(&select(&mut drive, A, [2, 4, ON_WRITE | ON_READ]));
     let zeros = vec![0; 32];
     let mut shrinks = zeros.clone();
@@ -197,7 +197,7 @@ fn with_encryption_compression_and_the_forms_of_16_bytes() {
     // The same key holds for the other nexus, which sees no checksums; without the key nobody sees anything.
     run(&mut drive, B, &TEST_UNIT_READY);
     assert_eq!(read_16(&mut drive, B, 0, 32).data_in, zeros);
-    let off = super::encryption::page(2, 0x40, (0, 0), &[], &[]);
-    good(&super::encryption::out(&mut drive, A, &off));
+    let off = encryption::page(2, 0x40, (0, 0), &[], &[]);
+    good(&encryption::out(&mut drive, A, &off));
     assert_eq!(sense(&read_16(&mut drive, A, 0, 36)).asc, Asc(0x74, 0x01));
 }
