@@ -102,7 +102,6 @@ const CODES: &[(u8, u8, &str)] = &[
     (0x0e, 0x01, "Information unit too short"),
     (0x0e, 0x02, "Information unit too long"),
     (0x10, 0x00, "ID CRC or ECC error"),
-    (0x10, 0x01, "Logical block guard check failed"),
     (0x10, 0x02, "Logical block application tag check failed"),
     (0x10, 0x03, "Logical block reference tag check failed"),
     (0x10, 0x04, "Logical block protection error on recover buffered data"),

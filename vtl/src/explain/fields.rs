@@ -446,6 +446,7 @@ pub(super) const FORMS: &[Form] = &[
         "GENERATE RECOMMENDED ACCESS ORDER",
         &[f("PROCESS", 2, 2, 3), f("UDS TYPE", 3, 2, 3), LIST_4],
     ),
+    action(0xab, 0x01, "READ MEDIA SERIAL NUMBER", &[ALLOCATION_4]),
     changer(
         0xa5,
         "MOVE MEDIUM",
