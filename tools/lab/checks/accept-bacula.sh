@@ -99,18 +99,16 @@ CONF
 cat >"$work/console.conf" <<CONF
 Director { Name = lab-dir; DIRport = 9101; address = 127.0.0.1; Password = "lab" }
 CONF
-# The packages' script, with the catalogue in our folder.
-db_name=bacula bash -c "$(sed -e "s|/var/lib/bacula|$work|g" /usr/share/bacula-director/make_sqlite3_tables)" >/tmp/catalogue 2>&1 || true
-[[ -s $work/bacula.db ]] || fail "no catalogue: $(cat /tmp/catalogue)"
+sqlite3 "$work/bacula.db" </usr/share/dbconfig-common/data/bacula-director-sqlite3/install/sqlite3 || fail "no catalogue"
 for daemon in sd fd dir; do
 	"bacula-$daemon" -c "$work/$daemon.conf" || fail "bacula-$daemon does not start"
 done
 
 # console LINE...: what the console says to these.
 console() {
-	printf '%s\n' "$@" messages quit | timeout 300 bconsole -c "$work/console.conf" >"/results/console-$((++asked)).txt" 2>&1 ||
-		fail "the console: $(tail -n 20 "/results/console-$asked.txt")"
-	said=/results/console-$asked.txt
+	said=/results/console-$((++asked)).txt
+	printf '%s\n' "$@" messages quit | timeout 300 bconsole -c "$work/console.conf" >"$said" 2>&1 ||
+		fail "the console: $(tail -n 20 "$said")"
 }
 asked=0
 # job NAME [WORD]...: runs a job to its end, which has to be a good one.
@@ -128,9 +126,9 @@ over() { sqlite3 "$work/bacula.db" "select count(distinct MediaId) from JobMedia
 newest() { sqlite3 "$work/bacula.db" "select max(JobId) from Job"; }
 
 tries=0
-until console version && grep -q 'lab-dir Version' "$said"; do
-	((++tries < 30)) || fail "the director does not answer"
-	sleep 0.5
+until bconsole -c "$work/console.conf" </dev/null >/tmp/console 2>&1; do
+	((++tries < 60)) || fail "the director does not answer: $(cat /tmp/console)"
+	sleep 0.25
 done
 say "label barcodes"
 console "label storage=Library pool=Default barcodes slots=${slots[0]}-${slots[2]} drive=0 yes" "yes"

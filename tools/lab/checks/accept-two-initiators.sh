@@ -59,6 +59,7 @@ quiet() { # until no unit attention is left
 reserve6() { sg_raw "$1" 16 00 00 00 00 00; }
 release6() { sg_raw "$1" 17 00 00 00 00 00; }
 ready() { sg_raw "$1" 00 00 00 00 00 00; }
+modes() { sg_raw -r 255 "$1" 1a 08 3f 00 ff 00; }
 
 equal "$(sg_vpd -p sn "$a")" "$(sg_vpd -p sn "$b")" "the two see different drives"
 [[ $a != "$b" && $tape_a != "$tape_b" && $changer_a != "$changer_b" ]] || fail "one device, not two"
@@ -79,10 +80,9 @@ quiet "$b"
 ends 0 reserve6 "$a"
 conflict ready "$b"
 conflict reserve6 "$b"
-conflict sg_raw -r 20 "$b" 34 00 00 00 00 00 00 00 00 00 # READ POSITION
 conflict sg_raw -r 64 "$b" 1a 08 10 00 40 00             # MODE SENSE
 conflict sg_raw "$b" 01 00 00 00 00 00                   # REWIND
-ends 0 sg_raw -r 6 "$b" 05 00 00 00 00 00                # READ BLOCK LIMITS is on the list
+ends 0 sg_raw -r 6 "$b" 05 00 00 00 00 00 # READ BLOCK LIMITS is on the list
 ! dd if="$tape_b" of=/tmp/none bs=64k count=1 status=none 2>/dev/null || fail "the other read through st"
 ends 0 sg_inq "$b"
 ends 0 sg_luns "$b"
@@ -98,6 +98,7 @@ ends 0 reserve6 "$a"
 conflict ready "$b"
 sg_reset -d "$b" >/dev/null
 attention "$a" 'reset'
+attention "$b" reset # who asked for it, too
 ends 0 reserve6 "$b"
 conflict ready "$a"
 logout "$1" second
@@ -119,21 +120,22 @@ for pair in "$a $b" "$changer_a $changer_b"; do
 	quiet "$other"
 	ends 0 sg_persist -n -o -G -S 0xaa "$mine"
 	ends 0 sg_persist -n -o -R -K 0xaa -T 3 "$mine"
-	conflict ready "$other"
+	ends 0 ready "$other" # which is allowed here, and was not beside RESERVE(6)
+	conflict modes "$other"
 	conflict reserve6 "$other"
 	conflict sg_persist -n -o -R -K 0xbb -T 3 "$other"  # is not registered
 	ends 0 sg_inq "$other"
 	ends 0 sg_persist -n -i -k "$other"
 	ends 0 sg_persist -n -i -r "$other"
 	grep -q 'Exclusive Access' /tmp/said || fail "no reservation is shown to the other"
-	ends 0 ready "$mine"
+	ends 0 modes "$mine"
 
 	# Registrants only: the other registers, and is let in.
 	ends 0 sg_persist -n -o -L -K 0xaa -T 3 "$mine"
 	ends 0 sg_persist -n -o -R -K 0xaa -T 6 "$mine"
-	conflict ready "$other"
+	conflict modes "$other"
 	ends 0 sg_persist -n -o -G -S 0xbb "$other"
-	ends 0 ready "$other"
+	ends 0 modes "$other"
 	sg_persist -n -i -s "$other" >/tmp/said
 	grep -q 'iqn.2026-01.lab:first' /tmp/said || fail "the holder's name is not shown"
 	grep -q 'iqn.2026-01.lab:second' /tmp/said || fail "the other's name is not shown"
@@ -142,15 +144,15 @@ for pair in "$a $b" "$changer_a $changer_b"; do
 
 	# A failover: the other takes it by force, and the first is out and knows it.
 	ends 0 sg_persist -n -o -R -K 0xaa -T 3 "$mine"
-	conflict ready "$other"
+	conflict modes "$other"
 	ends 0 sg_persist -n -o -A -K 0xbb -S 0xaa -T 3 "$other"
 	attention "$mine" 'registrations preempted'
-	conflict ready "$mine"
-	ends 0 ready "$other"
+	conflict modes "$mine"
+	ends 0 modes "$other"
 	conflict sg_persist -n -o -L -K 0xaa -T 3 "$mine"
 	ends 0 sg_persist -n -o -C -K 0xbb "$other"
 	quiet "$mine"
-	ends 0 ready "$mine"
+	ends 0 modes "$mine"
 done
 
 say "the changer that one holds moves nothing for the other"
