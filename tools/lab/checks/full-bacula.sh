@@ -2,7 +2,7 @@
 # Bacula as a site runs it: director, storage daemon with an autochanger, file daemon, a catalogue. Barcodes are labelled, a full and an
 # incremental backup each go over the end of a cartridge, the job is verified against the tape, everything is restored and compared.
 # Fails with the first thing that is not as it should be.
-#   accept-bacula.sh IQN
+#   full-bacula.sh IQN
 # shellcheck disable=SC2119 # detach from all
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
@@ -111,14 +111,14 @@ console() {
 		fail "the console: $(tail -n 20 "$said")"
 }
 asked=0
-# job NAME [WORD]...: runs a job to its end, which has to be a good one.
+# job WORD...: a command of the console that starts a job, which has to come to a good end.
 job() {
-	local name=$1 start=$SECONDS result
-	shift
-	console "run job=$name $* yes" "wait" "list jobs"
-	result=$(sqlite3 "$work/bacula.db" "select JobStatus || ' ' || JobErrors || ' ' || JobFiles || ' ' || JobBytes from Job order by JobId desc limit 1")
-	say "$name $*: $result, $((SECONDS - start)) s"
-	[[ $result == T\ 0\ * ]] || fail "$name ended with $result: $(tail -n 40 "$said")"
+	local start=$SECONDS before result
+	before=$(newest)
+	console "$* yes" "wait" "list jobs"
+	result=$(sqlite3 -separator ' ' "$work/bacula.db" "select JobStatus, JobErrors, JobFiles, JobBytes from Job where JobId > ${before:-0}")
+	say "$*: $result, $((SECONDS - start)) s"
+	[[ $result == T\ 0\ * ]] || fail "it ended with '$result': $(tail -n 40 "$said")"
 }
 volumes() { sqlite3 -separator ' ' "$work/bacula.db" "select VolumeName, VolStatus, VolBytes, VolFiles, Slot, InChanger from Media"; }
 # over JOB: how many cartridges that job is on.
@@ -142,7 +142,7 @@ cp -r /usr/sbin /usr/lib/udev /scratch/source/
 head -c 70000000 /dev/urandom >/scratch/source/random
 truncate -s 20000000 /scratch/source/sparse
 ln -s random /scratch/source/link
-job Backup level=Full
+job run job=Backup level=Full
 full=$(newest)
 (($(over "$full") == 2)) || fail "the full backup is on $(over "$full") cartridges"
 
@@ -150,18 +150,18 @@ say "incremental backup, over two cartridges"
 head -c 50000000 /dev/urandom >/scratch/source/new
 head -c 9000000 /dev/urandom >/scratch/source/random
 rm /scratch/source/sbin/a* /scratch/source/sparse
-job Backup level=Incremental
+job run job=Backup level=Incremental
 incremental=$(newest)
 (($(over "$incremental") == 2)) || fail "the incremental backup is on $(over "$incremental") cartridges"
 volumes
-job Verify "jobid=$incremental"
-job Verify "jobid=$full"
+job run job=Verify "jobid=$incremental"
+job run job=Verify "jobid=$full"
 
 say "restore, and compare"
-job Restore "client=lab-fd" "fileset=Tree" "select current all done"
+job restore client=lab-fd fileset=Tree where=/scratch/restored select current all done
 diff -r --no-dereference /scratch/source /scratch/restored/scratch/source || fail "what is restored differs"
 rm -r /scratch/restored
-console "restore jobid=$full client=lab-fd where=/scratch/restored all done yes" "wait"
+job restore "jobid=$full" client=lab-fd where=/scratch/restored all done
 [[ $(stat -c %s /scratch/restored/scratch/source/random) == 70000000 ]] || fail "the full backup alone is not what it was"
 
 console "unmount storage=Library drive=0" "release storage=Library drive=0"
