@@ -35,7 +35,7 @@ for unit in "$(tape_sg 0)" "$(changer_dev 0)"; do
 	sg_persist -n -o -P -K 0x1234 -S 0x1234 -T 6 "$unit"
 	says 'Exclusive Access, registrants only' "$(sg_persist -n -i -r "$unit")"
 	sg_persist -n -o -G -K 0x1234 -S 0x1234 -Z "$unit"
-	says 'Activated (PTPL_A): 1' "$(sg_persist -n -i -c "$unit")"
+	says 'Active(PTPL_A): 1' "$(sg_persist -n -i -c "$unit")"
 	sg_persist -n -o -C -K 0x1234 "$unit"
 	says 'there are NO registered' "$(sg_persist -n -i -k "$unit")"
 done
