@@ -241,3 +241,49 @@ fn what_another_thread_compresses_keeps_its_place() {
         }
     }
 }
+
+/// What another thread, or this one, had compressed lay behind the end of a batch whose memory was too short by the padding of the record: the
+/// batch moved to other memory without it, and the record held zeros, which was an unrecovered read error when Bacula read its backup.
+#[test]
+fn what_is_compressed_stays_wherever_the_memory_ends() {
+    let random = |length: usize| -> Vec<u8> {
+        let mut state = length as u64 | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        };
+        // The first byte is none of zeros'.
+        std::iter::once(1).chain((1..length).map(|_| next())).collect()
+    };
+    // Where the heap gives memory decides how long it is behind the 64 KiB that are asked for.
+    let mut kept = Vec::new();
+    for length in (64_940..65_060).step_by(3).chain((65_060..69_300).step_by(43)) {
+        for is_prepared in [false, true] {
+            kept.push(vec![0_u8; length * 7 % 3_000 + 16]);
+            let Scene { memory, mut appender, view, .. } = scene();
+            // Its memory serves the next one.
+            appender.append(item(0, Point::default(), 10), 8 << 20, 16 << 20).unwrap();
+            appender.sync().unwrap();
+            let data = [random(length), vec![7; 40_000]].concat();
+            let start = Point { objects: 1, bytes: 10, ..Point::default() };
+            let content =
+                Content::Data { payload: Box::new(Framed::new(&data)), length: data.len() };
+            let mut next = Item { is_compressed: true, content, ..item(1, start, data.len()) };
+            if is_prepared {
+                appender.prepare(&mut next);
+                assert!(matches!(next.content, Content::Pressing { .. }));
+            }
+            appender.append(next, 8 << 20, 16 << 20).unwrap();
+            appender.sync().unwrap();
+            let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+            let mut reader = Reader::new(disk, layers(), view);
+            let Found::Record(header, _) = reader.find(Key::Object(1)).unwrap() else { panic!() };
+            assert_eq!(header.codec, Codec::ZSTD);
+            let found = reader.data(&header).unwrap();
+            assert!(found.as_deref() == Some(&data[..]), "{length} {is_prepared}");
+        }
+    }
+    assert!(!kept.is_empty());
+}
