@@ -403,7 +403,6 @@ impl Drive {
 
     /// Makes sure that the cartridge can be written, and that what fails later on is the failure of one nexus.
     fn prepare_writing(&mut self, nexus: ItNexus) -> Result<(), Refusal> {
-        let name = self.unit.name(nexus).map(|name| name.initiator);
         let is_new_writer = self.last_writer != Some(nexus);
         let takes_over = self.takes_over(nexus);
         let loaded = self.loaded()?;
@@ -424,11 +423,12 @@ impl Drive {
             let deferred = self.unit.take_deferred(nexus);
             return Err(deferred.unwrap_or(Sense::write_protected()).into());
         }
-        let loaded = self.loaded()?;
-        if let (Some(name), true) = (name, is_new_writer) {
-            loaded.cartridge.set_writer(&name);
+        if is_new_writer {
+            if let Some(name) = self.unit.name(nexus) {
+                self.loaded()?.cartridge.set_writer(&name.initiator);
+            }
+            self.last_writer = Some(nexus);
         }
-        self.last_writer = Some(nexus);
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ fn write(drive: &mut Drive, task: &mut Task, request: Request) -> Executed {
     append_only::check_write(drive)?;
     encryption::prepare_write(drive, task.nexus)?;
     let compresses = mode_page::compresses(&drive.mode);
-    let cartridge = drive.writable(task.nexus)?;
+    let cartridge = &mut drive.loaded()?.cartridge;
     cartridge.set_compression(compresses);
     let outcome = cartridge.write(Box::new(DataOut(data)), block_length, block_count);
     let way = Way { nexus: task.nexus, is_buffered: drive.is_buffered, object_count: block_count };
@@ -117,7 +117,7 @@ fn write_filemarks(drive: &mut Drive, nexus: ItNexus, request: Request) -> Execu
     if count != 0 {
         append_only::check_write(drive)?;
     }
-    let cartridge = drive.writable(nexus)?;
+    let cartridge = &mut drive.loaded()?.cartridge;
     let outcome =
         if count == 0 { Ok(WriteOutcome::Written) } else { cartridge.write_filemarks(count) };
     let way = Way { nexus, is_buffered: is_immediate, object_count: count };
@@ -128,7 +128,7 @@ fn write_filemarks(drive: &mut Drive, nexus: ItNexus, request: Request) -> Execu
 pub(crate) fn erase_6(drive: &mut Drive, task: &mut Task) -> Executed {
     drive.writable(task.nexus)?;
     append_only::check_write(drive)?;
-    let erased = drive.writable(task.nexus)?.erase();
+    let erased = drive.loaded()?.cartridge.erase();
     let way = Way { nexus: task.nexus, is_buffered: false, object_count: 0 };
     Ok(finish(drive, way, erased.map(|()| WriteOutcome::Written), i64::from))
 }
