@@ -227,7 +227,7 @@ impl Cartridge {
             return Ok((fitting, available >= needed_next));
         }
         let record = available.saturating_sub(overhead) / 512 * 512;
-        let by_space = record.saturating_sub(512) / length;
+        let by_space = record.saturating_sub(512 + self.checksum_bytes()) / length;
         Ok((u32::try_from(wanted.min(by_space)).unwrap_or(block_count), false))
     }
 
@@ -340,14 +340,20 @@ impl Cartridge {
 
     /// What a record of so much data takes on the disk at most.
     fn data_record_bytes(&self, data_bytes: u64) -> u64 {
-        let length = u32::try_from(data_bytes).unwrap_or(u32::MAX);
-        // An envelope fills the rest of the first sector.
-        if self.seals.sealer().is_some() {
-            let checksum_length = u32::try_from(CHECKSUM_BYTES).unwrap_or_default();
-            let offset = u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX);
-            return record_bytes(offset, length.saturating_add(checksum_length));
-        }
-        record_bytes(payload_offset(usize::try_from(length).unwrap_or(usize::MAX)), length)
+        let stored_bytes = data_bytes.saturating_add(self.checksum_bytes());
+        let length = u32::try_from(stored_bytes).unwrap_or(u32::MAX);
+        let offset = if self.seals.sealer().is_some() {
+            // An envelope fills the rest of the first sector.
+            u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX)
+        } else {
+            payload_offset(usize::try_from(length).unwrap_or(usize::MAX))
+        };
+        record_bytes(offset, length)
+    }
+
+    /// What is stored with the blocks of a record where they are encrypted.
+    fn checksum_bytes(&self) -> u64 {
+        if self.seals.sealer().is_some() { CHECKSUM_BYTES as u64 } else { 0 }
     }
 
     fn advance(&mut self, to: Point) {

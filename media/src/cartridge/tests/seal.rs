@@ -273,3 +273,40 @@ fn what_is_encrypted_is_what_was_written_wherever_the_memory_ends() {
     }
     assert!(!kept.is_empty());
 }
+
+/// The checksum that is encrypted with the blocks was left out where the space for them had been counted, so a record that just fitted took a
+/// sector of what is left free for closing the tape.
+#[test]
+fn several_blocks_at_a_nearly_full_disk_take_no_more_than_was_counted() {
+    for capacity in (900..1100).step_by(3).map(|kib| kib * 1024_u64) {
+        let disk = MemoryDisk::with_capacity(capacity);
+        create(&disk, 1 << 40);
+        let mut cartridge = load(&disk);
+        cartridge.set_sealing(Some(&sealing(1))).unwrap();
+        let mut accepted = 0;
+        loop {
+            let free = cartridge.available(0).unwrap();
+            match cartridge.write(Box::new(vec![7; 64 * 512]), 512, 64).unwrap() {
+                WriteOutcome::EndOfPartition { blocks_not_written } => {
+                    let fitting = u64::from(64 - blocks_not_written);
+                    accepted += fitting;
+                    cartridge.sync().unwrap();
+                    let taken = free - cartridge.available(0).unwrap();
+                    // The blocks with their header's sector and that of the checksum, and a sync point.
+                    assert!(
+                        fitting == 0 || free - taken >= 60 * 1024,
+                        "{capacity}: {free} {taken}"
+                    );
+                    break;
+                }
+                _ => accepted += 64,
+            }
+        }
+        for _ in 0..2 {
+            cartridge.write_filemarks(1).unwrap();
+        }
+        cartridge.sync().unwrap();
+        assert!(cartridge.take_deferred().is_none());
+        assert_eq!(load(&disk.after_power_cut()).facts().block_count, accepted);
+    }
+}
