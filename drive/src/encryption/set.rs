@@ -63,6 +63,10 @@ struct Wanted {
 
 fn set(drive: &mut Drive, nexus: ItNexus, page: &[u8]) -> Executed {
     let wanted = parse(page)?;
+    // A key cannot go with a volume that is not there (SSC-4 §8.5.3.2.2).
+    if wanted.parameters.is_cleared_on_demount && drive.cartridge().is_none() {
+        return Err(Sense::invalid_field_in_parameter_list(5, Some(2)).into());
+    }
     let encryption = &mut drive.encryption;
     let before = encryption.for_all.clone();
     let mut parameters = wanted.parameters;

@@ -198,6 +198,14 @@ fn keys_go_with_the_cartridge_where_that_was_asked_for_and_with_a_reset() {
 }
 
 #[test]
+fn a_key_cannot_go_with_a_volume_that_is_not_there() {
+    let mut drive = empty_drive();
+    refused_at(&out(&mut drive, A, &page(ALL, CLEAR_ON_DEMOUNT, (2, 3), &[1; 32], &[])), 5);
+    assert_eq!(about(&mut drive, A, 0x20)[4..7], [0, 0, 0]);
+    good(&out(&mut drive, A, &page(ALL, 0, (2, 3), &[1; 32], &[])));
+}
+
+#[test]
 fn a_page_that_is_wrong_changes_nothing() {
     let mut drive = drive();
     good(&out(&mut drive, A, &page(ALL, 0, (2, 3), &[1; 32], &[])));
