@@ -152,8 +152,12 @@ fn register_with<D: Device>(device: &mut D, request: &Request, old: Option<u64>)
     let name = device.unit().name(request.nexus);
     let new = request.service_action_key;
     change(device, |reservations| {
+        let generation = reservations.generation();
         let done = reservations.register(request.nexus, name, old, new)?;
-        reservations.set_kept(request.is_kept);
+        // Who is not registered and does not want to be has nothing to say about it.
+        if reservations.generation() != generation {
+            reservations.set_kept(request.is_kept);
+        }
         Ok(done)
     })
 }
@@ -204,9 +208,9 @@ fn change<D: Device>(
     let before = unit.persistent().clone();
     let done = work(unit.persistent_mut());
     let after = unit.persistent();
-    let is_concerned = before.is_kept() || after.is_kept();
-    if done.is_ok() && is_concerned && *after != before {
-        let is_durable = unit.keeper().is_some_and(|keeper| keeper.keep(&after.kept()));
+    let kept = after.kept();
+    if done.is_ok() && kept != before.kept() {
+        let is_durable = unit.keeper().is_some_and(|keeper| keeper.keep(&kept));
         if !is_durable {
             *unit.persistent_mut() = before;
             return Err(Sense::internal_target_failure().into());

@@ -62,9 +62,9 @@ impl PersistentReservations {
 
     /// What had been kept. Nobody of them has come back yet.
     pub(crate) fn restore(&mut self, kept: &Kept) {
-        let registrants = kept.registrants.iter().filter(|(_, key)| *key != 0);
         self.registrants = (0..)
-            .zip(registrants.take(MAX_REGISTRANTS))
+            .zip(kept.registrants.iter().take(MAX_REGISTRANTS))
+            .filter(|(_, (_, key))| *key != 0)
             .map(|(number, (name, key))| {
                 let registrant = Registrant { key: *key, name: Some(name.clone()) };
                 (away(number), registrant)
@@ -152,5 +152,9 @@ mod tests {
             reservation: Some((WriteExclusive, 3)),
         });
         assert!(!all.is_in_use() && all.reservation().is_none());
+        // Nor does it give one to somebody else.
+        let registrants = vec![(name("a"), 0), (name("b"), 0xb)];
+        all.restore(&Kept { registrants, reservation: Some((WriteExclusive, 0)) });
+        assert!(all.is_in_use() && all.reservation().is_none());
     }
 }

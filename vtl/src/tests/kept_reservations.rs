@@ -78,3 +78,21 @@ fn a_reservation_that_cannot_be_kept_is_not_made() {
     assert_eq!(scene.reserve_in(0)[15], 0xa);
     assert_eq!(scene.reserve_in(1)[4..8], [0; 4]);
 }
+
+/// A host that registered the same key again and again made the ledger grow each time; and one that was not registered and did not want to be
+/// took away what others had asked for.
+#[test]
+fn only_what_changes_is_recorded_and_only_registrations_decide() {
+    let scene = Scene::new();
+    let head = || scene.library.store().ledger().head().sequence;
+    good(&scene.reserve_out(A, REGISTER_AND_IGNORE, (0, 0xa), true));
+    let before = head();
+    for _ in 0..3 {
+        good(&scene.reserve_out(A, REGISTER_AND_IGNORE, (0, 0xa), true));
+    }
+    assert_eq!(head(), before);
+    good(&scene.reserve_out(B, REGISTER_AND_IGNORE, (0, 0), false));
+    assert_eq!((head(), scene.reserve_in(2)[3]), (before, 0x81));
+    good(&scene.reserve_out(A, REGISTER_AND_IGNORE, (0, 0xaa), true));
+    assert_eq!(head(), before + 1);
+}
