@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 use vtl_iscsi::{
     CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
 };
@@ -200,20 +200,14 @@ impl Portal {
                 .units()
                 .into_iter()
                 .filter_map(|unit| {
-                    let (sender, end) = oneshot::channel();
-                    let done = move || {
-                        if sender.send(()).is_err() {
-                            trace!("nobody waits for the end of this session");
-                        }
-                    };
-                    unit.nexus_ends(nexus, done).then_some(end)
+                    let (told, end) = oneshot::channel::<()>();
+                    unit.nexus_ends(nexus, told).then_some(end)
                 })
                 .collect();
             let all = async {
                 for end in ends {
-                    if end.await.is_err() {
-                        debug!("a logical unit went away with the session");
-                    }
+                    // Nothing is ever sent: the end of the channel is the news.
+                    let _ended = end.await;
                 }
             };
             is_synced = tokio::time::timeout(SESSION_END_LIMIT, all).await.is_ok();

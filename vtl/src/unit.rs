@@ -323,21 +323,27 @@ impl Unit {
         self.do_soon(move |device| device.nexus_begins(nexus, name))
     }
 
-    /// A session ended: its tasks, and what was its own. `done` is called when what it wrote is on disk. Says whether it wrote
-    /// anything, so that there is something to wait for: a task that is under way was not answered, and nobody counts on it.
-    pub fn nexus_ends(&self, nexus: ItNexus, done: impl FnOnce() + Send + 'static) -> bool {
+    /// A session ended: its tasks, and what was its own. `told` is dropped when what it wrote is on disk, or when the unit is closed.
+    /// Says whether it wrote anything, so that there is something to wait for: a task that is under way was not answered, and nobody
+    /// counts on it.
+    pub fn nexus_ends(&self, nexus: ItNexus, told: impl Send + 'static) -> bool {
         self.abort(Some(nexus));
         let has_written = lock(&self.snapshot).and_then(|drive| drive.last_writer) == Some(nexus);
         self.leave(move |device| {
             device.nexus_ends(nexus);
-            done();
+            told
         });
         has_written
     }
 
     /// Ends the unit's thread after the task that is under way.
     pub fn close(&self) {
-        lock(&self.queue).is_closed = true;
+        let mut queue = lock(&self.queue);
+        queue.is_closed = true;
+        let undone = std::mem::take(&mut queue.jobs);
+        drop(queue);
+        // Whoever waits for them hears that they will not be done.
+        drop(undone);
         self.changed.notify_all();
     }
 

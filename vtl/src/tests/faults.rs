@@ -296,9 +296,10 @@ fn a_move_that_cannot_empty_the_drive_tells_the_writer() {
 fn the_end_of_a_session_and_of_the_program_tell_of_failures_too() {
     let ended = scene();
     fail_syncs(&ended);
-    let (sender, done) = mpsc::channel();
-    ended.library.unit(Lun(1)).unwrap().nexus_ends(A, move || sender.send(()).unwrap());
-    done.recv_timeout(Duration::from_mins(1)).unwrap();
+    let (sender, done) = mpsc::channel::<()>();
+    ended.library.unit(Lun(1)).unwrap().nexus_ends(A, sender);
+    let end = done.recv_timeout(Duration::from_mins(1));
+    assert_eq!(end, Err(mpsc::RecvTimeoutError::Disconnected));
     expect_one_fault(&ended);
     let off = scene();
     fail_syncs(&off);
@@ -338,4 +339,18 @@ fn sync_points_name_the_writer_on_every_cartridge() {
     good(&scene.filemarks(A, false, 1));
     let points = drive.with_drive(|drive| drive.cartridge().unwrap().recovery_points(1).unwrap());
     assert_eq!(points.unwrap()[0].initiator, Some(format!("iqn.2026-11.test:{A:?}")));
+}
+
+/// Whoever had asked something of a drive when its unit was closed waited for as long as a move may take, because nobody dropped what he had left.
+#[test]
+fn nobody_waits_for_a_unit_that_is_closed() {
+    let scene = Scene::new();
+    let unit = scene.library.unit(Lun(1)).unwrap();
+    unit.close();
+    let (told, end) = mpsc::channel::<()>();
+    unit.nexus_ends(A, told);
+    assert_eq!(end.recv_timeout(Duration::from_secs(5)), Err(mpsc::RecvTimeoutError::Disconnected));
+    let begun = Instant::now();
+    assert_eq!(unit.ask(Duration::from_mins(2), |_| (), |_, ()| ()), None);
+    assert!(begun.elapsed() < Duration::from_mins(1));
 }

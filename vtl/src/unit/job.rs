@@ -100,6 +100,12 @@ impl Unit {
         let mut queue = lock(&self.queue);
         let number = queue.next_job;
         queue.next_job = number.wrapping_add(1);
+        if queue.is_closed {
+            // Nobody is going to do it: whoever waits hears so when the job is dropped, which has to be without the lock.
+            drop(queue);
+            drop(job);
+            return number;
+        }
         queue.jobs.push_back((number, Box::new(|device| Box::new(job(device)))));
         drop(queue);
         self.changed.notify_all();
