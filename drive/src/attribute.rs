@@ -36,19 +36,26 @@ pub(crate) fn read_media_serial_number(drive: &mut Drive, task: &mut Task) -> Ex
     Ok(Completion::data_in_allocated(with_length(serial), allocation_length))
 }
 
+/// What both commands ask for.
+struct Asked {
+    /// Byte 1: the service action, or WTC.
+    flags: u8,
+    volume: u8,
+    partition: u8,
+    /// The first identifier, which only READ ATTRIBUTE has.
+    first: u16,
+    length: u32,
+}
+
+fn asked(task: &Task) -> Result<Asked, Refusal> {
+    let cdb = (be_u8, take(3_usize), be_u8, be_u8, be_u8, be_u16, be_u32, be_u8, be_u8);
+    let (flags, _, volume, _, partition, first, length, ..) = task.cdb.fields(cdb)?;
+    Ok(Asked { flags, volume, partition, first, length })
+}
+
 /// READ ATTRIBUTE. The memory can be read while the cartridge lies unloaded in the drive, too.
 pub(crate) fn read_attribute(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (action, _, volume, _, partition, first, allocation_length, ..) = task.cdb.fields((
-        be_u8,
-        take(3_usize),
-        be_u8,
-        be_u8,
-        be_u8,
-        be_u16,
-        be_u32,
-        be_u8,
-        be_u8,
-    ))?;
+    let Asked { flags: action, volume, partition, first, length: allocation_length } = asked(task)?;
     let partitions = memory(drive)?.cartridge.partition_count();
     let of_partition = || check_place(volume, partition, partitions);
     let data = match action & 0x1f {
@@ -78,17 +85,7 @@ pub(crate) fn read_attribute(drive: &mut Drive, task: &mut Task) -> Executed {
 
 /// WRITE ATTRIBUTE: all of the list, or nothing. It is on disk when it is answered, with WTC or without.
 pub(crate) fn write_attribute(drive: &mut Drive, task: &mut Task) -> Executed {
-    let (_, _, volume, _, partition, _, length, ..) = task.cdb.fields((
-        be_u8,
-        take(3_usize),
-        be_u8,
-        be_u8,
-        be_u8,
-        be_u16,
-        be_u32,
-        be_u8,
-        be_u8,
-    ))?;
+    let Asked { volume, partition, length, .. } = asked(task)?;
     let loaded = memory(drive)?;
     check_place(volume, partition, loaded.cartridge.partition_count())?;
     if loaded.is_read_only || loaded.cartridge.is_read_only() {

@@ -1,8 +1,8 @@
 //! Directories as a whole, and bytes that look random.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Every file under a directory with its mode and its content, to see whether anything was touched.
@@ -52,4 +52,17 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// Flips one bit where these bytes are in a file below a directory, as a disk does that forgets.
+pub fn flip_bit_of(directory: &Path, needle: &[u8]) {
+    let is_planted = tree(directory).into_iter().any(|(path, (_, bytes))| {
+        let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) else {
+            return false;
+        };
+        let file = File::options().write(true).open(directory.join(path)).unwrap();
+        file.write_all_at(&[bytes[at] ^ 4], at as u64).unwrap();
+        true
+    });
+    assert!(is_planted, "the bytes are in no file");
 }

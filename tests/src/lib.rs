@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use binary::binary;
 pub use command_line::{Ran, vtl};
 pub use daemon::Daemon;
-pub use files::{copy_tree, noise, tree};
+pub use files::{copy_tree, flip_bit_of, noise, tree};
 pub use initiator::{Done, Initiator, Login, Residual};
 pub use scene::Scene;
 pub use scsi::{Sense, cdb};

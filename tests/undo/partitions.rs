@@ -1,8 +1,6 @@
 //! Cartridges with partitions, and those that can be written once: through a session, the command line, and restarts.
 
-use std::os::unix::fs::FileExt;
-
-use vtl_tests::{Initiator, Scene, cdb, noise, tree};
+use vtl_tests::{Initiator, Scene, cdb, flip_bit_of, noise};
 
 use crate::{points, read_tape, write_tape};
 
@@ -73,16 +71,7 @@ fn a_divided_cartridge_survives_a_kill_and_comes_back_undivided() {
     session.logout();
     vtl(&["unload", "0"]).done();
     // One bit in the first block of the second partition.
-    let needle = &second[0][20_000..20_032];
-    let planted = tree(&scene.data()).into_iter().any(|(path, (_, bytes))| {
-        let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) else {
-            return false;
-        };
-        let file = std::fs::File::options().write(true).open(scene.data().join(path)).unwrap();
-        file.write_all_at(&[bytes[at] ^ 4], at as u64).unwrap();
-        true
-    });
-    assert!(planted);
+    flip_bit_of(&scene.data(), &second[0][20_000..20_032]);
     let row = vtl(&["verify", "VTL001L9", "--format", "json"]).ended(5).json()[0].clone();
     assert_eq!((&row["damaged_objects"], &row["damage"][0]["partition"]), (&1.into(), &1.into()));
 }

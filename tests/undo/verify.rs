@@ -1,8 +1,6 @@
 //! Reading back.
 
-use std::os::unix::fs::FileExt;
-
-use vtl_tests::{Scene, noise, tree};
+use vtl_tests::{Scene, flip_bit_of, noise};
 
 use crate::write_tape;
 
@@ -35,16 +33,7 @@ fn planted_damage_is_named_and_good_cartridges_are_proved() {
     vtl(&["verify", "NOSUCHL9"]).ended(4);
 
     // One bit in the middle of the fourth block.
-    let needle = &blocks[3][20_000..20_032];
-    let planted = tree(&scene.data()).into_iter().any(|(path, (_, bytes))| {
-        let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) else {
-            return false;
-        };
-        let file = std::fs::File::options().write(true).open(scene.data().join(path)).unwrap();
-        file.write_all_at(&[bytes[at] ^ 4], at as u64).unwrap();
-        true
-    });
-    assert!(planted);
+    flip_bit_of(&scene.data(), &blocks[3][20_000..20_032]);
     let ran = vtl(&["verify", "VTL001L9", "VTL002L9", "--format", "json"]).ended(5);
     let rows = ran.json();
     assert_eq!(rows[0]["damage"][0]["first_object"], 3);

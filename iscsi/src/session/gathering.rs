@@ -144,7 +144,7 @@ impl Gathering {
         self.arrived_bytes += arrived_bytes;
     }
 
-    /// The next burst to ask for, if one may be asked for now.
+    /// The next burst to ask for, if the initiator may be asked for one.
     pub(super) fn solicit(
         &mut self,
         ttt: TargetTransferTag,

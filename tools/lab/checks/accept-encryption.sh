@@ -6,12 +6,6 @@ set -euo pipefail
 source "$LAB"
 attach "$1"
 
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-says() { grep -q -- "$1" <<<"$2" || fail "'$1' is not in: $2"; }
-
 changer=$(changer_dev 0)
 drive=$(tape_dev 0)
 mtx -f "$changer" load 1 0

@@ -9,11 +9,6 @@ attach "$1"
 drive=$(tape_dev 0) sg=$(tape_sg 0) changer=$(changer_dev 0)
 
 say() { echo "-- $*"; }
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-equal() { [[ $1 == "$2" ]] || fail "$3: '$1' is not '$2'"; }
 
 say "devices"
 lsscsi -g

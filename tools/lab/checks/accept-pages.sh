@@ -10,11 +10,6 @@ sg=$(tape_sg 0)
 changer=$(changer_dev 0)
 drive=$(tape_dev 0)
 
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-says() { grep -qi -- "$1" <<<"$2" || fail "'$1' is not in: $2"; }
 # What a tool prints of something that is not as it expects. TapeAlert's flags 28h to 40h are reserved, and pages 25h, 30h ... are a vendor's.
 is_plain() {
 	local name=$1

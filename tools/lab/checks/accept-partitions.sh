@@ -6,10 +6,6 @@ set -euo pipefail
 source "$LAB"
 attach "$1"
 
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
 changer=$(changer_dev)
 drive=$(tape_dev 0)
 sg=$(tape_sg 0)

@@ -7,12 +7,6 @@ set -euo pipefail
 source "$LAB"
 attach "$1"
 
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-says() { grep -q -- "$1" <<<"$2" || fail "'$1' is not in: $2"; }
-
 for unit in "$(tape_sg 0)" "$(changer_dev 0)"; do
 	echo "-- $unit"
 	sg_turs "$unit" 2>/dev/null || true # unit attentions

@@ -22,11 +22,6 @@ changer_b=$(changer_dev 1) b=$(tape_sg "$drives") tape_b=$(tape_dev "$drives")
 lsscsi -g
 
 say() { echo "-- $*"; }
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-equal() { [[ $1 == "$2" ]] || fail "$3: '$1' is not '$2'"; }
 
 # What a command ends with: 0 good, 2 not ready, 6 unit attention, 24 RESERVATION CONFLICT (the numbers of sg3_utils).
 ends() {

@@ -9,10 +9,6 @@ attach "$1"
 drive=$(tape_dev 0) changer=$(changer_dev 0)
 
 say() { echo "-- $*"; }
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
 
 say "a good backup"
 mtx -f "$changer" load 1 0

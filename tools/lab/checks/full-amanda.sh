@@ -10,10 +10,6 @@ attach "$1"
 drive=$(tape_dev 0) changer=$(changer_dev 0)
 
 say() { echo "-- $*"; }
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
 # As the user that Amanda's package made.
 as() { setpriv --reuid backup --regid backup --groups backup,tape,disk env HOME=/scratch/amanda PATH="$PATH:/usr/lib/amanda" "$@"; }
 
