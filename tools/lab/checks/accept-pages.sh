@@ -55,7 +55,7 @@ is_plain loaded-logs-all sg_logs -a "$sg"
 is_plain loaded-modes-all sg_modes -a "$sg"
 is_plain loaded-senddiag-test sg_senddiag -t "$sg"
 says 'DINIT=1' "$(sg_logs -p 0x11 "$sg")"
-says 'page valid: 1' "$(sg_logs -p 0x17 "$sg")"
+says 'Page valid: 1' "$(sg_logs -p 0x17 "$sg")"
 sg_logs -p 0x2 -R "$sg" >/dev/null
 says 'Total bytes processed = 0' "$(sg_logs -p 0x2 "$sg")"
 mt -f "$drive" offline
