@@ -4,6 +4,7 @@
 //! into memory that is there already, under a lock that is held for nothing else; words are found when somebody asks. No data of any
 //! command is kept, so that no key can be shown.
 
+mod alarm;
 mod ring;
 mod show;
 
@@ -14,6 +15,7 @@ use vtl_media::Volume;
 use vtl_scsi::sense::{Sense, SenseKey};
 use vtl_scsi::{Cdb, Completion, ItNexus, Status, Task};
 
+use self::alarm::Alarm;
 use self::ring::Ring;
 use crate::library::lock;
 use crate::unit::Device;
@@ -37,6 +39,7 @@ struct Noted {
     count: u64,
     commands: Ring<Entry, COMMANDS>,
     failures: Ring<Entry, FAILURES>,
+    alarm: Alarm,
 }
 
 /// A command that begins.
@@ -72,7 +75,12 @@ struct Entry {
 
 impl Default for Trace {
     fn default() -> Self {
-        Self(Mutex::new(Noted { count: 0, commands: Ring::new(), failures: Ring::new() }))
+        Self(Mutex::new(Noted {
+            count: 0,
+            commands: Ring::new(),
+            failures: Ring::new(),
+            alarm: Alarm::default(),
+        }))
     }
 }
 
@@ -110,10 +118,16 @@ impl Trace {
         let mut noted = lock(&self.0);
         noted.count += 1;
         entry.number = noted.count;
+        let mut has_to_be_told = false;
         if entry.is_failure() {
+            has_to_be_told = noted.alarm.is_raised_by(&entry);
             noted.failures.push(entry);
         }
         noted.commands.push(entry);
+        drop(noted);
+        if has_to_be_told {
+            alarm::tell(&entry);
+        }
     }
 
     /// The commands with a higher number than this one, or only the failures among them, the oldest first; and how many there have been.

@@ -128,7 +128,13 @@ fn command_bytes(entry: &Entry) -> &[u8] {
     explain::cdb_length(bytes).and_then(|length| bytes.get(..length)).unwrap_or(bytes)
 }
 
-fn why(entry: &Entry) -> String {
+/// The command in words. Only a drive with a cartridge is somewhere on it.
+pub(super) fn command(entry: &Entry) -> String {
+    let kind = if entry.begun.before.is_some() { Kind::Drive } else { Kind::Changer };
+    explain::line(kind, command_bytes(entry))
+}
+
+pub(super) fn why(entry: &Entry) -> String {
     match &entry.sense {
         Some(sense) => View::of(sense).line(),
         None => format!("{:?}", entry.status),
@@ -200,6 +206,11 @@ fn print(answer: &Value, options: &TraceOptions, format: Format) -> std::io::Res
             let mut out = std::io::stdout().lock();
             if let Some(missed) = answer.get("missed").and_then(Value::as_u64).filter(|n| *n > 0) {
                 writeln!(out, "… {missed} commands came too fast to be shown …")?;
+            }
+            if rows.is_empty() && !options.follow {
+                let what =
+                    if options.failures { "no command has failed" } else { "nothing was asked" };
+                writeln!(out, "{what} since the library was started")?;
             }
             let mut rows = rows.iter().filter_map(Value::as_object);
             rows.try_for_each(|row| writeln!(out, "{}", for_people(row, options.failures)))
