@@ -8,6 +8,7 @@
 )]
 
 mod both;
+mod bundle;
 mod diagnosing;
 mod inventory;
 mod measuring;

@@ -116,7 +116,12 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Look for what could go wrong on this machine and in this library.
-    Doctor,
+    Doctor {
+        /// Write what a bug report needs to a new file (tar): versions, configuration, findings, log, traces, the end of the ledger,
+        /// the state of the store. No data of cartridges, no key and no secret is in it.
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<PathBuf>,
+    },
     /// Show what a drive or the changer was asked lately, what it answered, and why something failed.
     Trace(TraceOptions),
     /// Say in words what sense data or a CDB means, without a library.

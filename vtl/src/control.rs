@@ -149,6 +149,7 @@ async fn openapi() -> Json<Value> {
         "library-create",
         "library-list",
         "library-show",
+        "log",
         "catalog-check",
         "catalog-rebuild",
         "audit-list",

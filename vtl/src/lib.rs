@@ -9,6 +9,7 @@
 
 mod arm;
 mod bench;
+mod bundle;
 mod capture;
 mod cli;
 mod client;
@@ -96,7 +97,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             serve::serve(&directory, listen).map_err(|error| Failure::failed(format!("{error:#}")))
         }
         Command::Status { .. } => watch_status(&directory, format),
-        Command::Doctor => {
+        Command::Doctor { bundle: Some(file) } => {
+            let answer = bundle::write(&directory, &file)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
+        Command::Doctor { bundle: None } => {
             let report = doctor::examine(&directory);
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
             report.verdict()
@@ -137,13 +142,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
             Ok(())
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::failed)?;
-            std::io::stdout().write_all(&page).map_err(Failure::failed)
-        }
+        Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
     }
+}
+
+fn manual_page() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::failed)?;
+    std::io::stdout().write_all(&page).map_err(Failure::failed)
 }
 
 /// `vtl status --watch`: the screen is written anew every two seconds.

@@ -12,6 +12,7 @@ use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, St
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
+use crate::logging;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 use crate::snapshots;
 use crate::status::status;
@@ -91,6 +92,7 @@ pub(crate) fn answer(
         Request::Trace { unit, library: of, failures, count, after } => {
             trace::answer(library, (&unit, of.as_deref()), failures, count, after)
         }
+        Request::Log {} => Ok(json!({ "lines": logging::recent() })),
         Request::CatalogCheck {} => catalog_check(&library.store),
         Request::CatalogRebuild {} => {
             library.store.rebuild_catalogue().map_err(Failure::failed)?;

@@ -64,6 +64,8 @@ pub(crate) enum Request {
     LibraryList {},
     /// Everything that is known of a library.
     LibraryShow { name: String },
+    /// The last lines of the daemon's log.
+    Log {},
     /// Compares the catalogue with ledger and labels.
     CatalogCheck {},
     /// Builds the catalogue anew from ledger and labels.
