@@ -15,6 +15,7 @@ use crate::append_only::{self, AppendOnly};
 use crate::block_protection::BlockProtection;
 use crate::encryption::{self, Encryption};
 use crate::failure::OnFailure;
+use crate::log_page::Thermometer;
 use crate::profile::{Access, Generation, Profile};
 use crate::statistics::Statistics;
 use crate::tape_alert::TapeAlerts;
@@ -53,6 +54,7 @@ pub struct Drive {
     pub(crate) identity: Identity,
     cleaning_until_ms: Option<u64>,
     pub(crate) access_order: AccessOrder,
+    pub(crate) thermometer: Thermometer,
     pub(crate) library_bay: Option<LibraryBay>,
 }
 
@@ -148,6 +150,7 @@ impl Drive {
             library_bay: None,
             cleaning_until_ms: None,
             access_order: AccessOrder::default(),
+            thermometer: Thermometer::default(),
         };
         drive.show_medium();
         drive
@@ -156,6 +159,11 @@ impl Drive {
     /// The drive goes by this clock.
     pub fn set_clock(&mut self, clock: Clock) {
         *self.unit.clock_mut() = clock;
+    }
+
+    /// The drive has a temperature.
+    pub fn set_thermometer(&mut self, thermometer: Thermometer) {
+        self.thermometer = thermometer;
     }
 
     /// The drive is put into a library, which it names in vital product data from then on.

@@ -34,5 +34,6 @@ mod write;
 mod tests;
 
 pub use drive::{Drive, MediumState, NotLoaded};
+pub use log_page::Thermometer;
 pub use profile::{Access, FileMeaning, Generation, MediumTypes, PageContent, Profile, VendorPage};
 pub use vital_product_data::LibraryBay;

@@ -76,6 +76,13 @@ fn trace_says_what_was_asked_and_why_it_failed() {
             .iter()
             .any(|row| row["command"] == "TEST UNIT READY")
     );
+    let quiet = scene.daemon().vtl(&["trace", "drive:3", "--failures"]).done().stdout;
+    assert!(quiet.contains("no command has failed"), "an empty answer looks like a broken one");
+    // The port that was asked for was 0: what it became is of interest.
+    let portal = scene.daemon().portal.to_string();
+    assert_eq!(status["portal"], portal.as_str());
+    let findings = scene.daemon().vtl(&["doctor", "--format", "json"]).done().json();
+    assert!(findings[0]["finding"].as_str().unwrap().contains(&portal), "{findings}");
     scene.daemon().vtl(&["trace", "99"]).ended(4);
     scene.daemon().vtl(&["trace", "drive:x"]).ended(2);
     scene.daemon().vtl(&["trace", "1", "--library", "nobody"]).ended(4);

@@ -1,12 +1,15 @@
 //! Reading back.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use vtl_tests::{Scene, flip_bit_of, noise};
 
 use crate::write_tape;
 
 #[test]
 fn planted_damage_is_named_and_good_cartridges_are_proved() {
-    let scene = Scene::loaded();
+    let mut scene = Scene::loaded();
     let mut session = scene.session("host");
     let blocks: Vec<_> = (0..6).map(|n| noise(n, 40_000)).collect();
     write_tape(&mut session, &blocks);
@@ -53,4 +56,8 @@ fn planted_damage_is_named_and_good_cartridges_are_proved() {
         }
     }
     session.logout();
+    // Once, the daemon's log had not a word about such a block.
+    let (_, log) = scene.take_daemon().end(Signal::TERM, Duration::from_secs(20));
+    let told: Vec<_> = log.lines().filter(|line| line.contains("READ(6)")).collect();
+    assert!(told.len() == 1 && told[0].contains("ERROR") && told[0].contains("VTL001L9"), "{log}");
 }

@@ -63,7 +63,12 @@ fn configuration(directory: &Path) -> Result<String, String> {
     }
     let config = Config::read_or_create(directory).map_err(|error| error.to_string())?;
     config.check_listen().map_err(|error| error.to_string())?;
-    Ok(format!("listens on {}", config.iscsi.listen))
+    // `vtl serve --listen` may have said something else.
+    let status = client::ask(directory, Request::Status {}).unwrap_or_default();
+    Ok(match status.get("portal").and_then(Value::as_str) {
+        Some(portal) => format!("the library listens on {portal}"),
+        None => format!("the library would listen on {}", config.iscsi.listen),
+    })
 }
 
 fn free_space(directory: &Path) -> Result<String, String> {

@@ -45,6 +45,7 @@ mod snapshots;
 mod stage;
 mod status;
 mod tapes;
+mod thermometer;
 mod trace;
 mod undo;
 mod unit;

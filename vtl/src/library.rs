@@ -1,8 +1,9 @@
 //! A library while it runs: one changer, its drives, and the store behind them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -20,6 +21,7 @@ use crate::loader::Loader;
 use crate::models::Models;
 use crate::robot::LibraryRobot;
 use crate::site::Site;
+use crate::thermometer::host_thermometer;
 use crate::unit::{Device, Unit};
 use crate::verification::Verifications;
 
@@ -38,6 +40,8 @@ pub struct Library {
     /// Told the name of a target that is about to go away, so that its sessions end.
     on_hide: Mutex<Option<OnHide>>,
     undo_window: Mutex<String>,
+    /// Where initiators connect, once they can.
+    portal: OnceLock<SocketAddr>,
     /// What is being read back.
     pub(crate) verifications: Verifications,
     /// How cartridges are loaded into drives, except for whether they lay there.
@@ -103,6 +107,7 @@ impl Library {
             shown: Mutex::default(),
             on_hide: Mutex::default(),
             undo_window: Mutex::default(),
+            portal: OnceLock::new(),
             verifications: Verifications::default(),
             load_options,
             drives: Mutex::default(),
@@ -237,6 +242,16 @@ impl Library {
         lock(&self.undo_window).clone()
     }
 
+    /// Where initiators connect to the library that runs.
+    pub(crate) fn portal(&self) -> Option<SocketAddr> {
+        self.portal.get().copied()
+    }
+
+    /// Initiators can connect from now on.
+    pub(crate) fn note_portal(&self, address: SocketAddr) {
+        self.portal.get_or_init(|| address);
+    }
+
     /// Notes what the configuration says of [`Library::undo_window`].
     pub(crate) fn set_undo_window(&self, window: &str) {
         window.clone_into(&mut lock(&self.undo_window));
@@ -263,6 +278,7 @@ impl Library {
                 let mut drive =
                     Drive::new(profile, serial, naa(profile.naa_base, serial), luns.clone());
                 drive.set_clock(host_clock());
+                drive.set_thermometer(host_thermometer());
                 library.keep_reservations_of(&mut drive, serial);
                 drive.join_library(LibraryBay {
                     changer_serial: library.record.changer.serial.clone(),

@@ -100,6 +100,7 @@ async fn run(directory: &Path, config: &Config, library: Arc<Library>) -> anyhow
     let address = listener.local_addr()?;
     let control = control::serve(directory, library.clone())?;
     let portal = Portal::new(library.clone(), BufferPool::new(POOL_BYTES));
+    library.note_portal(address);
     announce(address, &library.record.iqn);
     let control = tokio::spawn(control);
     let portal_task = tokio::spawn(portal.clone().listen(listener));

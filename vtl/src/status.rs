@@ -19,6 +19,7 @@ pub(crate) fn status(library: &Library) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "running": library.is_running(),
+        "portal": library.portal(),
         "library": library.record.id,
         "target": library.record.iqn,
         "changer": library.record.changer,

@@ -1,7 +1,6 @@
 //! Log pages of a drive, one page a file (SSC-5 §8.2).
 //!
-//! Left out are pages whose figures would have to be made up: temperature (0Dh), service buffers (15h), IBM's performance
-//! characteristics (37h).
+//! Left out is a page whose figures would have to be made up: IBM's performance characteristics (37h).
 
 mod compression;
 mod device_statistics;
@@ -10,6 +9,7 @@ mod diagnostic_data;
 mod error_counters;
 mod sequential_access;
 mod tape_alert;
+mod temperature;
 mod volume_statistics;
 
 use vtl_scsi::ItNexus;
@@ -17,12 +17,16 @@ use vtl_scsi::log::LogPage;
 
 use crate::Drive;
 
+pub use temperature::Thermometer;
+
 const WRITE_ERROR_COUNTERS: u8 = 0x02;
 const READ_ERROR_COUNTERS: u8 = 0x03;
 const SEQUENTIAL_ACCESS: u8 = 0x0c;
+const TEMPERATURE: u8 = 0x0d;
 const DEVICE_STATUS: u8 = 0x11;
 const TAPE_ALERT_RESPONSE: u8 = 0x12;
 const DEVICE_STATISTICS: u8 = 0x14;
+const SERVICE_BUFFERS: u8 = 0x15;
 const DIAGNOSTIC_DATA: u8 = 0x16;
 const VOLUME_STATISTICS: u8 = 0x17;
 const DATA_COMPRESSION: u8 = 0x1b;
@@ -38,13 +42,15 @@ const MEGABYTE: u64 = 1_000_000;
 pub(crate) const OF_THE_LOAD: [u8; 2] = [DATA_COMPRESSION, DATA_COMPRESSION_VENDOR];
 
 /// Every LTO drive has these.
-const COMMON: [u8; 12] = [
+const COMMON: [u8; 14] = [
     WRITE_ERROR_COUNTERS,
     READ_ERROR_COUNTERS,
     SEQUENTIAL_ACCESS,
+    TEMPERATURE,
     DEVICE_STATUS,
     TAPE_ALERT_RESPONSE,
     DEVICE_STATISTICS,
+    SERVICE_BUFFERS,
     DIAGNOSTIC_DATA,
     VOLUME_STATISTICS,
     DATA_COMPRESSION,
@@ -71,9 +77,12 @@ pub(crate) fn page(drive: &Drive, page: u8, subpage: u8, nexus: ItNexus) -> Opti
     match page {
         WRITE_ERROR_COUNTERS | READ_ERROR_COUNTERS => Some(error_counters::page(drive, page)),
         SEQUENTIAL_ACCESS => Some(sequential_access::page(drive)),
+        TEMPERATURE => Some(temperature::page(drive)),
         DEVICE_STATUS => Some(device_status::page(drive)),
         TAPE_ALERT_RESPONSE => Some(tape_alert::response(drive)),
         DEVICE_STATISTICS => Some(device_statistics::page(drive)),
+        // One parameter for each buffer that a service tool can have (ADC-3 §6.1.5): there is none.
+        SERVICE_BUFFERS => Some(LogPage::new(page, Vec::new())),
         DIAGNOSTIC_DATA => Some(diagnostic_data::page(drive)),
         VOLUME_STATISTICS => Some(volume_statistics::page(drive)),
         DATA_COMPRESSION | DATA_COMPRESSION_VENDOR => Some(compression::page(drive, page)),

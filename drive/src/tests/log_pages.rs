@@ -1,8 +1,10 @@
 //! Log pages whose figures move, LOG SELECT, and TapeAlert.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
+use crate::Thermometer;
 
 const LOG_SENSE: u8 = 0x4d;
 const LOADED_BYTES: u64 = 1 << 30;
@@ -52,8 +54,10 @@ fn codes(drive: &mut Drive) -> Vec<u8> {
 
 #[test]
 fn every_page_that_is_named_is_there_with_and_without_a_cartridge() {
-    let named =
-        [0x00, 0x02, 0x03, 0x0c, 0x11, 0x12, 0x14, 0x16, 0x17, 0x1b, 0x2e, 0x30, 0x31, 0x32];
+    let named = [
+        0x00, 0x02, 0x03, 0x0c, 0x0d, 0x11, 0x12, 0x14, 0x15, 0x16, 0x17, 0x1b, 0x2e, 0x30, 0x31,
+        0x32,
+    ];
     for mut drive in [empty_drive(), recorded()] {
         assert_eq!(codes(&mut drive), named);
         for code in &named[1..] {
@@ -70,10 +74,24 @@ fn every_page_that_is_named_is_there_with_and_without_a_cartridge() {
 }
 
 #[test]
+fn the_temperature_is_that_of_a_sensor_or_not_available() {
+    let mut drive = empty_drive();
+    let degrees = |drive: &mut Drive| (counter(drive, 0x0d, 0), counter(drive, 0x0d, 1));
+    assert_eq!(degrees(&mut drive), (0xff, 0xff));
+    let now = Arc::new(AtomicU8::new(41));
+    let sensor = Arc::clone(&now);
+    drive.set_thermometer(Thermometer::new(move || Some(sensor.load(Ordering::Relaxed))));
+    assert_eq!(degrees(&mut drive), (41, 0xff));
+    now.store(43, Ordering::Relaxed);
+    assert_eq!(degrees(&mut drive), (43, 0xff));
+    assert!(parameters(&mut drive, 0x15).is_empty(), "no service buffers");
+}
+
+#[test]
 fn a_page_that_there_is_not_is_refused_and_so_is_a_subpage() {
     let mut drive = drive();
     let ask = |page: u8, subpage: u8| [LOG_SENSE, 0, 0x40 | page, subpage, 0, 0, 0, 1, 0, 0];
-    for code in [0x0d, 0x15, 0x37] {
+    for code in [0x13, 0x18, 0x37] {
         let refused = sense(&run(&mut drive, A, &ask(code, 0)));
         assert_eq!(refused, Sense::invalid_field_in_cdb(2, Some(5)));
     }
@@ -278,7 +296,7 @@ fn log_select_refuses_what_cannot_be_done_and_changes_nothing() {
     let in_list = Sense::invalid_field_in_parameter_list;
     for (flags, page, data, refused) in [
         (0x03, 0xc2, &[][..], Sense::invalid_field_in_cdb(1, Some(0))),
-        (0x02, 0xcd, &[], Sense::invalid_field_in_cdb(2, Some(5))),
+        (0x02, 0xf7, &[], Sense::invalid_field_in_cdb(2, Some(5))),
         (0, 0x02, &[], Sense::invalid_field_in_cdb(2, Some(7))),
         (0x02, 0xc2, &list, Sense::invalid_field_in_cdb(1, Some(1))),
         (0, 0x40, &list, in_list(4, None)),
