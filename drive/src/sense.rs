@@ -16,9 +16,9 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
         MediumError::DoesNotFit => Sense::invalid_field_in_cdb(2, Some(3)),
         MediumError::Mam(_) => Sense::auxiliary_memory_out_of_space(),
         // A record has room for the longest transfer, and no command goes back to a recovery point.
-        MediumError::WrongLength { .. }
-        | MediumError::PointLost { .. }
-        | MediumError::Partitioned => Sense::internal_target_failure(),
+        MediumError::WrongLength { .. } | MediumError::PointLost { .. } => {
+            Sense::internal_target_failure()
+        }
         // SSC-4 §4.2.22.8
         MediumError::NoKey { .. } => Sense::unable_to_decrypt_data(),
         MediumError::WrongKey { .. } => Sense::incorrect_encryption_key(),

@@ -1,8 +1,8 @@
 //! Makes the golden data directory of the current format: `cargo run -p vtl-media --example make_golden DIR`.
 //!
 //! It is made once for each format version, and once more for each codec that is new to one, and then kept in `tests/golden/`:
-//! every later program has to open it. `tests/golden/1` has records as they come, `tests/golden/2` has zero-fill and zstd too, `tests/golden/3` partitions. So
-//! this is only run again for something new, into a new directory.
+//! every later program has to open it. `tests/golden/1` has records as they come, `tests/golden/2` has zero-fill and zstd too, `tests/golden/3` partitions,
+//! `tests/golden/5` twins of divided cartridges (`make_golden DIR divided-twins`). So this is only run again for something new, into a new directory.
 #![allow(clippy::print_stdout, reason = "a program for developers")]
 
 use std::collections::HashMap;
@@ -23,6 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..StoreOptions::default()
     };
     let store = Store::open(Arc::new(RealDisk::new()), Path::new(&directory), options)?;
+    if std::env::args().nth(2).is_some_and(|what| what == "divided-twins") {
+        divided_twins(&store)?;
+        store.close()?;
+        println!("made {directory}");
+        return Ok(());
+    }
     let cartridges = ["GOLD01L9", "GOLD02L9", "GOLD03L9"]
         .into_iter()
         .map(|text| Ok(NewCartridge::new(Barcode::new(text)?, "lto9")))
@@ -79,6 +85,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     store.record(&fault, "golden")?;
     store.close()?;
     println!("made {directory}");
+    Ok(())
+}
+
+/// A divided cartridge that went on after it was cloned, a clone that went another way, and a snapshot of both.
+fn divided_twins(store: &Store) -> Result<(), Box<dyn Error>> {
+    let first = NewCartridge::new(Barcode::new("GOLD01L9")?, "lto9");
+    store.initialize(LibrarySpec { cartridges: vec![first], ..LibrarySpec::default() })?;
+    write(store, "GOLD01L9", divided)?;
+    let uuid = store.find("GOLD01L9").ok_or("no cartridge")?.uuid;
+    let clone = NewTwin { barcode: Barcode::new("COPY01L9")?, read_only: false, to: None };
+    store.make_twin(uuid, WantedPoint::Time(jiff::Timestamp::MAX), clone, "golden")?;
+    let append = |text: &'static [u8]| {
+        move |volume: &mut Volume| -> Result<(), Box<dyn Error>> {
+            volume.change_partition(1)?;
+            volume.space_to_end_of_data()?;
+            block(volume, text)?;
+            volume.write_filemarks(1)?;
+            Ok(())
+        }
+    };
+    write(store, "GOLD01L9", append(b"of the original"))?;
+    write(store, "COPY01L9", append(b"of the clone"))?;
+    let copy = store.find("COPY01L9").ok_or("no cartridge")?.uuid;
+    store.create_snapshot("golden", &[uuid, copy], &HashMap::new(), "golden")?;
+    write(store, "COPY01L9", |volume| Ok(volume.format(&[1_000_000])?))?;
     Ok(())
 }
 

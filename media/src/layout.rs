@@ -1,6 +1,9 @@
 //! How a cartridge is divided, now and before it was formatted the last time.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::label::PartOrigin;
 
 /// How many partitions a cartridge may have.
 pub const PARTITIONS_MAX: usize = 4;
@@ -15,6 +18,18 @@ pub struct Layout {
     /// All partitions, 0 being the first one.
     // Invariant: 1 <= parts.len() <= PARTITIONS_MAX
     pub parts: Vec<Part>,
+}
+
+impl Layout {
+    /// How a cartridge is divided from its beginning on that was made from a moment of another one.
+    pub(crate) fn of_parts(parts: &[PartOrigin]) -> Vec<Self> {
+        let part =
+            |part: &PartOrigin| Part { bytes: part.capacity_bytes, generation: 0, back_to: None };
+        if parts.is_empty() {
+            return Vec::new();
+        }
+        vec![Self { generation: 0, parts: parts.iter().map(part).collect() }]
+    }
 }
 
 /// One partition of a layout.
@@ -41,4 +56,12 @@ pub(crate) fn are_sound(layouts: &[Layout]) -> bool {
     layouts.len() <= LAYOUTS_MAX
         && layouts.iter().all(|layout| (1..=PARTITIONS_MAX).contains(&layout.parts.len()))
         && layouts.is_sorted_by(|before, layout| before.generation < layout.generation)
+}
+
+/// The identity of a partition of a cartridge, so that no record of one can be taken for one of another; and, of a partition's
+/// identity, that of its cartridge.
+pub(crate) fn uuid_of(uuid: Uuid, partition: u8) -> Uuid {
+    /// The bits that are turned are in the middle of the random ones.
+    const PARTITION_SHIFT: u32 = 40;
+    Uuid::from_u128(uuid.as_u128() ^ u128::from(partition) << PARTITION_SHIFT)
 }

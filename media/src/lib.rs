@@ -30,7 +30,7 @@ pub use self::cartridge::{
     Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
     Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
-pub use self::label::{CartridgeKind, Label, LabelError, Origin};
+pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
 pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};

@@ -241,3 +241,53 @@ fn format_1_with_encrypted_records() {
     while verification.verifier.step(u64::MAX).unwrap() {}
     assert!(verification.verifier.finish().is_good());
 }
+
+/// What is on each partition.
+fn partitions(volume: &mut Volume) -> Vec<Vec<Option<Vec<u8>>>> {
+    let mut found = Vec::new();
+    for number in 0..volume.partition_count() {
+        assert!(volume.change_partition(number).unwrap());
+        volume.rewind().unwrap();
+        let mut objects = Vec::new();
+        loop {
+            match volume.read().unwrap() {
+                ReadOutcome::Block(block) => objects.push(Some(block.to_vec())),
+                ReadOutcome::Filemark => objects.push(None),
+                ReadOutcome::EndOfData => break,
+            }
+        }
+        found.push(objects);
+    }
+    found
+}
+
+#[test]
+fn a_clone_of_a_divided_cartridge_and_a_snapshot_of_both() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = open("5", &temporary.path().join("data"));
+    let load = |uuid, options| {
+        let options = LoadOptions { read_only: true, ..options };
+        Volume::load(store.disk(), &store.directory_of(uuid), options).unwrap()
+    };
+    let mut shared: Vec<Option<Vec<u8>>> = (0..20).map(|n| Some(golden_block(n))).collect();
+    shared.push(None);
+    let with = |text: &[u8]| {
+        let second = [&shared[..], &[Some(text.to_vec()), None]].concat();
+        vec![vec![Some(b"the first of two".to_vec())], second]
+    };
+    let original = store.find("GOLD01L9").unwrap();
+    assert_eq!(
+        partitions(&mut load(original.uuid, LoadOptions::default())),
+        with(b"of the original")
+    );
+    let clone = store.find("COPY01L9").unwrap();
+    assert_eq!(clone.parts.len(), 2);
+    // It was formatted since.
+    assert_eq!(partitions(&mut load(clone.uuid, LoadOptions::default())), [vec![]]);
+    let snapshot = store.snapshot("golden").unwrap();
+    for (member, text) in snapshot.members.iter().zip([&b"of the clone"[..], b"of the original"]) {
+        let moment = member.moment();
+        let options = LoadOptions::default().at_moment(moment.clone());
+        assert_eq!(partitions(&mut load(moment.origin.cartridge, options)), with(text));
+    }
+}

@@ -177,9 +177,14 @@ impl Holdings {
                 (&shown.store, owner, entry.origin)
             }
         };
+        let at_parts = if at.is_some() { entry.parts.clone() } else { Vec::new() };
         // Whoever works on it meanwhile, taking it back for example, is through in a moment.
         let _reserved = at.is_none().then(|| store.reserve(owner));
-        Volume::load(store.disk(), &store.directory_of(owner), LoadOptions { at, ..options })
+        Volume::load(
+            store.disk(),
+            &store.directory_of(owner),
+            LoadOptions { at, at_parts, ..options },
+        )
     }
 
     /// A drive takes a cleaning cartridge in, which has one use less then; in a snapshot, where nothing can be written, none.

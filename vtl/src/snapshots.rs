@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CartridgeKind, Origin, SnapshotRecord};
+use vtl_media::{CartridgeKind, Moment, SnapshotRecord, Volume};
 
 use crate::library::Library;
 use crate::operations::find;
@@ -32,12 +32,9 @@ pub(crate) fn create(
         }
     }
     chosen.retain(|entry| entry.kind == CartridgeKind::Data);
-    let mut loaded: HashMap<Uuid, Option<Origin>> = HashMap::new();
+    let mut loaded: HashMap<Uuid, Option<Moment>> = HashMap::new();
     for entry in &chosen {
-        let moment = in_drive(library, entry, |cartridge| match cartridge.last_point()? {
-            Some(point) => cartridge.origin_at(&point).map(Some),
-            None => Ok(None),
-        });
+        let moment = in_drive(library, entry, Volume::last_moment);
         if moment.is_none() && is_drive_stuck(library, entry) {
             return Err(Failure::failed(format!(
                 "{} is in {}, which does not answer: no snapshot was made; see the log, or leave that cartridge out",
@@ -91,7 +88,7 @@ pub(crate) fn delete(library: &Library, name: &str, actor: &str) -> Result<Value
 }
 
 fn shown(record: &SnapshotRecord) -> Value {
-    let written = record.members.iter().map(|member| member.origin.bytes);
+    let written = record.members.iter().map(|member| member.moment().facts().written_bytes);
     json!({
         "snapshot": record.name,
         "created": record.created,

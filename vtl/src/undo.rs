@@ -111,7 +111,8 @@ pub(crate) fn clone(
             let point = point.map_err(|error| medium(&entry, &error))?;
             let point = point.ok_or_else(|| no_point(&entry))?;
             let made = in_drive(library, &entry, |cartridge| {
-                library.store.make_twin_of(cartridge, &point, new, actor)
+                let at = (&point, wanted.time(&point));
+                library.store.make_twin_of(cartridge, at, new, actor)
             });
             made.ok_or_else(|| no_point(&entry))?.map(|made| (made, point))
         }

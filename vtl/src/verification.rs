@@ -116,12 +116,8 @@ pub(crate) fn verify(
     } else {
         barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?
     };
-    // Among all of them, one that cannot be read now is no reason to stop before the others.
-    let verify = |entry: &CartridgeEntry| match refuse_divided(library, entry) {
-        Err(why) if all => Ok(not_read(entry, &why.to_string())),
-        _ => verify_one(library, entry, manner),
-    };
-    let rows: Result<Vec<_>, _> = entries.iter().map(verify).collect();
+    let rows: Result<Vec<_>, _> =
+        entries.iter().map(|entry| verify_one(library, entry, manner)).collect();
     rows.map(Value::Array)
 }
 
@@ -212,11 +208,7 @@ fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
     for _ in 0..BEGIN_TRIES {
         let now = library.store.cartridge(entry.uuid);
         let entry = now.as_ref().unwrap_or(entry);
-        refuse_divided(library, entry)?;
-        let moment = in_drive(library, entry, |cartridge| match cartridge.last_point()? {
-            Some(point) => cartridge.origin_at(&point).map(Some),
-            None => Ok(None),
-        });
+        let moment = in_drive(library, entry, Volume::last_moment);
         let at = match moment {
             Some(Ok(None)) => return Ok(Begun::Blank),
             Some(Ok(moment)) => moment,
@@ -235,17 +227,6 @@ fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
         std::thread::sleep(BEGIN_PAUSE);
     }
     Err(Failure::refused(format!("{} is being moved or loaded: try again", entry.barcode)))
-}
-
-/// What is read of a loaded cartridge is a moment of it, and those have one partition.
-fn refuse_divided(library: &Library, entry: &CartridgeEntry) -> Result<(), Failure> {
-    match in_drive(library, entry, |cartridge| cartridge.partition_count() > 1) {
-        Some(true) => Err(Failure::refused(format!(
-            "{} has several partitions and is in {}: it is verified when it is in no drive",
-            entry.barcode, entry.place
-        ))),
-        Some(false) | None => Ok(()),
-    }
 }
 
 fn list<'a>(
@@ -357,15 +338,6 @@ fn result(
     });
     if let (Value::Object(row), false) = (&mut row, verified.partitions.is_empty()) {
         row.insert("partitions".to_owned(), json!(verified.partitions));
-    }
-    row
-}
-
-fn not_read(entry: &CartridgeEntry, why: &str) -> Value {
-    let mut row = result(entry, None, &Verified::default(), &[]);
-    if let Some(row) = row.as_object_mut() {
-        row.insert("verdict".to_owned(), json!("not read"));
-        row.insert("why".to_owned(), json!(why));
     }
     row
 }

@@ -51,11 +51,6 @@ pub enum MediumError {
     /// Partitions of these sizes do not fit.
     #[error("partitions of these sizes do not fit on the cartridge")]
     DoesNotFit,
-    /// It is divided, and can only be read as a whole.
-    #[error(
-        "the cartridge has several partitions then: it can be taken back, but twins, clones and snapshots have one partition only"
-    )]
-    Partitioned,
     /// What was written may not be overwritten.
     #[error("the cartridge is WORM: what was written may not be overwritten")]
     Worm,

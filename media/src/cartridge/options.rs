@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::label::Origin;
+use crate::label::{Moment, Origin, PartOrigin};
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -25,6 +25,8 @@ pub struct LoadOptions {
     pub read_only: bool,
     /// The moment to be read, in place of the newest one. Then nothing can be changed either.
     pub at: Option<Origin>,
+    /// With it, all partitions at that moment, 0 being the first one, if there were several.
+    pub at_parts: Vec<PartOrigin>,
     /// Whether it lay in the drive all the while and only the program was started again, which is not counted as a load.
     pub is_resumed: bool,
     /// How long records wait for others to be written with them.
@@ -37,6 +39,14 @@ pub struct LoadOptions {
     pub clock: Clock,
 }
 
+impl LoadOptions {
+    /// For reading a moment.
+    #[must_use]
+    pub fn at_moment(self, moment: Moment) -> Self {
+        Self { at: Some(moment.origin), at_parts: moment.parts, ..self }
+    }
+}
+
 impl Default for LoadOptions {
     fn default() -> Self {
         Self {
@@ -45,6 +55,7 @@ impl Default for LoadOptions {
             reserve_bytes: None,
             read_only: false,
             at: None,
+            at_parts: Vec::new(),
             is_resumed: false,
             idle_flush: Duration::from_millis(20),
             background_sync: Duration::from_millis(250),
@@ -62,6 +73,7 @@ impl fmt::Debug for LoadOptions {
             .field("reserve_bytes", &self.reserve_bytes)
             .field("read_only", &self.read_only)
             .field("at", &self.at)
+            .field("at_parts", &self.at_parts)
             .field("is_resumed", &self.is_resumed)
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
-use crate::label::{CartridgeKind, Origin};
+use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::mam::Mam;
 
 /// What a new cartridge is to be.
@@ -31,6 +31,8 @@ pub struct CartridgeSpec {
     pub last_element: Option<String>,
     /// The moment of another cartridge that it begins with, without a copy.
     pub origin: Option<Origin>,
+    /// With it, all partitions at that moment, 0 being the first one, if there were several.
+    pub parts: Vec<PartOrigin>,
     /// Whether nothing may ever be written on it.
     pub read_only: bool,
     /// What is on it from the beginning.
@@ -53,6 +55,7 @@ impl CartridgeSpec {
             group: None,
             last_element: None,
             origin: None,
+            parts: Vec::new(),
             read_only: false,
             facts: CartridgeFacts::default(),
             mam: Mam::default(),

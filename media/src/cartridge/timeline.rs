@@ -60,6 +60,16 @@ pub enum WantedPoint {
     Time(Timestamp),
 }
 
+impl WantedPoint {
+    /// The time that is meant, where it is this point.
+    pub fn time(self, point: &RecoveryPoint) -> Timestamp {
+        match self {
+            Self::Time(time) => time,
+            Self::Sequence(_) => point.time,
+        }
+    }
+}
+
 /// A generation, and what began it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationBegun {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
-use crate::label::{CartridgeKind, Origin};
+use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::ledger::Event;
 use crate::place::Place;
 
@@ -65,6 +65,8 @@ pub struct CartridgeEntry {
     pub twin_of: Option<Barcode>,
     /// The moment of that cartridge.
     pub origin: Option<Origin>,
+    /// With it, all partitions at that moment, 0 being the first one, if there were several.
+    pub parts: Vec<PartOrigin>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -101,6 +103,7 @@ impl CartridgeEntry {
             pool,
             place,
             origin,
+            parts,
             twin_of,
             read_only,
         } = event
@@ -116,6 +119,7 @@ impl CartridgeEntry {
             read_only: *read_only,
             twin_of: twin_of.clone(),
             origin: *origin,
+            parts: parts.clone(),
             created: time,
             ..Self::new(*uuid, barcode.clone(), place.clone())
         };
@@ -151,6 +155,7 @@ impl CartridgeEntry {
             read_only: false,
             twin_of: None,
             origin: None,
+            parts: Vec::new(),
             created: Timestamp::UNIX_EPOCH,
         }
     }

@@ -16,7 +16,7 @@ pub use snapshot::{SnapshotMember, SnapshotRecord};
 
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
-use crate::label::Origin;
+use crate::label::{Origin, PartOrigin, origins_of};
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
@@ -176,25 +176,32 @@ impl Inventory {
 
     /// The moments of a cartridge that twins and snapshots rest on.
     pub(crate) fn kept_moments(&self, uuid: Uuid) -> Vec<Origin> {
-        let twins = self.cartridges.values().filter_map(|entry| entry.origin);
+        let twins = self
+            .cartridges
+            .values()
+            .filter_map(|entry| Some(origins_of(entry.origin?, &entry.parts)))
+            .flatten();
         let members = self.snapshots.values().flat_map(|snapshot| &snapshot.members);
-        let mut kept: Vec<Origin> = twins
-            .chain(members.map(|member| member.origin))
-            .filter(|origin| origin.cartridge == uuid && origin.sequence > 0)
-            .collect();
-        kept.sort_unstable_by_key(|origin| origin.sequence);
+        let members = members.flat_map(|member| origins_of(member.origin, &member.parts));
+        let is_kept = |(whole, origin): &(Uuid, Origin)| *whole == uuid && origin.sequence > 0;
+        let mut kept: Vec<Origin> =
+            twins.chain(members).filter(is_kept).map(|(_, origin)| origin).collect();
+        kept.sort_unstable_by_key(|origin| (origin.cartridge, origin.sequence));
         kept.dedup();
         kept
     }
 
     /// What rests on a cartridge, by name: barcodes of twins, names of snapshots.
     pub(crate) fn dependents(&self, uuid: Uuid) -> Vec<String> {
-        let rests = |origin: &Origin| origin.cartridge == uuid && origin.sequence > 0;
-        let twins = self.cartridges().filter(|entry| entry.origin.as_ref().is_some_and(rests));
-        let snapshots = self
-            .snapshots
-            .values()
-            .filter(|snapshot| snapshot.members.iter().any(|member| rests(&member.origin)));
+        let rests = |origin: Origin, parts: &[PartOrigin]| {
+            origins_of(origin, parts).any(|(whole, origin)| whole == uuid && origin.sequence > 0)
+        };
+        let twins = self
+            .cartridges()
+            .filter(|entry| entry.origin.is_some_and(|origin| rests(origin, &entry.parts)));
+        let snapshots = self.snapshots.values().filter(|snapshot| {
+            snapshot.members.iter().any(|member| rests(member.origin, &member.parts))
+        });
         twins
             .map(|entry| format!("twin {}", entry.barcode))
             .chain(snapshots.map(|snapshot| format!("snapshot {}", snapshot.name)))

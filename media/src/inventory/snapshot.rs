@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::CartridgeEntry;
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
-use crate::label::Origin;
+use crate::label::{Moment, Origin, PartOrigin};
 use crate::place::Place;
 use crate::store::LibraryRecord;
 
@@ -24,26 +24,29 @@ pub struct SnapshotMember {
     pub capacity_bytes: u64,
     /// The moment. A cartridge with nothing on it has one at the very beginning.
     pub origin: Origin,
+    /// With it, all partitions at that moment, 0 being the first one, if there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartOrigin>,
     /// When it had last been written.
     pub last_written: Option<Timestamp>,
 }
 
 impl SnapshotMember {
+    /// The moment of all partitions.
+    pub fn moment(&self) -> Moment {
+        Moment { origin: self.origin, parts: self.parts.clone() }
+    }
+
     /// The member as a cartridge of the library that shows the snapshot.
     pub fn entry(&self, place: Place) -> CartridgeEntry {
-        let Origin { objects, filemarks, bytes, .. } = self.origin;
         let mut entry = CartridgeEntry::new(self.cartridge, self.barcode.clone(), place);
         entry.media_type.clone_from(&self.media_type);
         entry.capacity_bytes = self.capacity_bytes;
         entry.read_only = true;
         entry.origin = Some(self.origin);
-        entry.set_facts(&CartridgeFacts {
-            written_bytes: bytes,
-            block_count: objects.saturating_sub(filemarks),
-            filemark_count: filemarks,
-            last_written: self.last_written,
-            ..CartridgeFacts::default()
-        });
+        entry.parts.clone_from(&self.parts);
+        let facts = self.moment().facts();
+        entry.set_facts(&CartridgeFacts { last_written: self.last_written, ..facts });
         entry
     }
 }

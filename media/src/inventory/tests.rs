@@ -19,6 +19,7 @@ fn created(uuid: u128, barcode: &str, place: Place) -> Event {
         pool: None,
         place,
         origin: None,
+        parts: Vec::new(),
         twin_of: None,
         read_only: false,
     }

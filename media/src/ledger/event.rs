@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::barcode::Barcode;
 use crate::inventory::SnapshotMember;
-use crate::label::{CartridgeKind, Origin};
+use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::place::Place;
 use crate::reservations::KeptReservations;
 use crate::store::LibraryRecord;
@@ -56,6 +56,9 @@ pub enum Event {
         /// The moment of another cartridge that it begins with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
+        /// All partitions at that moment, 0 being the first one, if there were several.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<PartOrigin>,
         /// The barcode that the other cartridge had then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         twin_of: Option<Barcode>,

@@ -14,7 +14,7 @@ use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
 use crate::catalogue::Change;
 use crate::inventory::{CartridgeEntry, Inventory};
-use crate::label::{CartridgeKind, Origin};
+use crate::label::{CartridgeKind, Moment};
 use crate::ledger::Event;
 use crate::mam::Mam;
 use crate::place::{LibraryId, Place};
@@ -44,7 +44,7 @@ pub struct NewCartridge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Twin {
     /// The moment of the other one.
-    pub origin: Origin,
+    pub moment: Moment,
     /// The other one's barcode.
     pub of: Barcode,
     /// Whether nothing may ever be written on it.
@@ -340,10 +340,11 @@ fn assign_places(
 
 fn created(uuid: Uuid, new: NewCartridge, place: Place) -> Result<Event, CreateError> {
     let capacity = new.capacity_bytes.or_else(|| native_capacity_bytes(&new.media_type));
-    let (origin, twin_of, read_only) = match new.twin {
-        Some(twin) => (Some(twin.origin), Some(twin.of), twin.read_only),
+    let (moment, twin_of, read_only) = match new.twin {
+        Some(twin) => (Some(twin.moment), Some(twin.of), twin.read_only),
         None => (None, None, false),
     };
+    let origin = moment.as_ref().map(|moment| moment.origin);
     Ok(Event::CartridgeCreated {
         uuid,
         barcode: new.barcode,
@@ -355,6 +356,7 @@ fn created(uuid: Uuid, new: NewCartridge, place: Place) -> Result<Event, CreateE
         pool: new.pool,
         place,
         origin,
+        parts: moment.map(|moment| moment.parts).unwrap_or_default(),
         twin_of,
         read_only,
     })

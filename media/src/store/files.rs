@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::cartridge::{Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, Volume};
+use crate::cartridge::{CartridgeFacts, CartridgeSpec, CreateError, LoadError, Volume};
 use crate::disk::Disk;
 use crate::ledger::Event;
 use crate::mam::Mam;
@@ -30,7 +30,7 @@ pub(super) fn make_cartridge(
     match to_spec(event) {
         Some(spec) => {
             let Content { facts, mam } = content.clone();
-            Cartridge::create(disk, directory, &CartridgeSpec { facts, mam, ..spec }, now)
+            Volume::create(disk, directory, &CartridgeSpec { facts, mam, ..spec }, now)
         }
         None => Ok(()),
     }
@@ -111,6 +111,7 @@ fn to_spec(event: &Event) -> Option<CartridgeSpec> {
         pool,
         place,
         origin,
+        parts,
         twin_of: _,
         read_only,
     } = event
@@ -123,6 +124,7 @@ fn to_spec(event: &Event) -> Option<CartridgeSpec> {
         pool: pool.clone(),
         last_element: Some(place.to_string()),
         origin: *origin,
+        parts: parts.clone(),
         read_only: *read_only,
         ..CartridgeSpec::new(*uuid, barcode.clone(), media_type, *capacity_bytes)
     })

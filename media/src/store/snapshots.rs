@@ -9,7 +9,7 @@ use super::library::{LibrarySpec, make_record};
 use super::{MAX_ELEMENTS, Store};
 use crate::cartridge::Volume;
 use crate::inventory::{CartridgeEntry, SnapshotMember, SnapshotRecord};
-use crate::label::{CartridgeKind, Label, Origin};
+use crate::label::{CartridgeKind, Label, Moment};
 use crate::ledger::Event;
 use crate::place::LibraryId;
 
@@ -29,7 +29,7 @@ impl Store {
         &self,
         name: &str,
         cartridges: &[Uuid],
-        loaded: &HashMap<Uuid, Option<Origin>>,
+        loaded: &HashMap<Uuid, Option<Moment>>,
         actor: &str,
     ) -> Result<SnapshotRecord, UndoError> {
         let id = snapshot_library(name)?;
@@ -109,49 +109,39 @@ impl Store {
     fn member(
         &self,
         entry: &CartridgeEntry,
-        loaded: Option<&Option<Origin>>,
+        loaded: Option<&Option<Moment>>,
     ) -> Result<SnapshotMember, UndoError> {
         let newest = match loaded {
-            Some(origin) => *origin,
+            Some(moment) => moment.clone(),
             None => self.last_moment(entry)?,
         };
-        let beginning = Origin {
-            cartridge: entry.uuid,
-            segment: 0,
-            sector: 0,
-            sequence: 0,
-            objects: 0,
-            filemarks: 0,
-            bytes: 0,
-        };
+        let moment = newest.unwrap_or_else(|| Moment::beginning_of(entry.uuid));
         Ok(SnapshotMember {
             cartridge: entry.uuid,
             barcode: entry.barcode.clone(),
             media_type: entry.media_type.clone(),
             capacity_bytes: entry.capacity_bytes,
-            origin: newest.unwrap_or(beginning),
+            origin: moment.origin,
+            parts: moment.parts,
             last_written: entry.last_written,
         })
     }
 
     /// The last moment of a cartridge that is in no drive: as its label says after a clean unload, else as its journal does.
-    fn last_moment(&self, entry: &CartridgeEntry) -> Result<Option<Origin>, UndoError> {
+    fn last_moment(&self, entry: &CartridgeEntry) -> Result<Option<Moment>, UndoError> {
         let directory = self.directory_of(entry.uuid);
         let barcode = || entry.barcode.clone();
         let label = Label::read(&*self.disk, &directory)
             .map_err(|source| UndoError::Load { barcode: barcode(), source: source.into() })?;
         if label.is_clean
             && !label.is_single_copy
+            && label.layouts.is_empty()
             && (label.last_moment.is_some() || label.owner_epoch == 0)
         {
-            return Ok(label.last_moment.or(label.origin));
+            return Ok(label.last_moment.or(label.origin).map(Moment::from));
         }
         let cartridge: Volume = self.open_cartridge(entry, true)?;
-        let medium = |source| UndoError::Medium { barcode: barcode(), source };
-        match cartridge.last_point().map_err(medium)? {
-            Some(point) => cartridge.origin_at(&point).map(Some).map_err(medium),
-            None => Ok(None),
-        }
+        cartridge.last_moment().map_err(|source| UndoError::Medium { barcode: barcode(), source })
     }
 
     /// The library that shows a snapshot: like the first one, with identities of its own.
@@ -187,5 +177,5 @@ fn snapshot_library(name: &str) -> Result<LibraryId, UndoError> {
 
 const LIBRARY_PREFIX: &str = "snapshot-";
 const NAME_BYTES_MAX: usize = 40;
-/// So many members are about half of the longest entry of the ledger.
-const MEMBERS_AT_ONCE: usize = 1000;
+/// So many members, each with four partitions, are about half of the longest entry of the ledger.
+const MEMBERS_AT_ONCE: usize = 250;

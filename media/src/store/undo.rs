@@ -89,10 +89,9 @@ impl Store {
         }
         // Other partitions go back to the same time.
         let then = match (wanted, &point) {
-            (WantedPoint::Time(time), _) => time,
-            (WantedPoint::Sequence(_), point) => {
-                point.as_ref().map_or(entry.created, |point| point.time)
-            }
+            (_, Some(point)) => wanted.time(point),
+            (WantedPoint::Time(time), None) => time,
+            (WantedPoint::Sequence(_), None) => entry.created,
         };
         if cartridge.is_at(point.as_ref(), then).map_err(medium(&entry))? {
             return Ok(Rewound { point, is_changed: false });
@@ -123,35 +122,33 @@ impl Store {
         let cartridge = self.open_cartridge(&entry, true)?;
         let point = cartridge.find_point(wanted).map_err(medium(&entry))?;
         let point = point.ok_or_else(|| UndoError::NoPoint { barcode: entry.barcode.clone() })?;
-        let made = self.make_twin_of(&cartridge, &point, new, actor)?;
+        let then = wanted.time(&point);
+        let made = self.make_twin_of(&cartridge, (&point, then), new, actor)?;
         drop(reserved);
         Ok((made, point))
     }
 
-    /// The same, of a cartridge that is loaded.
+    /// The same, of a cartridge that is loaded: partition 0 at a point, the others at that time.
     pub fn make_twin_of(
         &self,
         cartridge: &Volume,
-        point: &RecoveryPoint,
+        (point, then): (&RecoveryPoint, Timestamp),
         new: NewTwin,
         actor: &str,
     ) -> Result<CartridgeEntry, UndoError> {
         let label = cartridge.label().clone();
-        let origin = cartridge
-            .origin_at(point)
+        let moment = cartridge
+            .moment_at(point, then)
             .map_err(|source| UndoError::Medium { barcode: label.barcode.clone(), source })?;
         let twin = Twin {
-            origin,
             of: label.barcode,
             read_only: new.read_only,
             facts: CartridgeFacts {
                 generation: point.generation,
-                written_bytes: point.written_bytes,
-                block_count: point.objects.saturating_sub(point.filemarks),
-                filemark_count: point.filemarks,
                 last_written: Some(point.time),
-                ..CartridgeFacts::default()
+                ..moment.facts()
             },
+            moment,
             mam: label.mam,
         };
         let new = NewCartridge {

@@ -10,7 +10,7 @@ use super::Store;
 use super::error::{StoreError, UndoError};
 use crate::cartridge::{Checkpoint, LoadOptions, Verified, Verifier, Volume};
 use crate::catalogue::Change;
-use crate::label::Origin;
+use crate::label::Moment;
 use crate::ledger::Event;
 use crate::whole::{read_whole, replace_whole};
 
@@ -33,7 +33,7 @@ impl Store {
     pub fn begin_verification(
         &self,
         uuid: Uuid,
-        at: Option<Origin>,
+        at: Option<Moment>,
     ) -> Result<Verification, UndoError> {
         // One that a drive is about to load must not be looked at as if nobody wrote on it.
         let (entry, _reserved) = match at {
@@ -41,17 +41,17 @@ impl Store {
             Some(_) => (self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?, None),
         };
         let now = self.clock.now();
-        let options = LoadOptions {
-            read_only: true,
-            at,
-            clock: Arc::new(move || now),
-            ..LoadOptions::default()
-        };
+        let options =
+            LoadOptions { read_only: true, clock: Arc::new(move || now), ..LoadOptions::default() };
+        let is_resumable = at.is_none();
         // A moment may lie on the cartridge that this one was made from.
-        let owner = at.map_or(uuid, |origin| origin.cartridge);
+        let owner = at.as_ref().map_or(uuid, |moment| moment.origin.cartridge);
+        let options = match at {
+            Some(moment) => options.at_moment(moment),
+            None => options,
+        };
         let cartridge = Volume::load(self.disk(), &self.directory_of(owner), options)
             .map_err(|source| UndoError::Load { barcode: entry.barcode, source })?;
-        let is_resumable = at.is_none();
         let kept = if is_resumable { self.kept_checkpoint(uuid) } else { None };
         let (checkpoint, as_of) = match kept {
             Some((checkpoint, began)) if cartridge.fits(&checkpoint) => (Some(checkpoint), began),

@@ -4,6 +4,7 @@ mod ahead;
 mod basics;
 mod compression;
 mod damage;
+mod divided_twins;
 mod ends;
 mod failed_sync;
 mod faults;

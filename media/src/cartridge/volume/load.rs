@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use uuid::Uuid;
+use jiff::Timestamp;
 
 use super::{Volume, directory_of};
 use crate::cartridge::capacity::Capacity;
@@ -13,8 +13,8 @@ use crate::cartridge::{
     WantedPoint,
 };
 use crate::disk::Disk;
-use crate::label::{Label, Origin};
-use crate::layout::{Part, layout_at};
+use crate::label::{Label, Moment, Origin, PartOrigin};
+use crate::layout::{Part, layout_at, uuid_of};
 
 impl Volume {
     /// Loads a cartridge at the beginning of partition 0, as [`Cartridge::load`] does.
@@ -42,18 +42,72 @@ impl Volume {
         Ok(facts)
     }
 
+    /// Makes a new cartridge in `directory`, whose parent must be there. All of it is durable when this returns.
+    pub fn create(
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        spec: &CartridgeSpec,
+        now: Timestamp,
+    ) -> Result<(), CreateError> {
+        if spec.parts.is_empty() {
+            return Cartridge::create(disk, directory, spec, now);
+        }
+        let facts = |part: &PartOrigin| CartridgeFacts {
+            generation: part.generation,
+            last_written: spec.facts.last_written,
+            ..Moment::from(part.origin).facts()
+        };
+        let first = CartridgeSpec {
+            facts: spec.parts.first().map_or_else(|| spec.facts.clone(), facts),
+            ..spec.clone()
+        };
+        Cartridge::create(disk, directory, &first, now)?;
+        for (number, part) in (1..).zip(spec.parts.iter().skip(1)) {
+            let of_partition = CartridgeSpec {
+                origin: (part.origin.sequence > 0).then_some(part.origin),
+                read_only: spec.read_only,
+                facts: facts(part),
+                ..partition_spec(&first, number)
+            };
+            let directory = directory_of(directory, number);
+            Cartridge::create_partition(disk, &directory, &of_partition, now, number)?;
+        }
+        Ok(())
+    }
+
     /// Loads the partitions that go with partition 0.
     pub(super) fn with_partitions(mut first: Cartridge) -> Result<Self, LoadError> {
+        if first.options.at.is_some() {
+            return Self::at_a_moment(first);
+        }
         let layout = layout_at(&first.label.layouts, first.generation).cloned();
         let mut others = Vec::new();
-        // A moment of a cartridge that is shown elsewhere has one partition, or it would not be shown.
-        if let Some(layout) = layout.filter(|_| first.options.at.is_none()) {
+        if let Some(layout) = layout {
             if let Some(part) = layout.parts.first() {
                 first.capacity = Capacity::new(part.bytes);
             }
             for (number, part) in Self::numbered(&layout.parts) {
                 others.push(open(&first, number, part)?);
             }
+        }
+        Ok(Self { first, others, active: 0 })
+    }
+
+    /// Loads the partitions as they were when partition 0 was what it is loaded as. A moment may be one of another cartridge that
+    /// this one was made from, and each partition's may be one of a different one.
+    fn at_a_moment(mut first: Cartridge) -> Result<Self, LoadError> {
+        let parts = first.options.at_parts.clone();
+        if let Some(part) = parts.first() {
+            first.capacity = Capacity::new(part.capacity_bytes);
+        }
+        let mut others = Vec::new();
+        for (number, part) in (1..).zip(parts.iter().skip(1)) {
+            let whole = uuid_of(part.origin.cartridge, number).to_string();
+            let directory = directory_of(&first.directory.with_file_name(whole), number);
+            let options = LoadOptions { at: Some(part.origin), ..first.options.clone() };
+            let mut cartridge = Cartridge::load(Arc::clone(&first.disk), &directory, options)?;
+            cartridge.capacity = Capacity::new(part.capacity_bytes);
+            others.push(cartridge);
         }
         Ok(Self { first, others, active: 0 })
     }
@@ -68,11 +122,16 @@ pub(super) fn create_if_missing(first: &Cartridge, number: u8) -> Result<(), Cre
         Err(_) if first.disk.exists(&directory.join("label.b"))? => {}
         Err(_) => clear(first.disk.as_ref(), &directory)?,
     }
-    let label = &first.label;
-    let uuid = uuid_of(label.uuid, number);
-    let spec =
-        CartridgeSpec::new(uuid, label.barcode.clone(), &label.media_type, label.capacity_bytes);
+    let Label { uuid, barcode, media_type, capacity_bytes, .. } = &first.label;
+    let whole = CartridgeSpec::new(*uuid, barcode.clone(), media_type, *capacity_bytes);
+    let spec = partition_spec(&whole, number);
     Cartridge::create_partition(&first.disk, &directory, &spec, (first.options.clock)(), number)
+}
+
+/// A partition of a cartridge, with nothing on it.
+fn partition_spec(whole: &CartridgeSpec, number: u8) -> CartridgeSpec {
+    let uuid = uuid_of(whole.uuid, number);
+    CartridgeSpec::new(uuid, whole.barcode.clone(), &whole.media_type, whole.capacity_bytes)
 }
 
 /// Loads a partition and makes it what the layout says that it begins with, if that has not happened yet.
@@ -112,15 +171,7 @@ fn beginning(cartridge: &Cartridge, part: &Part) -> Result<Origin, LoadError> {
     let point = wanted.map(|wanted| cartridge.find_point(wanted)).transpose().map_err(failed)?;
     match point.flatten() {
         Some(point) => cartridge.origin_at(&point).map_err(failed),
-        None => Ok(Origin {
-            cartridge: cartridge.label.uuid,
-            segment: 0,
-            sector: 0,
-            sequence: 0,
-            objects: 0,
-            filemarks: 0,
-            bytes: 0,
-        }),
+        None => Ok(Origin::beginning_of(cartridge.label.uuid)),
     }
 }
 
@@ -137,11 +188,3 @@ fn clear(disk: &dyn Disk, directory: &Path) -> std::io::Result<()> {
     }
     disk.sync_dir(directory)
 }
-
-/// No record of one partition can be taken for one of another.
-fn uuid_of(uuid: Uuid, number: u8) -> Uuid {
-    Uuid::from_u128(uuid.as_u128() ^ u128::from(number) << PARTITION_SHIFT)
-}
-
-/// The bits that are turned are in the middle of the random ones.
-const PARTITION_SHIFT: u32 = 40;

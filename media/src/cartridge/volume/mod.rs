@@ -248,6 +248,6 @@ impl Traffic {
 }
 
 /// Where a partition is that is not the first one.
-fn directory_of(directory: &Path, partition: u8) -> PathBuf {
+pub(super) fn directory_of(directory: &Path, partition: u8) -> PathBuf {
     directory.join(format!("partition-{partition}"))
 }

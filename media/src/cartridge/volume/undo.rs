@@ -8,7 +8,7 @@ use crate::cartridge::write::Reason;
 use crate::cartridge::{
     Cartridge, GenerationBegun, LoadOptions, MediumError, Pruned, RecoveryPoint, WantedPoint,
 };
-use crate::label::Origin;
+use crate::label::{Moment, Origin, PartOrigin};
 use crate::layout::{Layout, Part, layout_at};
 
 impl Volume {
@@ -41,13 +41,34 @@ impl Volume {
         self.first.generations()
     }
 
-    /// What other cartridges and snapshots need to know to read this one as it was at a point. They cannot read more than one
-    /// partition.
-    pub fn origin_at(&self, point: &RecoveryPoint) -> Result<Origin, MediumError> {
-        if self.layout_at(point.generation).is_some_and(|layout| layout.parts.len() > 1) {
-            return Err(MediumError::Partitioned);
+    /// What other cartridges and snapshots need to know to read this one as it was: partition 0 at a point, and the others at that
+    /// time.
+    pub fn moment_at(&self, point: &RecoveryPoint, time: Timestamp) -> Result<Moment, MediumError> {
+        let origin = self.first.origin_at(point)?;
+        let Some(layout) = self.layout_at(point.generation) else { return Ok(origin.into()) };
+        let of_first = |part: &Part| PartOrigin {
+            capacity_bytes: part.bytes,
+            generation: point.generation,
+            origin,
+        };
+        let mut parts: Vec<_> = layout.parts.first().map(of_first).into_iter().collect();
+        for (number, part) in Self::numbered(&layout.parts) {
+            let then = self.with_partition(number, |cartridge| {
+                let point = point_of(cartridge, part, time)?;
+                let beginning = || Ok(Origin::beginning_of(cartridge.label.uuid));
+                let origin = point.as_ref().map_or_else(beginning, |at| cartridge.origin_at(at))?;
+                let generation = point.map_or(0, |point| point.generation);
+                Ok(PartOrigin { capacity_bytes: part.bytes, generation, origin })
+            })?;
+            parts.push(then);
         }
-        self.first.origin_at(point)
+        Ok(Moment { origin, parts })
+    }
+
+    /// The cartridge as it was at its last recovery point; `None` if there is none.
+    pub fn last_moment(&self) -> Result<Option<Moment>, MediumError> {
+        let point = self.first.last_point()?;
+        point.map(|point| self.moment_at(&point, Timestamp::MAX)).transpose()
     }
 
     /// Whether a moment of partition 0 is the one that the whole cartridge is at.
@@ -107,7 +128,7 @@ impl Volume {
             return Ok(pruned);
         }
         for cartridge in &mut self.others {
-            let Pruned { segments, bytes } = cartridge.prune(before, &[])?;
+            let Pruned { segments, bytes } = cartridge.prune(before, kept)?;
             pruned.segments = pruned.segments.saturating_add(segments);
             pruned.bytes = pruned.bytes.saturating_add(bytes);
         }
@@ -121,7 +142,7 @@ impl Volume {
             return Ok(oldest);
         }
         for cartridge in &self.others {
-            let other = cartridge.oldest_undo(&[])?;
+            let other = cartridge.oldest_undo(kept)?;
             oldest = oldest.into_iter().chain(other).min();
         }
         Ok(oldest)
@@ -134,19 +155,36 @@ impl Volume {
         part: &Part,
         time: Timestamp,
     ) -> Result<Option<u64>, MediumError> {
-        let find = |cartridge: &Cartridge| cartridge.find_point(WantedPoint::Time(time));
-        let found = if let Some(cartridge) = self.partition(number) {
-            find(cartridge)?
-        } else {
-            let options = LoadOptions { read_only: true, ..self.first.options.clone() };
-            let disk = std::sync::Arc::clone(&self.first.disk);
-            let cartridge = Cartridge::load(disk, &self.directory_of(number), options);
-            find(&cartridge.map_err(as_medium_error)?)?
-        };
-        Ok(found.filter(|point| point.generation >= part.generation).map(|point| point.sequence))
+        let found = self.with_partition(number, |cartridge| point_of(cartridge, part, time))?;
+        Ok(found.map(|point| point.sequence))
+    }
+
+    /// Looks at a partition, whether the cartridge is still divided so or not any more.
+    fn with_partition<T>(
+        &self,
+        number: u8,
+        look: impl FnOnce(&Cartridge) -> Result<T, MediumError>,
+    ) -> Result<T, MediumError> {
+        if let Some(cartridge) = self.partition(number) {
+            return look(cartridge);
+        }
+        let options = LoadOptions { read_only: true, ..self.first.options.clone() };
+        let disk = std::sync::Arc::clone(&self.first.disk);
+        let cartridge = Cartridge::load(disk, &self.directory_of(number), options);
+        look(&cartridge.map_err(as_medium_error)?)
     }
 
     fn layout_at(&self, generation: u32) -> Option<&Layout> {
         layout_at(&self.first.label.layouts, generation)
     }
+}
+
+/// Where a partition was at a time, within a layout.
+fn point_of(
+    cartridge: &Cartridge,
+    part: &Part,
+    time: Timestamp,
+) -> Result<Option<RecoveryPoint>, MediumError> {
+    let found = cartridge.find_point(WantedPoint::Time(time))?;
+    Ok(found.filter(|point| point.generation >= part.generation))
 }
