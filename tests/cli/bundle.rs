@@ -1,6 +1,7 @@
 //! `vtl doctor --bundle`: what a bug report needs is in it, and nothing that is anybody's business.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -31,7 +32,10 @@ fn json(parts: &BTreeMap<String, String>, name: &str) -> Value {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").unwrap();
+        digits
+    })
 }
 
 /// Panics if the bytes are in the file, as they are or in hexadecimal digits.
