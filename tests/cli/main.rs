@@ -11,6 +11,7 @@ mod both;
 mod bundle;
 mod diagnosing;
 mod inventory;
+mod labels;
 mod measuring;
 mod refusals;
 mod serving;

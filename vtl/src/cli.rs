@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
+use crate::labels::LabelOptions;
 use crate::request::{InventoryFilter, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice};
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
@@ -109,6 +110,8 @@ pub(crate) enum Command {
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Make labels to be printed: Code 39, in the measures of LTO cartridges.
+    Label(LabelOptions),
     /// Check or rebuild the catalogue, which is an index of ledger and labels.
     #[command(subcommand)]
     Catalog(CatalogCommand),

@@ -22,6 +22,7 @@ mod failures;
 mod holdings;
 mod inventory;
 mod kept_reservations;
+mod labels;
 mod libraries;
 mod library;
 mod loader;
@@ -112,12 +113,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Profile(command) => {
-            let models = models::Models::of_directory(&directory)
-                .map_err(|error| Failure::failed(error.to_string()))?;
-            let answer = match command {
-                cli::ProfileCommand::Show { name } => profiles::show(&models, &name)?,
-                _ => profiles::list(&models),
-            };
+            let answer = shown_profiles(&directory, command)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Bench(options) => {
@@ -143,8 +139,24 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
             Ok(())
         }
+        Command::Label(options) => {
+            let answer = labels::run(&directory, &options)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
         Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
+    }
+}
+
+fn shown_profiles(
+    directory: &std::path::Path,
+    command: cli::ProfileCommand,
+) -> Result<serde_json::Value, Failure> {
+    let models = models::Models::of_directory(directory)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    match command {
+        cli::ProfileCommand::Show { name } => profiles::show(&models, &name),
+        _ => Ok(profiles::list(&models)),
     }
 }
 
