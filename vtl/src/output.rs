@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cli::Format;
 
@@ -12,8 +12,15 @@ use crate::cli::Format;
 const COLUMNS: [&str; 7] =
     ["barcode", "kind", "location", "state", "written_bytes", "last_written", "pool"];
 
-/// Prints one answer.
+/// Prints one answer. Whoever has seen enough of it, as `head`, closes the pipe: that is no failure.
 pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
+    match print_all(value, format) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+fn print_all(value: &Value, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match format {
         Format::Json => {
@@ -94,6 +101,8 @@ fn for_people(key: &str, value: &Value) -> String {
         Value::Number(number) if key.ends_with("bytes") => {
             number.as_u64().map_or_else(|| number.to_string(), size)
         }
+        // As much of it as people compare.
+        Value::String(hash) if key == "hash" => hash.chars().take(12).collect(),
         Value::Number(number) if key == "bytes_per_second" => {
             number.as_u64().map_or_else(|| number.to_string(), |rate| format!("{}/s", size(rate)))
         }
@@ -110,8 +119,31 @@ fn for_people(key: &str, value: &Value) -> String {
             rows.collect::<Vec<_>>().join("; ")
         }
         Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => cut(&event(fields)),
         other => text(other),
     }
+}
+
+/// An entry of the ledger: what happened, and to what. The whole of it is in the JSON.
+fn event(fields: &Map<String, Value>) -> String {
+    let mut words = Vec::new();
+    words.extend(fields.get("type").map(text));
+    let others = fields.iter().filter(|(name, value)| *name != "type" && !is_nothing(Some(value)));
+    words.extend(others.map(|(name, value)| match value {
+        Value::Object(fields) => event(fields),
+        Value::Bool(true) => name.clone(),
+        value => format!("{name}={}", text(value)),
+    }));
+    words.join(" ")
+}
+
+/// No longer than what fits beside other columns.
+fn cut(text: &str) -> String {
+    const WIDTH: usize = 140;
+    if text.chars().count() <= WIDTH {
+        return text.to_owned();
+    }
+    text.chars().take(WIDTH - 1).chain(['…']).collect()
 }
 
 /// Bytes with three digits and a unit, as disks and tapes are sold: 1 kB is 1000 B.
@@ -181,6 +213,12 @@ mod tests {
             ("objects", serde_json::json!(1_234_567), "1234567"),
             ("time", serde_json::json!("2026-07-01T12:00:00.123456Z"), "2026-07-01 12:00:00Z"),
             ("is_current", serde_json::json!(true), "yes"),
+            ("hash", serde_json::json!("0123456789abcdef"), "0123456789ab"),
+            (
+                "event",
+                serde_json::json!({"type": "access_granted", "rule": {"initiator": "iqn.x", "chap": true, "luns": null}, "library": "x"}),
+                "access_granted initiator=iqn.x chap library=x",
+            ),
             (
                 "damage",
                 serde_json::json!([{"first_object": 5, "last_object": 5, "file": "a/b"}]),
