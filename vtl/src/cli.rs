@@ -110,6 +110,9 @@ pub(crate) enum Command {
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Real drives and changers of this host.
+    #[command(subcommand)]
+    Physical(PhysicalCommand),
     /// Make labels to be printed: Code 39, in the measures of LTO cartridges.
     Label(LabelOptions),
     /// Check or rebuild the catalogue, which is an index of ledger and labels.
@@ -227,6 +230,12 @@ pub(crate) enum ProfileCommand {
         #[arg(value_name = "NAME|FILE")]
         name: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PhysicalCommand {
+    /// List them, with their serial numbers, and which drive sits in which library.
+    List,
 }
 
 #[derive(Debug, Subcommand)]

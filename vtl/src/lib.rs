@@ -8,6 +8,7 @@
 //! [`command_line`].
 
 mod arm;
+mod attached;
 mod bench;
 mod bundle;
 mod capture;
@@ -138,6 +139,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
             Ok(())
+        }
+        Command::Physical(cli::PhysicalCommand::List) => {
+            output::print(&attached::list()?, format).map_err(Failure::failed)
         }
         Command::Label(options) => {
             let answer = labels::run(&directory, &options)?;

@@ -24,17 +24,17 @@ use crate::{Library, Reply, Ticket};
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);
 
-const BARCODE: &str = "VTL001L9";
+pub(crate) const BARCODE: &str = "VTL001L9";
 const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
 const TEST_UNIT_READY: [u8; 6] = [0; 6];
 const UNLOAD: [u8; 6] = [0x1b, 0, 0, 0, 0, 0];
 const LOAD: [u8; 6] = [0x1b, 0, 0, 0, 1, 0];
 
 /// A library with one cartridge, which lies in the only drive.
-struct Scene {
+pub(crate) struct Scene {
     memory: MemoryDisk,
     disk: FaultDisk,
-    library: Arc<Library>,
+    pub(crate) library: Arc<Library>,
     tickets: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ fn store(disk: Arc<dyn Disk>) -> Store {
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(MemoryDisk::new(), options())
     }
 
