@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, trace};
+use tracing::{debug, info, trace, warn};
 use vtl_iscsi::{
     CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
     TaskManagementResponse, Transmit,
@@ -55,6 +55,7 @@ pub(crate) async fn run(
     pending: Option<PendingLogin>,
 ) {
     let (sender, inbox) = mpsc::unbounded_channel();
+    let peer = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
     let mut session = Session {
         connection,
         portal,
@@ -65,6 +66,7 @@ pub(crate) async fn run(
         tickets: HashMap::new(),
         open: None,
         pending,
+        peer,
     };
     if let Err(error) = session.serve(&stream).await {
         debug!(%error, "the connection broke");
@@ -87,6 +89,8 @@ struct Session {
     open: Option<OpenSession>,
     /// Counts against the limit of connections that are not logged in.
     pending: Option<PendingLogin>,
+    /// Where the initiator is.
+    peer: String,
 }
 
 /// Tells the connection what became of a task, even if nobody ever carries it out.
@@ -238,6 +242,9 @@ impl Session {
         while let Some(event) = self.connection.poll_event() {
             match event {
                 Event::LoginReady(login) => self.log_in(login).await,
+                Event::LoginFailed { initiator, failure } => {
+                    warn!(initiator, peer = self.peer, %failure, "login refused");
+                }
                 Event::Task { key, lun, task } => self.start(key, lun, task),
                 Event::TaskManagement { key, function, tasks } => {
                     self.manage(key, function, &tasks);
