@@ -182,6 +182,9 @@ pub enum CloseReason {
     /// Another login took the session's place.
     #[error("session reinstated")]
     Reinstated,
+    /// The initiator may not do any more what the session may.
+    #[error("access revoked or narrowed")]
+    AccessRevoked,
     /// The owner ended it.
     #[error("shut down")]
     Shutdown,

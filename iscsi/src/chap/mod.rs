@@ -74,6 +74,16 @@ impl ChapAlgorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.number() == number)
     }
 
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA-256",
+            Self::Sha3_256 => "SHA3-256",
+        }
+    }
+
     /// The length of its responses.
     pub(crate) fn digest_bytes(self) -> usize {
         match self {
@@ -108,12 +118,7 @@ impl ChapAlgorithm {
 
 impl fmt::Display for ChapAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Md5 => "MD5",
-            Self::Sha1 => "SHA1",
-            Self::Sha256 => "SHA-256",
-            Self::Sha3_256 => "SHA3-256",
-        })
+        f.write_str(self.name())
     }
 }
 
