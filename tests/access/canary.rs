@@ -52,32 +52,7 @@ fn secrets_are_in_their_file_and_nowhere_else() {
         AUTHENTICATION_FAILURE,
     );
     assert_refused(&login, AUTHENTICATION_FAILURE);
-    for format in ["table", "json", "csv"] {
-        for command in [
-            &["access", "list"][..],
-            &["access", "add", &name, "--chap", "--mutual"],
-            &["audit", "list"],
-            &["audit", "verify"],
-            &["status"],
-            &["inventory"],
-            &["library", "list"],
-            &["library", "show", "library"],
-            &["catalog", "check"],
-            &["catalog", "rebuild"],
-            &["trace", "changer"],
-            &["trace", "drive:0"],
-            &["tape", "show", "VTL001L9"],
-            &["tape", "history", "VTL001L9"],
-            &["snapshot", "list"],
-            &["profile", "list"],
-            &["doctor"],
-            &["secret", "new"],
-            &["access", "add", &name, "--chap", "--mutual", "--secret-file", &target_file],
-            &["access", "add", &name, "--chap", "--luns", "99", "--secret-file", &file],
-        ] {
-            run(&[command, &["--format", format]].concat());
-        }
-    }
+    every_command(&name, &file, &target_file, |arguments| drop(run(arguments)));
     run(&["man"]);
     run(&["completions", "bash"]);
     said.push(lossy(&fs::read(format!("{process}/cmdline")).unwrap()));
@@ -98,6 +73,36 @@ fn secrets_are_in_their_file_and_nowhere_else() {
         }
     }
     assert!(has_file, "the secrets are where they belong, so that the search was for something");
+}
+
+/// All commands that answer, in every form.
+fn every_command(name: &str, file: &str, target_file: &str, mut run: impl FnMut(&[&str])) {
+    for format in ["table", "json", "csv"] {
+        for command in [
+            &["access", "list"][..],
+            &["access", "add", name, "--chap", "--mutual"],
+            &["audit", "list"],
+            &["audit", "verify"],
+            &["status"],
+            &["inventory"],
+            &["library", "list"],
+            &["library", "show", "library"],
+            &["catalog", "check"],
+            &["catalog", "rebuild"],
+            &["trace", "changer"],
+            &["trace", "drive:0"],
+            &["tape", "show", "VTL001L9"],
+            &["tape", "history", "VTL001L9"],
+            &["snapshot", "list"],
+            &["profile", "list"],
+            &["doctor"],
+            &["secret", "new"],
+            &["access", "add", name, "--chap", "--mutual", "--secret-file", target_file],
+            &["access", "add", name, "--chap", "--luns", "99", "--secret-file", file],
+        ] {
+            run(&[command, &["--format", format]].concat());
+        }
+    }
 }
 
 /// In text, in hexadecimal digits of both cases, and in Base64 at each of the three places that it can begin at.

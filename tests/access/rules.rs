@@ -89,6 +89,25 @@ fn a_change_ends_the_sessions_that_it_shuts_out_or_narrows_and_no_others() {
     bystander.logout();
 }
 
+/// A login that had begun with the old secret once came to its end after that was replaced: whoever had stolen it could keep a
+/// login waiting, and answer the challenge when he was believed to be shut out.
+#[test]
+fn a_secret_that_is_replaced_does_not_finish_a_login() {
+    let scene = Scene::new();
+    let old = secured(&scene, "host", &[]);
+    let name = old.name().to_owned();
+    let replace = || drop(scene.daemon().vtl(&["secret", "new", &name]).done());
+    assert!(old.try_open_after(replace).is_err());
+    let old = secured(&scene, "other", &[]);
+    let name = old.name().to_owned();
+    let add_again = || {
+        scene.daemon().vtl(&["access", "remove", &name]).done();
+        scene.daemon().vtl(&["access", "add", &name, "--chap"]).done();
+    };
+    assert!(old.try_open_after(add_again).is_err());
+    assert_refused(&old, AUTHENTICATION_FAILURE);
+}
+
 /// The first rule shuts out those who were let in without one.
 #[test]
 fn the_first_rule_ends_the_sessions_of_strangers() {

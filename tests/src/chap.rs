@@ -1,5 +1,6 @@
 //! CHAP with MD5, as an initiator does it, written from RFC 7143 §12.1.3 and RFC 1994.
 
+use std::fmt::Write;
 use std::io;
 
 use md5::{Digest, Md5};
@@ -10,7 +11,7 @@ use crate::wire::{login_pdu, opcode};
 /// Who an initiator says to be.
 #[derive(Debug, Clone)]
 pub struct Chap {
-    /// CHAP_N.
+    /// The name that it goes by.
     pub user: String,
     /// What it knows.
     pub secret: String,
@@ -30,6 +31,7 @@ impl Chap {
         initiator: &mut Initiator,
         isid: [u8; 6],
         keys: &[String],
+        before_proof: impl FnOnce(),
     ) -> io::Result<()> {
         let method = step(initiator, isid, false, keys)?;
         assert_eq!(value(&method, "AuthMethod"), Some("CHAP"), "{method}");
@@ -37,6 +39,7 @@ impl Chap {
         let identifier: u8 = value(&asked, "CHAP_I").expect("CHAP_I").parse().expect("a number");
         let challenge = bytes(value(&asked, "CHAP_C").expect("CHAP_C"));
         let proof = response(identifier, &self.secret, &challenge);
+        before_proof();
         let mut keys = vec![format!("CHAP_N={}", self.user), format!("CHAP_R=0x{}", hex(&proof))];
         let own: Vec<u8> = (100..120).collect();
         if self.target.is_some() {
@@ -54,7 +57,10 @@ impl Chap {
 
 /// Bytes in hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }
 
 fn step(

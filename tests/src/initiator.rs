@@ -133,6 +133,11 @@ impl Login {
 
     /// Logs in.
     pub fn try_open(&self) -> io::Result<Initiator> {
+        self.try_open_after(|| ())
+    }
+
+    /// Logs in, and does something before the challenge is answered.
+    pub fn try_open_after(&self, before_proof: impl FnOnce()) -> io::Result<Initiator> {
         let mut initiator = Initiator {
             wire: Wire::connect(self.portal)?,
             cmd_sn: 1,
@@ -148,7 +153,10 @@ impl Login {
             outstanding: HashMap::new(),
         };
         match &self.chap {
-            Some(chap) => chap.log_in(&mut initiator, self.isid, &self.security_keys())?,
+            Some(chap) => {
+                let keys = self.security_keys();
+                chap.log_in(&mut initiator, self.isid, &keys, before_proof)?;
+            }
             None => drop(initiator.login_stage(0, 1, self.isid, &self.security_keys())?),
         }
         let answers = initiator.login_stage(1, 3, self.isid, &self.operational_keys())?;

@@ -11,12 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use vtl_iscsi::{
-    CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
+    Admission, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
 };
-use vtl_media::LibraryId;
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
-use crate::access::{Access, AccessChange, Gate};
+use crate::access::{Access, Gate};
 use crate::library::Library;
 use crate::session::{self, Message};
 use crate::unit::{Ticket, Unit};
@@ -99,14 +98,18 @@ struct Grant {
     library: Arc<Library>,
     nexus: ItNexus,
     name: NexusName,
-    is_authenticated: bool,
+    /// If the initiator has proved who it is: which secret it proved.
+    proved: Option<u64>,
     rights: Rights,
 }
 
 impl Grant {
+    /// What it would be let in with now; a proof with a secret that was replaced is none.
     fn now(&self) -> Option<Rights> {
-        let id: &LibraryId = &self.library.record.id;
-        self.library.access.rights(&self.name.initiator, id, self.is_authenticated)
+        let (access, id) = (&self.library.access, &self.library.record.id);
+        let initiator = &self.name.initiator;
+        let is_stale = self.proved.is_some_and(|epoch| epoch != access.secret_epoch(initiator));
+        if is_stale { None } else { access.rights(initiator, id, self.proved.is_some()) }
     }
 }
 
@@ -129,9 +132,9 @@ impl Portal {
             }
         });
         let weak = Arc::downgrade(&portal);
-        portal.access().on_change(move |change| {
+        portal.access().on_change(move || {
             if let Some(portal) = weak.upgrade() {
-                portal.access_changed(change);
+                portal.access_changed();
             }
         });
         portal
@@ -142,7 +145,7 @@ impl Portal {
     }
 
     /// The targets that there are at this moment, and who may use them.
-    fn config(&self) -> Arc<TargetConfig> {
+    fn config(&self) -> (Arc<TargetConfig>, Arc<Gate>) {
         let libraries = self.library.targets();
         let targets = libraries.iter().map(|library| TargetDescription {
             alias: Some(format!("vtl {}", library.record.id)),
@@ -150,11 +153,13 @@ impl Portal {
         });
         let names =
             libraries.iter().map(|library| (library.record.iqn.clone(), library.record.id.clone()));
-        Arc::new(TargetConfig {
-            admission: Arc::new(Gate::new(Arc::clone(self.access()), names.collect())),
+        let gate = Arc::new(Gate::new(Arc::clone(self.access()), names.collect()));
+        let config = TargetConfig {
+            admission: Arc::clone(&gate) as Arc<dyn Admission>,
             chap: self.access().chap(),
             ..TargetConfig::new(targets.collect())
-        })
+        };
+        (Arc::new(config), gate)
     }
 
     /// Takes connections until the program ends.
@@ -192,6 +197,7 @@ impl Portal {
     pub(crate) async fn open_session(
         &self,
         login: &LoginReady,
+        gate: &Gate,
         sender: &mpsc::UnboundedSender<Message>,
     ) -> Result<OpenSession, LoginStatus> {
         let key = SessionKey {
@@ -221,7 +227,7 @@ impl Portal {
             library: Arc::clone(&library),
             nexus,
             name: name.clone(),
-            is_authenticated: login.authenticated.is_some(),
+            proved: login.authenticated.map(|_| gate.secret_epoch()),
             rights: Rights::default(),
         };
         if login.target.is_some() {
@@ -296,14 +302,12 @@ impl Portal {
 
     /// Rules or secrets are others now: sessions that could not be opened any more as they are end, and those that may do
     /// more can do it. Returns when that is so, unless a session takes too long. Not to be called by the threads of the portal.
-    fn access_changed(&self, change: &AccessChange) {
+    fn access_changed(&self) {
         let mut ending = Vec::new();
         let mut widened = Vec::new();
         for entry in self.lock().values_mut() {
             let Some(grant) = &mut entry.grant else { continue };
-            let must_prove_again = matches!(change, AccessChange::Secret(initiator)
-                if grant.is_authenticated && grant.name.initiator.to_lowercase() == *initiator);
-            match grant.now().filter(|_| !must_prove_again) {
+            match grant.now() {
                 Some(now) if now == grant.rights => {}
                 Some(now) if !grant.rights.exceed(&now) => {
                     let before = std::mem::replace(&mut grant.rights, now);
@@ -373,12 +377,13 @@ impl Portal {
             debug!(%error, "TCP_NODELAY");
         }
         let now = self.now();
+        let (config, gate) = self.config();
         let (mut connection, permit) = match self.pending.clone().try_acquire_owned() {
-            Ok(permit) => (Connection::new(self.config(), self.pool.clone(), now), permit),
+            Ok(permit) => (Connection::new(config, self.pool.clone(), now), permit),
             Err(_) => match self.refusals.clone().try_acquire_owned() {
                 Ok(permit) => {
                     let status = LoginStatus::OUT_OF_RESOURCES;
-                    (Connection::refusing(self.config(), self.pool.clone(), status, now), permit)
+                    (Connection::refusing(config, self.pool.clone(), status, now), permit)
                 }
                 Err(_) => return,
             },
@@ -386,7 +391,7 @@ impl Portal {
         if let Ok(address) = stream.local_addr() {
             connection.set_portal(address.to_string());
         }
-        tokio::spawn(session::run(stream, connection, self.clone(), Some(permit)));
+        tokio::spawn(session::run(stream, connection, (self.clone(), gate), Some(permit)));
     }
 
     async fn end_predecessor(&self, key: &SessionKey) {

@@ -17,6 +17,7 @@ use vtl_iscsi::{
 };
 use vtl_scsi::{Completion, Lun, Rights, Task, spc};
 
+use crate::access::Gate;
 use crate::portal::{OpenSession, PendingLogin, Portal};
 use crate::unit::{RESET_LIMIT, Reply, Ticket, Unit};
 
@@ -53,7 +54,7 @@ pub(crate) enum Message {
 pub(crate) async fn run(
     stream: TcpStream,
     connection: Connection,
-    portal: Arc<Portal>,
+    (portal, gate): (Arc<Portal>, Arc<Gate>),
     pending: Option<PendingLogin>,
 ) {
     let (sender, inbox) = mpsc::unbounded_channel();
@@ -61,6 +62,7 @@ pub(crate) async fn run(
     let mut session = Session {
         connection,
         portal,
+        gate,
         sender,
         inbox,
         outgoing: VecDeque::new(),
@@ -81,6 +83,7 @@ pub(crate) async fn run(
 struct Session {
     connection: Connection,
     portal: Arc<Portal>,
+    gate: Arc<Gate>,
     sender: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
     outgoing: VecDeque<Transmit>,
@@ -278,7 +281,7 @@ impl Session {
     }
 
     async fn log_in(&mut self, login: LoginReady) {
-        match self.portal.open_session(&login, &self.sender).await {
+        match self.portal.open_session(&login, &self.gate, &self.sender).await {
             Ok(open) => {
                 let (tsih, nexus) = (open.tsih, open.nexus);
                 let chap = login.authenticated.map_or("none", |how| how.algorithm.name());

@@ -110,7 +110,7 @@ other=$(field secret "$(vtl access add iqn.2026-01.lab:second --chap --luns 0,2-
 mapfile -t second < <(chap iqn.2026-01.lab:second "$other")
 admitted first "${right[@]}"
 equal "$(units 1 | wc -l)" 1 "drives of the first"
-equal "$(sg_luns -q "$(changer_dev 0)" | wc -w)" 4 "words of two LUNs"
+equal "$(sg_luns -q "$(changer_dev 0)" | wc -w)" 2 "LUNs of the first"
 drive=$(tape_dev 0) sg=$(tape_sg 0) changer=$(changer_dev 0)
 admitted second "${second[@]}"
 equal "$(units 1 | wc -l)" 3 "drives of both"

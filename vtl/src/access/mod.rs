@@ -9,7 +9,9 @@ mod secret_text;
 mod secrets;
 mod strength;
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vtl_iscsi::{Admission, Authentication, ChallengeBook, Chap, ChapAlgorithm, RandomFailed};
@@ -31,6 +33,8 @@ pub(crate) struct Access {
     chap: Mutex<Chap>,
     /// As they were when they were last read or written.
     secrets: Mutex<Secrets>,
+    /// How often an initiator's secrets were replaced: a proof counts as long as the secret behind it does.
+    epochs: Mutex<HashMap<String, u64>>,
     on_change: Mutex<Option<OnChange>>,
 }
 
@@ -62,17 +66,8 @@ pub(crate) fn check_secrets(directory: &Path) -> Result<(), SecretsError> {
     Secrets::read(directory).map(drop)
 }
 
-/// What has changed, for those who have sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AccessChange {
-    /// Rules.
-    Rules,
-    /// A secret of this initiator: whoever logged in with the old one has to log in again.
-    Secret(String),
-}
-
 /// Told of changes; it returns when they have taken effect.
-struct OnChange(Arc<dyn Fn(&AccessChange) + Send + Sync>);
+struct OnChange(Arc<dyn Fn() + Send + Sync>);
 
 impl std::fmt::Debug for OnChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,6 +84,7 @@ impl Access {
             listener: Mutex::default(),
             chap: Mutex::new(chap),
             secrets: Mutex::default(),
+            epochs: Mutex::default(),
             on_change: Mutex::default(),
         }
     }
@@ -115,7 +111,7 @@ impl Access {
     }
 
     /// Whoever has sessions is told of changes.
-    pub(crate) fn on_change(&self, tell: impl Fn(&AccessChange) + Send + Sync + 'static) {
+    pub(crate) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
         *lock(&self.on_change) = Some(OnChange(Arc::new(tell)));
     }
 
@@ -128,6 +124,16 @@ impl Access {
     ) -> Option<Rights> {
         let rules = self.store.access_rules();
         self.policy(&rules, initiator).rights(library, is_authenticated)
+    }
+
+    /// Which of an initiator's secrets counts now.
+    pub(crate) fn secret_epoch(&self, initiator: &str) -> u64 {
+        let name = AccessRule::normal_name(initiator);
+        lock(&self.epochs).get(&name).copied().unwrap_or_default()
+    }
+
+    fn next_secret_epoch(&self, initiator: &str) {
+        *lock(&self.epochs).entry(initiator.to_owned()).or_default() += 1;
     }
 
     /// The negotiation of CHAP, as it is configured.
@@ -160,11 +166,11 @@ impl Access {
         self.store.directory()
     }
 
-    fn tell(&self, change: &AccessChange) {
+    fn tell(&self) {
         // Not called under the lock: it waits for sessions, which ask for rights.
         let tell = lock(&self.on_change).as_ref().map(|OnChange(tell)| Arc::clone(tell));
         if let Some(tell) = tell {
-            tell(change);
+            tell();
         }
     }
 }
@@ -175,11 +181,18 @@ pub(crate) struct Gate {
     access: Arc<Access>,
     /// Names of targets, and the libraries behind them.
     targets: Vec<(String, LibraryId)>,
+    /// That of the secret which the initiator is to know.
+    secret_epoch: AtomicU64,
 }
 
 impl Gate {
     pub(crate) fn new(access: Arc<Access>, targets: Vec<(String, LibraryId)>) -> Self {
-        Self { access, targets }
+        Self { access, targets, secret_epoch: AtomicU64::new(0) }
+    }
+
+    /// Which secret the connection was asked to prove: not the one that counts now if it was replaced meanwhile.
+    pub(crate) fn secret_epoch(&self) -> u64 {
+        self.secret_epoch.load(Ordering::Relaxed)
     }
 
     fn library(&self, target: &str) -> Option<&LibraryId> {
@@ -196,6 +209,8 @@ impl Admission for Gate {
     }
 
     fn authentication(&self, initiator: &str, target: Option<&str>) -> Authentication {
+        // First: a secret that is replaced from now on may be taken, and is then found to be too old.
+        self.secret_epoch.store(self.access.secret_epoch(initiator), Ordering::Relaxed);
         // A target that does not exist is one that nobody has a rule for.
         let none = LibraryId(String::new());
         let library = target.map(|target| self.library(target).unwrap_or(&none));

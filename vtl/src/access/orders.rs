@@ -9,7 +9,7 @@ use vtl_media::{AccessRule, LibraryId, SecretOf};
 use zeroize::Zeroizing;
 
 use super::secrets::Secrets;
-use super::{Access, AccessChange, SecretText, lock, strength};
+use super::{Access, SecretText, lock, strength};
 use crate::libraries;
 use crate::library::Library;
 use crate::request::{Failure, NewAccess};
@@ -72,10 +72,10 @@ pub(crate) fn add(library: &Arc<Library>, new: &NewAccess, actor: &str) -> Resul
         Made::default()
     };
     access.store.grant_access(&rules, actor).map_err(Failure::failed)?;
-    access.tell(&AccessChange::Rules);
     if made.has_replaced {
-        access.tell(&AccessChange::Secret(initiator.clone()));
+        access.next_secret_epoch(&initiator);
     }
+    access.tell();
     let mut answer = json!({
         "initiator": initiator,
         "libraries": libraries.iter().flatten().collect::<Vec<_>>(),
@@ -130,9 +130,10 @@ pub(crate) fn remove(
         )));
     }
     access.store.revoke_access(&gone, actor).map_err(Failure::failed)?;
-    access.tell(&AccessChange::Rules);
+    access.tell();
     if own().is_empty() {
         change_secrets(access, |secrets| Ok(secrets.forget(&initiator)))?;
+        access.next_secret_epoch(&initiator);
     }
     let is_open = access.store.access_rules().is_empty() && access.listener().trusts_names();
     Ok(json!({ "initiator": initiator, "removed": gone.len(), "admits_everybody": is_open }))
@@ -156,7 +157,8 @@ pub(crate) fn new_secret(
     })?;
     let whose = if is_targets { SecretOf::Target } else { SecretOf::Initiator };
     access.store.note_secret(&initiator, whose, actor).map_err(Failure::failed)?;
-    access.tell(&AccessChange::Secret(initiator.clone()));
+    access.next_secret_epoch(&initiator);
+    access.tell();
     let rules = access.store.access_rules();
     let user =
         rules.iter().find(|rule| rule.is_about(&initiator)).and_then(|rule| rule.user.clone());
