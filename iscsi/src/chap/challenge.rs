@@ -131,6 +131,18 @@ mod tests {
         assert!(!book.is_ours(&[9; CHALLENGE_BYTES]));
     }
 
+    /// As the program has them: from the operating system.
+    #[test]
+    fn a_million_challenges_differ() {
+        let book = ChallengeBook::new(|bytes| getrandom::fill(bytes).map_err(|_| RandomFailed));
+        let mut seen = HashSet::new();
+        for _ in 0..1_000_000 {
+            let challenge = book.issue(ChapAlgorithm::Sha256).unwrap();
+            assert!(seen.insert(*challenge.bytes()));
+        }
+        assert!(book.lock().is_empty(), "none is outstanding any more");
+    }
+
     #[test]
     fn without_randomness_there_is_no_challenge() {
         assert_eq!(ChallengeBook::closed().issue(ChapAlgorithm::Md5).map(drop), Err(RandomFailed));
