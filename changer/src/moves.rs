@@ -6,7 +6,7 @@ use nom::number::complete::{be_u8, be_u16};
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::{Executed, Refusal};
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Completion, Task};
+use vtl_scsi::{Completion, Lun, Task};
 
 use crate::{Changer, Element};
 
@@ -43,8 +43,8 @@ pub(crate) fn move_medium(changer: &mut Changer, task: &mut Task) -> Executed {
         task.cdb.fields((be_u8, be_u16, be_u16, be_u16, be_u16, be_u8, be_u8))?;
     check_transport(changer, transport)?;
     refuse_inverting(invert, 0, 10)?;
-    let from = movable(changer, source, 4)?;
-    let to = movable(changer, destination, 6)?;
+    let from = movable(changer, task, source, 4)?;
+    let to = movable(changer, task, destination, 6)?;
     if from == to {
         // The arm has nothing to do, but only if there is something to leave in place.
         let occupied = changer.robot.occupant(from).is_some();
@@ -60,9 +60,9 @@ pub(crate) fn exchange_medium(changer: &mut Changer, task: &mut Task) -> Execute
     check_transport(changer, transport)?;
     refuse_inverting(invert, 0, 10)?;
     refuse_inverting(invert, 1, 10)?;
-    let from = movable(changer, source, 4)?;
-    let to = movable(changer, first, 6)?;
-    let second_to = movable(changer, second, 8)?;
+    let from = movable(changer, task, source, 4)?;
+    let to = movable(changer, task, first, 6)?;
+    let second_to = movable(changer, task, second, 8)?;
     if from == to || to == second_to {
         return Err(Sense::invalid_element_address().into());
     }
@@ -129,14 +129,19 @@ fn refuse_inverting(flags: u8, number: u8, byte: u16) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An element that a medium can be taken from or put into. `byte` is where the CDB names it.
-fn movable(changer: &Changer, address: u16, byte: u16) -> Result<Element, Refusal> {
+/// An element that a medium can be taken from or put into. `byte` is where the CDB names it. A drive whose logical unit does not
+/// exist for the initiator is not reached through the arm either.
+fn movable(changer: &Changer, task: &Task, address: u16, byte: u16) -> Result<Element, Refusal> {
     let element = changer.map.element(address).ok_or(Refusal(Sense::invalid_element_address()))?;
     match element {
         // The arm is part of each move and never its end (mode page 1Fh says so).
         Element::Transport(_) => Err(Sense::invalid_field_in_cdb(byte, Some(7)).into()),
         Element::ImportExport(number) if changer.open_import_export.contains(&number) => {
             Err(Sense::import_export_not_accessible().into())
+        }
+        // Drive n is logical unit n + 1.
+        Element::Drive(number) if !task.rights.sees(Lun(number.saturating_add(1))) => {
+            Err(Sense::invalid_element_address().into())
         }
         Element::ImportExport(_) | Element::Storage(_) | Element::Drive(_) => Ok(element),
     }

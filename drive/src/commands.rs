@@ -1,6 +1,6 @@
 //! Every command that a drive knows: the only home of operation codes, CDB lengths and usage masks.
 
-use vtl_scsi::device::{Command, UnderReservation};
+use vtl_scsi::device::{ChangesMedium, Command, UnderReservation};
 use vtl_scsi::spc;
 
 use crate::Drive;
@@ -78,6 +78,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[FORMAT_MEDIUM, 0x01, 0x0f, 0xff, 0xff, 0],
         partition::format_medium,
     )
+    .changes_medium(ChangesMedium::Always)
     .needs_medium()
     .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     Command::new("READ BLOCK LIMITS", &[0x05, 0x01, 0, 0, 0, 0], read::read_block_limits)
@@ -87,9 +88,11 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         .only_reads()
         .timeout_seconds(1500),
     Command::new("WRITE(6)", &[WRITE_6, 0x01, 0xff, 0xff, 0xff, 0], write::write_6)
+        .changes_medium(ChangesMedium::Always)
         .needs_medium()
         .timeout_seconds(1500),
     Command::new("SET CAPACITY", &[SET_CAPACITY, 0x01, 0, 0xff, 0xff, 0], partition::set_capacity)
+        .changes_medium(ChangesMedium::Always)
         .needs_medium()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     Command::new(
@@ -97,6 +100,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[WRITE_FILEMARKS_6, 0x01, 0xff, 0xff, 0xff, 0],
         write::write_filemarks_6,
     )
+    .changes_medium(ChangesMedium::Unless { first: 2, count: 3 })
     .needs_medium()
     .timeout_seconds(1500),
     Command::new("SPACE(6)", &[SPACE_6, 0x0f, 0xff, 0xff, 0xff, 0], motion::space_6)
@@ -112,6 +116,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
     RESERVE_ROWS[0],
     RELEASE_ROWS[0],
     Command::new("ERASE(6)", &[ERASE_6, 0x03, 0, 0, 0, 0], write::erase_6)
+        .changes_medium(ChangesMedium::Always)
         .needs_medium()
         .timeout_seconds(MOTION_TIMEOUT_SECONDS),
     MODE_ROWS[0],
@@ -166,6 +171,7 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         explicit!(WRITE_FILEMARKS_16, 0x01),
         write::write_filemarks_16,
     )
+    .changes_medium(ChangesMedium::Unless { first: 12, count: 3 })
     .needs_medium()
     .timeout_seconds(1500),
     Command::new(
@@ -173,12 +179,14 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         &[0x82, 0, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
         append_only::allow_overwrite,
     )
+    .changes_medium(ChangesMedium::Always)
     .needs_medium(),
     Command::new("READ(16)", explicit!(READ_16, 0x03), read::read_16)
         .needs_medium()
         .only_reads()
         .timeout_seconds(1500),
     Command::new("WRITE(16)", explicit!(WRITE_16, 0x01), write::write_16)
+        .changes_medium(ChangesMedium::Always)
         .needs_medium()
         .timeout_seconds(1500),
     Command::new(
@@ -191,7 +199,8 @@ pub(crate) static COMMANDS: &[Command<Drive>] = &[
         "WRITE ATTRIBUTE",
         &[WRITE_ATTRIBUTE, 0x01, 0, 0, 0, 0xff, 0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0],
         attribute::write_attribute,
-    ),
+    )
+    .changes_medium(ChangesMedium::Always),
     Command::new("VERIFY(16)", explicit!(VERIFY_16, 0x3d), verify::verify_16)
         .needs_medium()
         .only_reads()

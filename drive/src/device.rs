@@ -73,6 +73,14 @@ impl Device for Drive {
         mode_page::select_header(self, device_specific, descriptor, descriptor_offset)
     }
 
+    fn page_changes_medium(&self, page: (u8, u8)) -> bool {
+        page == (partition::PAGE, 0)
+    }
+
+    fn write_protect_bits(&self) -> u8 {
+        mode_page::WRITE_PROTECT
+    }
+
     fn show_own_mode_pages(&mut self, nexus: ItNexus) {
         block_protection::show(self, nexus);
     }

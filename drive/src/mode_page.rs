@@ -15,7 +15,7 @@ use crate::drive::{Bay, Loaded, MAX_BLOCK_BYTES};
 use crate::{append_only, block_protection, partition};
 
 /// Byte of a device-specific parameter: WP in bit 7, buffered mode in bits 6-4 (SSC-5 §8.3.1).
-const WRITE_PROTECT: u8 = 0x80;
+pub(crate) const WRITE_PROTECT: u8 = 0x80;
 const BUFFERED_MODE_1: u8 = 0x10;
 const BUFFERED_MODE_MASK: u8 = 0x70;
 

@@ -30,6 +30,7 @@ mod partition;
 mod persistent_reservations;
 mod profiles;
 mod read_6;
+mod read_only;
 mod space;
 mod verify;
 mod vital_product_data;

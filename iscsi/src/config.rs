@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::chap::{ChallengeBook, ChapAlgorithm, Credentials};
+
 /// Everything that all connections of a listener share.
 #[derive(Debug, Clone)]
 pub struct TargetConfig {
@@ -11,6 +13,8 @@ pub struct TargetConfig {
     pub targets: Vec<TargetDescription>,
     /// Who may see which of them.
     pub admission: Arc<dyn Admission>,
+    /// How initiators prove who they are.
+    pub chap: Chap,
     /// How much a peer may use.
     pub limits: Limits,
     /// How long a peer may take.
@@ -38,7 +42,30 @@ pub struct TargetDescription {
 /// Decides which targets exist for an initiator. A target that is not admitted looks absent, in SendTargets as at login.
 pub trait Admission: Debug + Send + Sync {
     /// Whether this initiator may see and use this target.
-    fn admits(&self, initiator: &str, target: &str) -> bool;
+    fn admits(&self, initiator: &str, target: &str, is_authenticated: bool) -> bool;
+
+    /// What an initiator has to prove before it learns anything of this target, or, in a discovery session, of any.
+    fn authentication(&self, _initiator: &str, _target: Option<&str>) -> Authentication {
+        Authentication::default()
+    }
+}
+
+/// What an initiator has to prove.
+#[derive(Debug, Clone, Default)]
+pub struct Authentication {
+    /// Nothing is said to this initiator before it has proved who it is.
+    pub is_required: bool,
+    /// What it has to know; none if nobody knows it, which it is not told.
+    pub credentials: Option<Credentials>,
+}
+
+/// How initiators prove who they are.
+#[derive(Debug, Clone)]
+pub struct Chap {
+    /// The algorithms that are allowed.
+    pub algorithms: Vec<ChapAlgorithm>,
+    /// Issues challenges, for all connections.
+    pub challenges: ChallengeBook,
 }
 
 /// Every target exists for every initiator.
@@ -90,6 +117,7 @@ impl TargetConfig {
         Self {
             targets,
             admission: Arc::new(AdmitAll),
+            chap: Chap::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             accepts_header_crc32c: true,
@@ -101,18 +129,25 @@ impl TargetConfig {
     pub(crate) fn visible_targets<'a>(
         &'a self,
         initiator: &'a str,
+        is_authenticated: bool,
     ) -> impl Iterator<Item = &'a TargetDescription> {
-        self.targets.iter().filter(move |target| self.admission.admits(initiator, &target.name))
+        let admits = move |target: &str| self.admission.admits(initiator, target, is_authenticated);
+        self.targets.iter().filter(move |target| admits(&target.name))
     }
 
     /// The target of this name, if it exists for this initiator. Names are compared without regard to case, as their
     /// normal form is lower case (RFC 7143 §4.2.7.2).
-    pub(crate) fn find_target(&self, initiator: &str, name: &str) -> Option<&TargetDescription> {
+    pub(crate) fn find_target(
+        &self,
+        initiator: &str,
+        is_authenticated: bool,
+        name: &str,
+    ) -> Option<&TargetDescription> {
         let is_named = |target: &&TargetDescription| target.name.eq_ignore_ascii_case(name);
         self.targets
             .iter()
             .filter(is_named)
-            .find(|target| self.admission.admits(initiator, &target.name))
+            .find(|target| self.admission.admits(initiator, &target.name, is_authenticated))
     }
 }
 
@@ -124,8 +159,15 @@ impl TargetDescription {
 }
 
 impl Admission for AdmitAll {
-    fn admits(&self, _initiator: &str, _target: &str) -> bool {
+    fn admits(&self, _initiator: &str, _target: &str, _is_authenticated: bool) -> bool {
         true
+    }
+}
+
+impl Default for Chap {
+    /// All algorithms, and no challenges: randomness has to be given.
+    fn default() -> Self {
+        Self { algorithms: ChapAlgorithm::ALL.to_vec(), challenges: ChallengeBook::closed() }
     }
 }
 

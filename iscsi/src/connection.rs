@@ -417,7 +417,10 @@ impl Connection {
                 *state = Some(next);
                 self.wire.events.push_back(Event::LoginReady(ready));
             }
-            Step::Refuse { bhs } => {
+            Step::Refuse { bhs, failure } => {
+                if let Some((initiator, failure)) = failure {
+                    self.wire.events.push_back(Event::LoginFailed { initiator, failure });
+                }
                 self.wire.outbox.push(bhs, Bytes::new());
                 self.wire.end(CloseReason::LoginRefused);
             }
@@ -426,7 +429,7 @@ impl Connection {
 
     fn refuse_request(&mut self, request: &LoginRequest) {
         let refusing = LoginState::new(self.config.clone(), Some(LoginStatus::INITIATOR_ERROR));
-        if let Step::Refuse { bhs } = refusing.handle(request, &[]) {
+        if let Step::Refuse { bhs, .. } = refusing.handle(request, &[]) {
             self.wire.outbox.push(bhs, Bytes::new());
         }
         self.wire.end(CloseReason::LoginRefused);

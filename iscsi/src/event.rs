@@ -2,6 +2,7 @@
 
 use vtl_scsi::Task;
 
+use crate::chap::Authenticated;
 use crate::pdu::{InitiatorTaskTag, Isid};
 
 /// Something that the owner of a connection has to act on.
@@ -10,6 +11,13 @@ pub enum Event {
     /// An initiator has negotiated everything. Answer with [`accept_login`](crate::Connection::accept_login), after ending
     /// the session that this one replaces, if there is one, or with [`refuse_login`](crate::Connection::refuse_login).
     LoginReady(LoginReady),
+    /// Somebody was turned away who could not prove who it is, or whom nobody let in. The connection ends.
+    LoginFailed {
+        /// Who that said to be.
+        initiator: String,
+        /// Why; the initiator is told less.
+        failure: LoginFailure,
+    },
     /// A command with all of its data-out. Answer with [`complete`](crate::Connection::complete). Tasks of one logical unit
     /// come in the order in which they have to be taken.
     Task {
@@ -54,6 +62,43 @@ pub struct LoginReady {
     pub tsih: u16,
     /// The target, or none in a discovery session.
     pub target: Option<String>,
+    /// How the initiator proved who it is, if it did.
+    pub authenticated: Option<Authenticated>,
+}
+
+/// Why an initiator was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFailure {
+    /// It offered no CHAP, or left the security stage without it.
+    #[error("CHAP is required, and it did not authenticate")]
+    NotAuthenticated,
+    /// It offered CHAP only, and there is no secret to compare with.
+    #[error("it wants to authenticate, and no secret is stored for it")]
+    NotExpected,
+    /// None of its algorithms is allowed here.
+    #[error("it offers no CHAP algorithm that is allowed here")]
+    NoCommonAlgorithm,
+    /// No challenge can be made.
+    #[error("the operating system gives no random numbers")]
+    NoRandomNumbers,
+    /// User or secret are wrong.
+    #[error("wrong user name or secret")]
+    WrongProof,
+    /// No rule lets it in, or it has no secret.
+    #[error("unknown initiator, or one without a secret")]
+    UnknownInitiator,
+    /// It wanted one of our own challenges answered.
+    #[error("it sent a challenge of ours back")]
+    ReflectedChallenge,
+    /// Both sides have the same secret, so that neither proves anything.
+    #[error("the target's secret is the same as the initiator's")]
+    SameSecret,
+    /// It wants the target to prove itself, which has nothing to do so.
+    #[error("it asks for the target's proof, and no secret of the target is stored for it")]
+    NoTargetSecret,
+    /// There is no such target, for this initiator at least.
+    #[error("there is no such target for it")]
+    NoTarget,
 }
 
 /// Names a delivered task within its connection.
@@ -137,6 +182,9 @@ pub enum CloseReason {
     /// Another login took the session's place.
     #[error("session reinstated")]
     Reinstated,
+    /// The initiator may not do any more what the session may.
+    #[error("access revoked or narrowed")]
+    AccessRevoked,
     /// The owner ended it.
     #[error("shut down")]
     Shutdown,

@@ -22,6 +22,7 @@
 
 pub mod pdu;
 
+mod chap;
 mod config;
 mod connection;
 mod digest;
@@ -37,9 +38,14 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Admission, AdmitAll, Limits, TargetConfig, TargetDescription, Timeouts};
+pub use chap::{Authenticated, ChallengeBook, ChapAlgorithm, Credentials, RandomFailed, Secret};
+pub use config::{
+    Admission, AdmitAll, Authentication, Chap, Limits, TargetConfig, TargetDescription, Timeouts,
+};
 pub use connection::Connection;
-pub use event::{CloseReason, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey};
+pub use event::{
+    CloseReason, Event, LoginFailure, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
+};
 pub use pdu::{Isid, LoginStatus, TaskManagementResponse};
 pub use serial::{CmdSn, StatSn};
 pub use transmit::Transmit;

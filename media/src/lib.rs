@@ -5,6 +5,7 @@
 //! sled that any start may throw away; the [`store`] puts the three together into one data directory. All file I/O goes
 //! through the [`disk::Disk`] seam.
 
+mod access;
 pub mod barcode;
 pub mod cartridge;
 pub mod catalogue;
@@ -23,6 +24,7 @@ pub mod store;
 mod twin;
 mod whole;
 
+pub use self::access::{AccessRule, SecretOf};
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
     CLEANINGS_MAX, Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, Cleaning, GenerationBegun,

@@ -56,6 +56,24 @@ pub enum UnderPersistentReservation {
     AllowedToRead,
 }
 
+/// Whether a command changes what is on a medium, or gets ready for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangesMedium {
+    /// Whatever it is asked for.
+    Always,
+    /// Never.
+    Never,
+    /// Unless these bytes of the CDB are all zero: how much is to be written.
+    Unless {
+        /// The first of the bytes, counted from 0.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// MODE SELECT, if it has one of the pages that [`Device::page_changes_medium`] names.
+    WithPages,
+}
+
 /// One row of a device type's command table.
 pub struct Command<D: 'static> {
     /// The standard's name of the command.
@@ -74,6 +92,8 @@ pub struct Command<D: 'static> {
     pub under_reservation: UnderReservation,
     /// What happens while a persistent reservation is in the way.
     pub under_persistent_reservation: UnderPersistentReservation,
+    /// Whether it is refused where the nexus may only read.
+    pub changes_medium: ChangesMedium,
     /// How long an initiator should wait, in seconds.
     pub timeout_seconds: u32,
     /// What does it.
@@ -110,6 +130,7 @@ impl<D> Command<D> {
             reports_attention: true,
             under_reservation: UnderReservation::Conflicts,
             under_persistent_reservation: UnderPersistentReservation::AsReservation,
+            changes_medium: ChangesMedium::Never,
             timeout_seconds: 60,
             execute,
         }
@@ -154,6 +175,13 @@ impl<D> Command<D> {
     #[must_use]
     pub const fn only_reads(self) -> Self {
         self.under_persistent_reservation(UnderPersistentReservation::AllowedToRead)
+    }
+
+    /// A command that changes what is on the medium.
+    #[must_use]
+    pub const fn changes_medium(mut self, when: ChangesMedium) -> Self {
+        self.changes_medium = when;
+        self
     }
 
     /// With another timeout.
@@ -211,6 +239,14 @@ pub trait Device: Sized + 'static {
     /// Takes such a page for itself, so that what MODE SENSE shows stays as it is; `false` for those that MODE SELECT changes.
     fn takes_mode_page(&mut self, _page: (u8, u8), _values: &[u8]) -> bool {
         false
+    }
+    /// Whether MODE SELECT with this page gets ready for a change of the medium.
+    fn page_changes_medium(&self, _page: (u8, u8)) -> bool {
+        false
+    }
+    /// The bits of the device-specific parameter of a mode parameter header that show write protection.
+    fn write_protect_bits(&self) -> u8 {
+        0
     }
     /// MODE SENSE or MODE SELECT of this nexus begins: the pages that each nexus has for itself are to show its own values.
     fn show_own_mode_pages(&mut self, _nexus: crate::ItNexus) {}
@@ -287,7 +323,21 @@ fn refuse_or_execute<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     {
         return Err(Refusal(sense));
     }
+    if task.rights.is_read_only && is_change(row, task) {
+        return Err(Refusal(device.not_ready().unwrap_or(Sense::write_protected())));
+    }
     (row.execute)(device, task)
+}
+
+/// Whether a command changes a medium whatever comes with it. Pages of MODE SELECT are looked at where they are read.
+fn is_change<D>(row: &Command<D>, task: &Task) -> bool {
+    match row.changes_medium {
+        ChangesMedium::Never | ChangesMedium::WithPages => false,
+        ChangesMedium::Always => true,
+        ChangesMedium::Unless { first, count } => {
+            task.cdb.bytes().iter().skip(first).take(count).any(|byte| *byte != 0)
+        }
+    }
 }
 
 /// An operation code that is known with other service actions is an invalid field, not an invalid operation code.

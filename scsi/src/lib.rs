@@ -39,6 +39,6 @@ pub use lun::Lun;
 pub use nexus::{ItNexus, NexusName};
 pub use persistent::{Keeper, Kept, PersistentReservations, ReservationType};
 pub use status::Status;
-pub use task::{Cdb, Task, TaskAttribute, TaskManagementFunction};
+pub use task::{Cdb, Rights, Task, TaskAttribute, TaskManagementFunction};
 pub use timestamp::Clock;
 pub use unit::LogicalUnit;

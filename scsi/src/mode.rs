@@ -135,7 +135,7 @@ pub fn mode_sense_6<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let (flags, page, subpage, allocation_length, _control) =
         task.cdb.fields((be_u8, be_u8, be_u8, be_u8, be_u8))?;
     device.show_own_mode_pages(task.nexus);
-    let (header, pages) = sense(device, flags, page, subpage)?;
+    let (header, pages) = sense(device, task, flags, page, subpage)?;
     let descriptor = header.block_descriptor.unwrap_or_default();
     let descriptor = if header.block_descriptor.is_some() { &descriptor[..] } else { &[] };
     let Ok(length) = u8::try_from(3 + descriptor.len() + pages.len()) else {
@@ -158,7 +158,7 @@ pub fn mode_sense_10<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let (flags, page, subpage, _, allocation_length, _control) =
         task.cdb.fields((be_u8, be_u8, be_u8, take(3_usize), be_u16, be_u8))?;
     device.show_own_mode_pages(task.nexus);
-    let (header, pages) = sense(device, flags, page, subpage)?;
+    let (header, pages) = sense(device, task, flags, page, subpage)?;
     let descriptor = header.block_descriptor.unwrap_or_default();
     let descriptor = if header.block_descriptor.is_some() { &descriptor[..] } else { &[] };
     let mut data = Vec::new();
@@ -186,6 +186,7 @@ pub fn mode_select_10<D: Device>(device: &mut D, task: &mut Task) -> Executed {
 
 fn sense<D: Device>(
     device: &mut D,
+    task: &Task,
     flags: u8,
     page: u8,
     subpage: u8,
@@ -196,6 +197,9 @@ fn sense<D: Device>(
         return Err(Sense::saving_not_supported().into());
     }
     let mut header = device.mode_header();
+    if task.rights.is_read_only {
+        header.device_specific |= device.write_protect_bits();
+    }
     if disables_descriptor {
         header.block_descriptor = None;
     }
@@ -277,6 +281,11 @@ fn select<D: Device>(
     };
     let pages_offset = header.length + header.descriptors_length;
     let wanted = parse_pages(list.get(pages_offset..).unwrap_or_default(), pages_offset)?;
+    if task.rights.is_read_only
+        && wanted.iter().any(|page| device.page_changes_medium((page.page, page.subpage)))
+    {
+        return Err(Sense::write_protected().into());
+    }
     device.show_own_mode_pages(task.nexus);
     for page in &wanted {
         check_page(device.mode_parameters(), page)?;

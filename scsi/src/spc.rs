@@ -5,7 +5,9 @@ use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
 
 use crate::cdb::bit;
 pub use crate::data_buffer::rows as buffer_rows;
-use crate::device::{Command, Device, Executed, UnderPersistentReservation, UnderReservation};
+use crate::device::{
+    ChangesMedium, Command, Device, Executed, UnderPersistentReservation, UnderReservation,
+};
 pub use crate::diagnostic::{is_self_test, rows as diagnostic_rows};
 pub use crate::persistent::command::{
     in_rows as persistent_reserve_in_rows, out_rows as persistent_reserve_out_rows,
@@ -88,12 +90,14 @@ pub const fn mode_rows<D: Device>() -> [Command<D>; 4] {
             mode::mode_sense_10::<D>,
         )
         .only_reads(),
-        Command::new("MODE SELECT(6)", &[0x15, 0x11, 0, 0, 0xff, 0], mode::mode_select_6::<D>),
+        Command::new("MODE SELECT(6)", &[0x15, 0x11, 0, 0, 0xff, 0], mode::mode_select_6::<D>)
+            .changes_medium(ChangesMedium::WithPages),
         Command::new(
             "MODE SELECT(10)",
             &[0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0],
             mode::mode_select_10::<D>,
-        ),
+        )
+        .changes_medium(ChangesMedium::WithPages),
     ]
 }
 
@@ -189,7 +193,8 @@ fn request_sense<D: Device>(device: &mut D, task: &mut Task) -> Executed {
 
 fn report_luns<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let luns = device.unit().luns.clone();
-    lun_list(task, &luns)
+    let seen: Vec<Lun> = luns.iter().copied().filter(|lun| task.rights.sees(*lun)).collect();
+    lun_list(task, &seen)
 }
 
 // 0-3 LUN list length, 4-7 reserved, then eight bytes a LUN.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{Buffer, ItNexus};
+use std::sync::Arc;
+
+use crate::{Buffer, ItNexus, Lun};
 
 /// The longest CDB that is kept. No command of a tape drive or a changer has a longer one.
 const MAX_CDB_BYTES: usize = 32;
@@ -80,6 +82,34 @@ pub struct Task {
     /// The most data-in that the initiator has room for, in bytes. The answer is cut to it by the transport; a device may
     /// look at it to avoid reading what nobody takes.
     pub data_in_limit_bytes: u32,
+    /// What the nexus may see and do.
+    pub rights: Rights,
+}
+
+/// What an initiator may see and do, as whoever runs the target decides. All of it by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// The logical units that exist for it; none means all.
+    pub luns: Option<Arc<[Lun]>>,
+    /// Whether it may change nothing on a medium: for it, every medium is write-protected.
+    pub is_read_only: bool,
+}
+
+impl Rights {
+    /// Whether a logical unit exists for the initiator.
+    pub fn sees(&self, lun: Lun) -> bool {
+        self.luns.as_ref().is_none_or(|luns| luns.contains(&lun))
+    }
+
+    /// Whether whoever has these may see or do something that whoever has the others may not.
+    pub fn exceed(&self, others: &Self) -> bool {
+        let sees_more = match (&self.luns, &others.luns) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(luns), Some(_)) => luns.iter().any(|lun| !others.sees(*lun)),
+        };
+        sees_more || !self.is_read_only && others.is_read_only
+    }
 }
 
 impl Task {
@@ -91,6 +121,7 @@ impl Task {
             attribute: TaskAttribute::Simple,
             data_out: Buffer::default(),
             data_in_limit_bytes: u32::MAX,
+            rights: Rights::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::wire::{Pdu, Wire, login_pdu, opcode};
-use crate::{Sense, cdb};
+use crate::{Chap, Sense, cdb};
 
 const NO_TAG: u32 = 0xffff_ffff;
 const FINAL: u8 = 0x80;
@@ -30,6 +30,8 @@ pub struct Login {
     pub immediate_data: bool,
     /// Whether all other data waits until it is asked for.
     pub initial_r2t: bool,
+    /// How to prove who it is.
+    pub chap: Option<Chap>,
 }
 
 /// One session.
@@ -100,7 +102,27 @@ impl Login {
             data_digest: false,
             immediate_data: true,
             initial_r2t: false,
+            chap: None,
         }
+    }
+
+    /// The initiator's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// To another target of the same portal.
+    #[must_use]
+    pub fn to(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
+    /// With a user and a secret.
+    #[must_use]
+    pub fn with_chap(mut self, chap: Chap) -> Self {
+        self.chap = Some(chap);
+        self
     }
 
     /// Logs in, or panics.
@@ -111,6 +133,11 @@ impl Login {
 
     /// Logs in.
     pub fn try_open(&self) -> io::Result<Initiator> {
+        self.try_open_after(|| ())
+    }
+
+    /// Logs in, and does something before the challenge is answered.
+    pub fn try_open_after(&self, before_proof: impl FnOnce()) -> io::Result<Initiator> {
         let mut initiator = Initiator {
             wire: Wire::connect(self.portal)?,
             cmd_sn: 1,
@@ -125,7 +152,13 @@ impl Login {
             next_tag: 2,
             outstanding: HashMap::new(),
         };
-        initiator.login_stage(0, 1, self.isid, &self.security_keys())?;
+        match &self.chap {
+            Some(chap) => {
+                let keys = self.security_keys();
+                chap.log_in(&mut initiator, self.isid, &keys, before_proof)?;
+            }
+            None => drop(initiator.login_stage(0, 1, self.isid, &self.security_keys())?),
+        }
         let answers = initiator.login_stage(1, 3, self.isid, &self.operational_keys())?;
         initiator.take_answers(&answers);
         Ok(initiator)
@@ -137,7 +170,7 @@ impl Login {
             format!("InitiatorName={}", self.name),
             format!("TargetName={}", self.target),
             "SessionType=Normal".into(),
-            "AuthMethod=None".into(),
+            format!("AuthMethod={}", if self.chap.is_some() { "CHAP,None" } else { "None" }),
         ]
     }
 

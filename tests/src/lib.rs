@@ -15,6 +15,7 @@
 )]
 
 mod binary;
+mod chap;
 mod command_line;
 mod daemon;
 mod files;
@@ -26,6 +27,7 @@ mod wire;
 use std::time::{Duration, Instant};
 
 pub use binary::binary;
+pub use chap::{Chap, hex};
 pub use command_line::{Ran, vtl};
 pub use daemon::Daemon;
 pub use files::{copy_tree, flip_bit_of, noise, tree};

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
 use crate::labels::LabelOptions;
-use crate::request::{InventoryFilter, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice};
+use crate::request::{
+    InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
+};
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
 
@@ -115,6 +117,12 @@ pub(crate) enum Command {
     Physical(PhysicalCommand),
     /// Make labels to be printed: Code 39, in the measures of LTO cartridges.
     Label(LabelOptions),
+    /// Who may log in, and what he sees. Without any rule everybody on this machine may.
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// Secrets for CHAP.
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Check or rebuild the catalogue, which is an index of ledger and labels.
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -256,6 +264,32 @@ pub(crate) enum SnapshotCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum AccessCommand {
+    /// Let an initiator in. Adding it again replaces what was there.
+    Add(NewAccess),
+    /// List rules.
+    List,
+    /// Shut an initiator out. Its sessions end; with its last rule its secrets are forgotten.
+    Remove {
+        initiator: String,
+        /// Only the rule for this library.
+        #[arg(long, value_name = "NAME")]
+        library: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Print a new secret. With the name of an initiator it is stored as its secret; it is shown this once.
+    New {
+        initiator: Option<String>,
+        /// The secret that the library proves itself with to this initiator.
+        #[arg(long, requires = "initiator")]
+        mutual: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum CatalogCommand {
     /// Compare the catalogue with ledger and labels.
     Check,
@@ -315,6 +349,14 @@ impl Command {
             Self::Library(LibraryCommand::Create(new)) => Request::LibraryCreate(new),
             Self::Library(LibraryCommand::List) => Request::LibraryList {},
             Self::Library(LibraryCommand::Show { name }) => Request::LibraryShow { name },
+            Self::Access(AccessCommand::Add(new)) => Request::AccessAdd(new),
+            Self::Access(AccessCommand::List) => Request::AccessList {},
+            Self::Access(AccessCommand::Remove { initiator, library }) => {
+                Request::AccessRemove { initiator, library }
+            }
+            Self::Secret(SecretCommand::New { initiator: Some(initiator), mutual }) => {
+                Request::SecretNew { initiator, mutual }
+            }
             Self::Catalog(CatalogCommand::Check) => Request::CatalogCheck {},
             Self::Catalog(CatalogCommand::Rebuild) => Request::CatalogRebuild {},
             Self::Audit(AuditCommand::List { barcode, limit }) => {

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, SpanRelativeTo};
 use serde::Deserialize;
+use vtl_iscsi::ChapAlgorithm;
+use vtl_media::AccessRule;
+
+use crate::access::Listener;
 
 /// The name of the file in the data directory.
 pub(crate) const FILE_NAME: &str = "vtl.toml";
@@ -18,9 +22,14 @@ const TEMPLATE: &str = r#"# The configuration of this tape library. Every value 
 # Where initiators connect. Port 0 picks a free one.
 # listen = "127.0.0.1:3260"
 
-# There is no CHAP in this version. An address that is not loopback is therefore refused,
-# unless this says that whoever reaches the port may read and write every cartridge.
+# Who may log in is said with `vtl access add`. An address that is not loopback is refused as
+# long as there is no rule, or one without CHAP, unless this says that names are proof enough;
+# without any rule it lets everybody in who reaches the port, to read and write every cartridge.
 # allow-unauthenticated = false
+
+# The algorithms for CHAP that initiators may use; the strongest of those that one offers is
+# taken. Windows, and open-iscsi unless told otherwise, offer MD5 only.
+# chap-algorithms = ["md5", "sha1", "sha256", "sha3-256"]
 
 [drives]
 # Bytes that a drive may hold before they are on disk (only for buffered writes: a filemark
@@ -93,6 +102,8 @@ impl Default for Verify {
 pub(crate) struct Iscsi {
     pub(crate) listen: SocketAddr,
     pub(crate) allow_unauthenticated: bool,
+    #[serde(deserialize_with = "algorithms")]
+    pub(crate) chap_algorithms: Vec<ChapAlgorithm>,
 }
 
 /// `[drives]`.
@@ -105,7 +116,11 @@ pub(crate) struct Drives {
 
 impl Default for Iscsi {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 3260)), allow_unauthenticated: false }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3260)),
+            allow_unauthenticated: false,
+            chap_algorithms: ChapAlgorithm::ALL.to_vec(),
+        }
     }
 }
 
@@ -136,10 +151,22 @@ pub(crate) enum ConfigError {
     },
     /// S1 of the threat model: nobody is let in by accident.
     #[error(
-        "{0} is not a loopback address, and without CHAP everybody who reaches it could read and write all cartridges; \
+        "{0} is not a loopback address, and without CHAP everybody who reaches it could read and write all cartridges: say who \
+         may with `vtl access add IQN --chap` (while it listens on 127.0.0.1), or \
          set `allow-unauthenticated = true` in [iscsi] of vtl.toml if that is what you want"
     )]
     NotLoopback(SocketAddr),
+    /// The same for one initiator.
+    #[error(
+        "{listen} is not a loopback address, and the rule for {rule} lets in whoever says that name: `vtl access add` it again \
+         with --chap, or set `allow-unauthenticated = true` in [iscsi] of vtl.toml if that is what you want"
+    )]
+    RuleWithoutChap {
+        /// The address.
+        listen: SocketAddr,
+        /// The initiator, and the library.
+        rule: String,
+    },
 }
 
 impl Config {
@@ -158,12 +185,24 @@ impl Config {
     }
 
     /// Refuses to listen where strangers are, unless told to.
-    pub(crate) fn check_listen(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check_listen(&self, rules: &[AccessRule]) -> Result<(), ConfigError> {
         let listen = self.iscsi.listen;
-        if listen.ip().is_loopback() || self.iscsi.allow_unauthenticated {
+        if self.listener().trusts_names() {
             return Ok(());
         }
-        Err(ConfigError::NotLoopback(listen))
+        match rules.iter().find(|rule| !rule.chap) {
+            Some(rule) => Err(ConfigError::RuleWithoutChap { listen, rule: rule.to_string() }),
+            None if rules.is_empty() => Err(ConfigError::NotLoopback(listen)),
+            None => Ok(()),
+        }
+    }
+
+    /// What counts of the address for whoever logs in.
+    pub(crate) fn listener(&self) -> Listener {
+        Listener {
+            is_loopback: self.iscsi.listen.ip().is_loopback(),
+            allows_unauthenticated: self.iscsi.allow_unauthenticated,
+        }
     }
 
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
@@ -183,6 +222,25 @@ fn write_buffer_mib<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
         WRITE_BUFFER_MIB.start(),
         WRITE_BUFFER_MIB.end()
     )))
+}
+
+fn algorithms<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<ChapAlgorithm>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let known = names.iter().map(|name| match name.as_str() {
+        "md5" => Some(ChapAlgorithm::Md5),
+        "sha1" => Some(ChapAlgorithm::Sha1),
+        "sha256" => Some(ChapAlgorithm::Sha256),
+        "sha3-256" => Some(ChapAlgorithm::Sha3_256),
+        _ => None,
+    });
+    let known: Option<Vec<_>> = known.collect();
+    known.filter(|list| !list.is_empty()).ok_or_else(|| {
+        serde::de::Error::custom(
+            "chap-algorithms has one or more of \"md5\", \"sha1\", \"sha256\", \"sha3-256\"",
+        )
+    })
 }
 
 /// A time such as "14d" or "12h".
@@ -241,10 +299,11 @@ mod tests {
     fn the_template_is_all_defaults() {
         let config = Config::parse(Path::new("vtl.toml"), TEMPLATE).unwrap();
         assert_eq!(config.iscsi.listen.to_string(), "127.0.0.1:3260");
-        assert!(config.check_listen().is_ok());
+        assert!(config.check_listen(&[]).is_ok());
         let uncommented = TEMPLATE
             .replace("# listen", "listen")
-            .replace("# allow", "allow")
+            .replace("# allow-", "allow-")
+            .replace("# chap-", "chap-")
             .replace("# write-", "write-")
             .replace("# keep", "keep")
             .replace("# scrub", "scrub")
@@ -295,16 +354,49 @@ mod tests {
     }
 
     #[test]
-    fn another_address_than_loopback_needs_a_word() {
+    fn another_address_than_loopback_needs_chap_or_a_word() {
+        let rule = |chap| AccessRule {
+            initiator: "iqn.2026-11.example:host".to_owned(),
+            library: None,
+            chap,
+            mutual: false,
+            user: None,
+            luns: None,
+            read_only: false,
+        };
+        let rules: [&[AccessRule]; 3] = [&[], &[rule(true)], &[rule(true), rule(false)]];
+        let outcomes = |listen: &str, allow_unauthenticated| {
+            let mut config = Config::default();
+            config.iscsi.listen = listen.parse().unwrap();
+            config.iscsi.allow_unauthenticated = allow_unauthenticated;
+            rules.map(|rules| config.check_listen(rules).is_ok())
+        };
+        for outside in ["0.0.0.0:3260", "192.0.2.1:3260", "[::]:3260"] {
+            assert_eq!(outcomes(outside, false), [false, true, false], "{outside}");
+            assert_eq!(outcomes(outside, true), [true; 3], "{outside}");
+        }
+        for inside in ["127.0.0.1:0", "[::1]:0", "127.1.2.3:3260"] {
+            assert_eq!(outcomes(inside, false), [true; 3], "{inside}");
+        }
         let mut config = Config::default();
         config.iscsi.listen = "0.0.0.0:3260".parse().unwrap();
-        assert!(matches!(config.check_listen(), Err(ConfigError::NotLoopback(_))));
-        config.iscsi.allow_unauthenticated = true;
-        assert!(config.check_listen().is_ok());
-        config = Config {
-            iscsi: Iscsi { listen: "[::1]:0".parse().unwrap(), ..Iscsi::default() },
-            ..config
+        assert!(matches!(config.check_listen(&[]), Err(ConfigError::NotLoopback(_))));
+        let message = config.check_listen(&[rule(false)]).unwrap_err().to_string();
+        assert!(message.contains("iqn.2026-11.example:host"), "{message}");
+    }
+
+    #[test]
+    fn algorithms_are_named_and_not_none() {
+        let parse = |list: &str| {
+            let text = format!("[iscsi]\nchap-algorithms = {list}\n");
+            Config::parse(Path::new("vtl.toml"), &text)
         };
-        assert!(config.check_listen().is_ok());
+        assert_eq!(
+            parse("[\"sha256\", \"md5\"]").unwrap().iscsi.chap_algorithms,
+            [ChapAlgorithm::Sha256, ChapAlgorithm::Md5]
+        );
+        for bad in ["[]", "[\"sha512\"]", "\"md5\"", "[5]"] {
+            assert!(parse(bad).unwrap_err().to_string().contains("line 2"), "{bad}");
+        }
     }
 }

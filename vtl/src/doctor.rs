@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use vtl_media::AccessRule;
 
 use crate::client;
 use crate::config::Config;
@@ -62,7 +63,11 @@ fn configuration(directory: &Path) -> Result<String, String> {
         return Ok("no vtl.toml: all defaults".to_owned());
     }
     let config = Config::read_or_create(directory).map_err(|error| error.to_string())?;
-    config.check_listen().map_err(|error| error.to_string())?;
+    let rules =
+        client::ask(directory, Request::AccessList {}).map_err(|failure| failure.message)?;
+    let rules: Vec<AccessRule> =
+        serde_json::from_value(rules).map_err(|error| error.to_string())?;
+    config.check_listen(&rules).map_err(|error| error.to_string())?;
     // `vtl serve --listen` may have said something else.
     let status = client::ask(directory, Request::Status {}).unwrap_or_default();
     Ok(match status.get("portal").and_then(Value::as_str) {

@@ -7,6 +7,7 @@
 //! and the store behind them, on any disk and with any clock; [`Unit`] takes SCSI tasks. The program itself is
 //! [`command_line`].
 
+mod access;
 mod arm;
 mod attached;
 mod bench;
@@ -85,9 +86,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let format = cli.global.format;
     let command = match cli.command.request() {
         Ok(mut request) => {
-            if let request::Request::LibraryCreate(new) = &mut request {
-                libraries::read_profile(new)?;
-            }
+            read_files(&mut request)?;
             let answer = client::ask(&directory, request)?;
             output::print(&answer, format).map_err(Failure::failed)?;
             return verification::verdict(&answer);
@@ -135,6 +134,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&shown, format).map_err(Failure::failed)?;
             selftest::verdict(&answer)
         }
+        Command::Secret(_) => print_secret(format),
         Command::Trace(options) => trace::follow(&directory, &options, format),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
@@ -168,6 +168,25 @@ fn manual_page() -> Result<(), Failure> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::failed)?;
     std::io::stdout().write_all(&page).map_err(Failure::failed)
+}
+
+/// What a request has in files on this side.
+fn read_files(request: &mut request::Request) -> Result<(), Failure> {
+    match request {
+        request::Request::LibraryCreate(new) => libraries::read_profile(new),
+        request::Request::AccessAdd(new) => access::read_secrets(new),
+        _ => Ok(()),
+    }
+}
+
+/// `vtl secret new`: bare for people and for shells, as in `vtl secret new > FILE`.
+fn print_secret(format: cli::Format) -> Result<(), Failure> {
+    let secret = access::random_secret()?;
+    let answer = match format {
+        cli::Format::Table => serde_json::Value::String(secret.reveal().to_owned()),
+        _ => serde_json::json!({ "secret": secret.reveal() }),
+    };
+    output::print(&answer, format).map_err(Failure::failed)
 }
 
 /// `vtl status --watch`: the screen is written anew every two seconds.

@@ -15,6 +15,7 @@ use vtl_media::{
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
 
+use crate::access::Access;
 use crate::elements::host_clock;
 use crate::holdings::{Holdings, Shown};
 use crate::loader::Loader;
@@ -31,6 +32,8 @@ pub struct Library {
     pub(crate) store: Arc<Store>,
     pub(crate) record: LibraryRecord,
     holdings: Arc<Holdings>,
+    /// Who may use this library and the others.
+    pub(crate) access: Arc<Access>,
     /// The libraries of the same store, of which this is one.
     pub(crate) site: Arc<Site>,
     /// At the first library of a store: the others, in the order in which they were made.
@@ -88,13 +91,15 @@ impl Library {
             .first_library()
             .ok_or_else(|| anyhow!("there is no library in this directory"))?;
         let holdings = Holdings::Store(Arc::clone(&store));
-        Ok(Self::without_devices(store, record, holdings, load_options, site))
+        let access = Arc::new(Access::new(Arc::clone(&store)));
+        Ok(Self::without_devices(store, record, holdings, access, load_options, site))
     }
 
     fn without_devices(
         store: Arc<Store>,
         record: LibraryRecord,
         holdings: Holdings,
+        access: Arc<Access>,
         load_options: LoadOptions,
         site: Arc<Site>,
     ) -> Self {
@@ -104,6 +109,7 @@ impl Library {
             site,
             others: Mutex::default(),
             holdings: Arc::new(holdings),
+            access,
             shown: Mutex::default(),
             on_hide: Mutex::default(),
             undo_window: Mutex::default(),
@@ -158,6 +164,7 @@ impl Library {
             Arc::clone(&self.store),
             record,
             Holdings::Store(Arc::clone(&self.store)),
+            Arc::clone(&self.access),
             self.load_options.clone(),
             Arc::clone(&self.site),
         ));
@@ -181,6 +188,7 @@ impl Library {
             Arc::clone(&self.store),
             snapshot.library.clone(),
             holdings,
+            Arc::clone(&self.access),
             self.load_options.clone(),
             site,
         ));

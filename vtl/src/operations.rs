@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
+use crate::access;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
@@ -93,20 +94,21 @@ pub(crate) fn answer(
             trace::answer(library, (&unit, of.as_deref()), failures, count, after)
         }
         Request::Log {} => Ok(json!({ "lines": logging::recent() })),
+        Request::AccessAdd(new) => access::add(library, &new, actor),
+        Request::AccessList {} => access::list(library),
+        Request::AccessRemove { initiator, library: of } => {
+            access::remove(library, &initiator, of.as_deref(), actor)
+        }
+        Request::SecretNew { initiator, mutual } => {
+            access::new_secret(library, &initiator, mutual, actor)
+        }
         Request::CatalogCheck {} => catalog_check(&library.store),
         Request::CatalogRebuild {} => {
             library.store.rebuild_catalogue().map_err(Failure::failed)?;
             Ok(json!({ "rebuilt": true, "cartridges": library.store.cartridges().len() }))
         }
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
-        Request::AuditVerify {} => {
-            let head = library
-                .store
-                .ledger()
-                .verify()
-                .map_err(|error| Failure::new(FailureKind::Damaged, error.to_string()))?;
-            Ok(json!({ "intact": true, "entries": head.sequence, "head": head.hash }))
-        }
+        Request::AuditVerify {} => audit_verify(library),
     }
 }
 
@@ -308,6 +310,12 @@ fn catalog_check(store: &Store) -> Result<Value, Failure> {
             list.join(", ")
         ),
     ))
+}
+
+fn audit_verify(library: &Library) -> Result<Value, Failure> {
+    let verified = library.store.ledger().verify();
+    let head = verified.map_err(|error| Failure::new(FailureKind::Damaged, error.to_string()))?;
+    Ok(json!({ "intact": true, "entries": head.sequence, "head": head.hash }))
 }
 
 fn audit_list(

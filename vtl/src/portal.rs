@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use vtl_iscsi::{
-    CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
+    Admission, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
 };
-use vtl_scsi::{BufferPool, ItNexus, NexusName};
+use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
+use crate::access::{Access, Gate};
 use crate::library::Library;
 use crate::session::{self, Message};
-use crate::unit::Ticket;
+use crate::unit::{Ticket, Unit};
 
 /// Connections that have not logged in; the next one is told that resources are short.
 const MAX_PENDING_LOGINS: usize = 16;
@@ -58,6 +60,8 @@ pub(crate) struct OpenSession {
     pub(crate) nexus: ItNexus,
     /// What it sees.
     pub(crate) library: Arc<Library>,
+    /// What it sees and does there.
+    pub(crate) rights: Rights,
 }
 
 /// Held by a connection until it has logged in.
@@ -67,10 +71,46 @@ pub(crate) type PendingLogin = OwnedSemaphorePermit;
 struct OpenEntry {
     tsih: u16,
     sender: mpsc::UnboundedSender<Message>,
+    grant: Option<Grant>,
     /// Closes when the session has ended in all devices.
     ended: watch::Receiver<()>,
     // Held for its drop, which tells those who wait.
     _alive: watch::Sender<()>,
+}
+
+impl OpenSession {
+    /// The logical units that exist for it.
+    pub(crate) fn units(&self) -> Vec<Arc<Unit>> {
+        let mut units = self.library.units();
+        units.retain(|unit| self.rights.sees(unit.lun));
+        units
+    }
+
+    /// The logical unit that a transport means, if it exists for it.
+    pub(crate) fn unit(&self, lun: [u8; 8]) -> Option<Arc<Unit>> {
+        Lun::decode(lun).filter(|lun| self.rights.sees(*lun)).and_then(|lun| self.library.unit(lun))
+    }
+}
+
+/// What a session with a target was let in with.
+#[derive(Debug, Clone)]
+struct Grant {
+    library: Arc<Library>,
+    nexus: ItNexus,
+    name: NexusName,
+    /// If the initiator has proved who it is: which secret it proved.
+    proved: Option<u64>,
+    rights: Rights,
+}
+
+impl Grant {
+    /// What it would be let in with now; a proof with a secret that was replaced is none.
+    fn now(&self) -> Option<Rights> {
+        let (access, id) = (&self.library.access, &self.library.record.id);
+        let initiator = &self.name.initiator;
+        let is_stale = self.proved.is_some_and(|epoch| epoch != access.secret_epoch(initiator));
+        if is_stale { None } else { access.rights(initiator, id, self.proved.is_some()) }
+    }
 }
 
 impl Portal {
@@ -91,16 +131,35 @@ impl Portal {
                 portal.tell_others(Some(iqn), None, || Message::Close(CloseReason::TargetReset));
             }
         });
+        let weak = Arc::downgrade(&portal);
+        portal.access().on_change(move || {
+            if let Some(portal) = weak.upgrade() {
+                portal.access_changed();
+            }
+        });
         portal
     }
 
-    /// The targets that there are at this moment.
-    fn config(&self) -> Arc<TargetConfig> {
-        let targets = self.library.targets().into_iter().map(|library| TargetDescription {
+    fn access(&self) -> &Arc<Access> {
+        &self.library.access
+    }
+
+    /// The targets that there are at this moment, and who may use them.
+    fn config(&self) -> (Arc<TargetConfig>, Arc<Gate>) {
+        let libraries = self.library.targets();
+        let targets = libraries.iter().map(|library| TargetDescription {
             alias: Some(format!("vtl {}", library.record.id)),
             ..TargetDescription::new(library.record.iqn.clone())
         });
-        Arc::new(TargetConfig::new(targets.collect()))
+        let names =
+            libraries.iter().map(|library| (library.record.iqn.clone(), library.record.id.clone()));
+        let gate = Arc::new(Gate::new(Arc::clone(self.access()), names.collect()));
+        let config = TargetConfig {
+            admission: Arc::clone(&gate) as Arc<dyn Admission>,
+            chap: self.access().chap(),
+            ..TargetConfig::new(targets.collect())
+        };
+        (Arc::new(config), gate)
     }
 
     /// Takes connections until the program ends.
@@ -138,6 +197,7 @@ impl Portal {
     pub(crate) async fn open_session(
         &self,
         login: &LoginReady,
+        gate: &Gate,
         sender: &mpsc::UnboundedSender<Message>,
     ) -> Result<OpenSession, LoginStatus> {
         let key = SessionKey {
@@ -162,6 +222,18 @@ impl Portal {
             Some(target) => self.library.target(target).ok_or(LoginStatus::NOT_FOUND)?,
             None => Arc::clone(&self.library),
         };
+        let nexus = library.nexus(&name);
+        let mut grant = Grant {
+            library: Arc::clone(&library),
+            nexus,
+            name: name.clone(),
+            proved: login.authenticated.map(|_| gate.secret_epoch()),
+            rights: Rights::default(),
+        };
+        if login.target.is_some() {
+            grant.rights = grant.now().ok_or(LoginStatus::NOT_FOUND)?;
+        }
+        let rights = grant.rights.clone();
         self.end_predecessor(&key).await;
         let tsih = {
             let mut sessions = self.lock();
@@ -170,15 +242,18 @@ impl Portal {
             }
             let tsih = self.free_tsih(&sessions);
             let (alive, ended) = watch::channel(());
-            let entry = OpenEntry { tsih, sender: sender.clone(), ended, _alive: alive };
+            let grant = login.target.is_some().then(|| grant.clone());
+            let entry = OpenEntry { tsih, sender: sender.clone(), grant, ended, _alive: alive };
             sessions.insert(key.clone(), entry);
             tsih
         };
-        let nexus = library.nexus(&name);
-        let open = OpenSession { key, tsih, nexus, library };
-        if login.target.is_some()
-            && !open.library.units().iter().all(|unit| unit.nexus_begins(nexus, &name))
-        {
+        let open = OpenSession { key, tsih, nexus, library, rights };
+        // A change that came before the session was in the list was not told to it.
+        if login.target.is_some() && grant.now().as_ref() != Some(&grant.rights) {
+            self.close_session(open).await;
+            return Err(LoginStatus::NOT_FOUND);
+        }
+        if login.target.is_some() && !begin(&open.library, &open.rights, None, nexus, &name) {
             warn!(
                 initiator = login.initiator,
                 "a logical unit is stuck; too many sessions began since"
@@ -192,7 +267,7 @@ impl Portal {
     /// A session is over: its tasks end, and what it held in the devices. Whether everything that it wrote is on disk: a unit that
     /// is stuck is not waited for without end.
     pub(crate) async fn close_session(&self, session: OpenSession) -> bool {
-        let OpenSession { key, tsih, nexus, library } = session;
+        let OpenSession { key, tsih, nexus, library, .. } = session;
         let mut is_synced = true;
         if key.target.is_some() {
             // First all of them are told, and then those are waited for that have something to bring to disk.
@@ -223,6 +298,47 @@ impl Portal {
             sessions.remove(&key);
         }
         is_synced
+    }
+
+    /// Rules or secrets are others now: sessions that could not be opened any more as they are end, and those that may do
+    /// more can do it. Returns when that is so, unless a session takes too long. Not to be called by the threads of the portal.
+    fn access_changed(&self) {
+        let mut ending = Vec::new();
+        let mut widened = Vec::new();
+        for entry in self.lock().values_mut() {
+            let Some(grant) = &mut entry.grant else { continue };
+            match grant.now() {
+                Some(now) if now == grant.rights => {}
+                Some(now) if !grant.rights.exceed(&now) => {
+                    let before = std::mem::replace(&mut grant.rights, now);
+                    widened.push((grant.clone(), before, entry.sender.clone()));
+                }
+                _ => {
+                    if entry.sender.send(Message::Close(CloseReason::AccessRevoked)).is_err() {
+                        debug!(tsih = entry.tsih, "the session is ending already");
+                    }
+                    ending.push(entry.ended.clone());
+                }
+            }
+        }
+        for (grant, before, sender) in widened {
+            let Grant { library, nexus, name, rights, .. } = grant;
+            if !begin(&library, &rights, Some(&before), nexus, &name)
+                || sender.send(Message::Rights(rights)).is_err()
+            {
+                debug!(%nexus, "the session does not get its new rights");
+            }
+        }
+        let all = async {
+            for mut ended in ending {
+                while ended.changed().await.is_ok() {}
+            }
+        };
+        if let Ok(runtime) = Handle::try_current()
+            && runtime.block_on(tokio::time::timeout(REINSTATEMENT_LIMIT, all)).is_err()
+        {
+            warn!("a session that was shut out takes long to end");
+        }
     }
 
     /// Sends something to all sessions of a target, or of all targets, but one session.
@@ -261,12 +377,13 @@ impl Portal {
             debug!(%error, "TCP_NODELAY");
         }
         let now = self.now();
+        let (config, gate) = self.config();
         let (mut connection, permit) = match self.pending.clone().try_acquire_owned() {
-            Ok(permit) => (Connection::new(self.config(), self.pool.clone(), now), permit),
+            Ok(permit) => (Connection::new(config, self.pool.clone(), now), permit),
             Err(_) => match self.refusals.clone().try_acquire_owned() {
                 Ok(permit) => {
                     let status = LoginStatus::OUT_OF_RESOURCES;
-                    (Connection::refusing(self.config(), self.pool.clone(), status, now), permit)
+                    (Connection::refusing(config, self.pool.clone(), status, now), permit)
                 }
                 Err(_) => return,
             },
@@ -274,7 +391,7 @@ impl Portal {
         if let Ok(address) = stream.local_addr() {
             connection.set_portal(address.to_string());
         }
-        tokio::spawn(session::run(stream, connection, self.clone(), Some(permit)));
+        tokio::spawn(session::run(stream, connection, (self.clone(), gate), Some(permit)));
     }
 
     async fn end_predecessor(&self, key: &SessionKey) {
@@ -312,4 +429,17 @@ impl Portal {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, OpenEntry>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A session begins in the logical units that it sees, and has not seen before. `false` if one of them is stuck.
+fn begin(
+    library: &Library,
+    rights: &Rights,
+    before: Option<&Rights>,
+    nexus: ItNexus,
+    name: &NexusName,
+) -> bool {
+    let is_new = |lun| rights.sees(lun) && !before.is_some_and(|before| before.sees(lun));
+    let units = library.units();
+    units.iter().filter(|unit| is_new(unit.lun)).all(|unit| unit.nexus_begins(nexus, name))
 }

@@ -1,6 +1,10 @@
 //! What can be asked of the library, by the CLI and by anyone who speaks to the control socket.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+use crate::access::SecretText;
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,6 +70,22 @@ pub(crate) enum Request {
     LibraryShow { name: String },
     /// The last lines of the daemon's log.
     Log {},
+    /// An initiator may use libraries.
+    AccessAdd(NewAccess),
+    /// All rules about initiators.
+    AccessList {},
+    /// An initiator may not use a library any more, or none.
+    AccessRemove {
+        initiator: String,
+        #[serde(default)]
+        library: Option<String>,
+    },
+    /// A new secret of an initiator, or of the target for that initiator.
+    SecretNew {
+        initiator: String,
+        #[serde(default)]
+        mutual: bool,
+    },
     /// Compares the catalogue with ledger and labels.
     CatalogCheck {},
     /// Builds the catalogue anew from ledger and labels.
@@ -136,6 +156,48 @@ pub(crate) struct NewLibrary {
     #[arg(skip)]
     #[serde(default)]
     pub(crate) profile_text: Option<String>,
+}
+
+/// An initiator that is let in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewAccess {
+    /// Its iSCSI name, such as iqn.2026-11.com.example:backup.
+    pub(crate) initiator: String,
+    /// It has to prove who it is with CHAP. A secret is made and shown once if there is none.
+    #[arg(long)]
+    pub(crate) chap: bool,
+    /// The library proves itself in return, with a secret of its own.
+    #[arg(long, requires = "chap")]
+    pub(crate) mutual: bool,
+    /// The name that it goes by in CHAP (default: its iSCSI name).
+    #[arg(long, value_name = "NAME", requires = "chap")]
+    pub(crate) user: Option<String>,
+    /// Its secret is the line in this file; - is standard input.
+    #[arg(long, value_name = "FILE|-", requires = "chap")]
+    #[serde(skip)]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The library's own secret is the line in this file.
+    #[arg(long, value_name = "FILE|-", requires = "mutual")]
+    #[serde(skip)]
+    pub(crate) target_secret_file: Option<PathBuf>,
+    /// What the file says.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<SecretText>,
+    /// What the file says.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) target_secret: Option<SecretText>,
+    /// Only this library; may be given several times (default: all that have no rule of their own for it).
+    #[arg(long = "library", value_name = "NAME")]
+    pub(crate) libraries: Vec<String>,
+    /// The logical units that it sees, such as 0,1-2: 0 is the changer, drive 0 is 1 (default: all).
+    #[arg(long, value_name = "LUNS")]
+    pub(crate) luns: Option<String>,
+    /// It may change nothing on a cartridge.
+    #[arg(long)]
+    pub(crate) read_only: bool,
 }
 
 /// Cartridges to make.

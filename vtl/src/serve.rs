@@ -14,6 +14,7 @@ use vtl_media::disk::RealDisk;
 use vtl_media::{LibrarySpec, LoadOptions, Store, StoreOptions};
 use vtl_scsi::BufferPool;
 
+use crate::access;
 use crate::config::Config;
 use crate::control;
 use crate::library::Library;
@@ -43,7 +44,8 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     if let Some(listen) = listen {
         config.iscsi.listen = listen;
     }
-    config.check_listen()?;
+    config.check_listen(&store.access_rules())?;
+    access::check_secrets(directory)?;
     if store.libraries().is_empty() {
         let record = store.initialize(LibrarySpec::default()).context("cannot make the library")?;
         info!(directory = %directory.display(), target = record.iqn, "a new library");
@@ -53,6 +55,7 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     let load_options = LoadOptions { write_buffer_bytes, ..LoadOptions::default() };
     let models = Arc::new(Models::of_directory(directory)?);
     let library = Library::power_on_with(store.clone(), load_options, models)?;
+    library.access.start(config.listener(), &config.iscsi.chap_algorithms)?;
     let plan = Plan {
         keep: config.undo.keep,
         keep_bytes_max: config.undo.keep_bytes,

@@ -10,13 +10,14 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, trace};
+use tracing::{debug, info, trace, warn};
 use vtl_iscsi::{
     CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
     TaskManagementResponse, Transmit,
 };
-use vtl_scsi::{Completion, Lun, Task, spc};
+use vtl_scsi::{Completion, Lun, Rights, Task, spc};
 
+use crate::access::Gate;
 use crate::portal::{OpenSession, PendingLogin, Portal};
 use crate::unit::{RESET_LIMIT, Reply, Ticket, Unit};
 
@@ -43,6 +44,8 @@ pub(crate) enum Message {
     ManagementDone(TaskManagementKey, TaskManagementResponse),
     /// The program ends: ask the initiator to log out.
     RequestLogout(Duration),
+    /// The initiator may do more from now on.
+    Rights(Rights),
     /// The session ends now.
     Close(CloseReason),
 }
@@ -51,13 +54,15 @@ pub(crate) enum Message {
 pub(crate) async fn run(
     stream: TcpStream,
     connection: Connection,
-    portal: Arc<Portal>,
+    (portal, gate): (Arc<Portal>, Arc<Gate>),
     pending: Option<PendingLogin>,
 ) {
     let (sender, inbox) = mpsc::unbounded_channel();
+    let peer = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
     let mut session = Session {
         connection,
         portal,
+        gate,
         sender,
         inbox,
         outgoing: VecDeque::new(),
@@ -65,6 +70,7 @@ pub(crate) async fn run(
         tickets: HashMap::new(),
         open: None,
         pending,
+        peer,
     };
     if let Err(error) = session.serve(&stream).await {
         debug!(%error, "the connection broke");
@@ -77,6 +83,7 @@ pub(crate) async fn run(
 struct Session {
     connection: Connection,
     portal: Arc<Portal>,
+    gate: Arc<Gate>,
     sender: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
     outgoing: VecDeque<Transmit>,
@@ -87,6 +94,8 @@ struct Session {
     open: Option<OpenSession>,
     /// Counts against the limit of connections that are not logged in.
     pending: Option<PendingLogin>,
+    /// Where the initiator is.
+    peer: String,
 }
 
 /// Tells the connection what became of a task, even if nobody ever carries it out.
@@ -229,6 +238,11 @@ impl Session {
             Message::RequestLogout(within) => {
                 self.connection.request_logout(within, self.portal.now());
             }
+            Message::Rights(rights) => {
+                if let Some(open) = &mut self.open {
+                    open.rights = rights;
+                }
+            }
             Message::Close(reason) => self.connection.close(reason),
         }
     }
@@ -238,6 +252,9 @@ impl Session {
         while let Some(event) = self.connection.poll_event() {
             match event {
                 Event::LoginReady(login) => self.log_in(login).await,
+                Event::LoginFailed { initiator, failure } => {
+                    warn!(initiator, peer = self.peer, %failure, "login refused");
+                }
                 Event::Task { key, lun, task } => self.start(key, lun, task),
                 Event::TaskManagement { key, function, tasks } => {
                     self.manage(key, function, &tasks);
@@ -264,27 +281,29 @@ impl Session {
     }
 
     async fn log_in(&mut self, login: LoginReady) {
-        match self.portal.open_session(&login, &self.sender).await {
+        match self.portal.open_session(&login, &self.gate, &self.sender).await {
             Ok(open) => {
                 let (tsih, nexus) = (open.tsih, open.nexus);
-                info!(initiator = open.key.initiator, isid = %login.isid, tsih, target = login.target, "session opened");
+                let chap = login.authenticated.map_or("none", |how| how.algorithm.name());
+                let is_mutual = login.authenticated.is_some_and(|how| how.is_mutual);
+                info!(initiator = open.key.initiator, peer = self.peer, isid = %login.isid, tsih, target = login.target,
+                    chap, mutual = is_mutual, "session opened");
                 self.open = Some(open);
                 self.pending = None;
                 self.connection.accept_login(tsih, nexus);
             }
             Err(status) => {
-                info!(initiator = login.initiator, status = ?status, "login refused");
+                info!(initiator = login.initiator, peer = self.peer, status = ?status, "login refused");
                 self.connection.refuse_login(status);
             }
         }
     }
 
-    fn start(&mut self, key: TaskKey, lun: [u8; 8], task: Task) {
-        let library = self.open.as_ref().map(|open| &open.library);
-        let unit = library.and_then(|library| library.unit(Lun::decode(lun)?));
-        let Some(unit) = unit else {
-            let units = library.map(|library| library.units()).unwrap_or_default();
-            let luns: Vec<Lun> = units.iter().map(|unit| unit.lun).collect();
+    fn start(&mut self, key: TaskKey, lun: [u8; 8], mut task: Task) {
+        let Some(open) = &self.open else { return };
+        task.rights = open.rights.clone();
+        let Some(unit) = open.unit(lun) else {
+            let luns: Vec<Lun> = open.units().iter().map(|unit| unit.lun).collect();
             self.connection.complete(key, spc::execute_absent(&task, &luns));
             return;
         };
@@ -306,22 +325,23 @@ impl Session {
         for (ticket, unit) in tasks.iter().filter_map(|task| self.tickets.remove(task)) {
             unit.abort_task(ticket);
         }
+        let Some(open) = &self.open else { return };
         let (lun, is_reset) = match function {
-            TaskManagement::AbortTask { .. } | TaskManagement::AbortTaskSet { .. } => {
-                self.connection
-                    .complete_task_management(key, TaskManagementResponse::FUNCTION_COMPLETE);
+            TaskManagement::AbortTask { lun } | TaskManagement::AbortTaskSet { lun } => {
+                let response = match open.unit(lun) {
+                    Some(_) => TaskManagementResponse::FUNCTION_COMPLETE,
+                    None => TaskManagementResponse::LUN_DOES_NOT_EXIST,
+                };
+                self.connection.complete_task_management(key, response);
                 return;
             }
             TaskManagement::ClearTaskSet { lun } => (Some(lun), false),
             TaskManagement::LogicalUnitReset { lun } => (Some(lun), true),
             TaskManagement::TargetWarmReset | TaskManagement::TargetColdReset => (None, true),
         };
-        let Some(open) = &self.open else { return };
         let units = match lun {
-            None => open.library.units(),
-            Some(lun) => {
-                Lun::decode(lun).and_then(|lun| open.library.unit(lun)).into_iter().collect()
-            }
+            None => open.units(),
+            Some(lun) => open.unit(lun).into_iter().collect(),
         };
         if units.is_empty() {
             self.connection
@@ -330,9 +350,17 @@ impl Session {
         }
         let (target, own) = (open.key.target.as_deref(), Some(open.tsih));
         let (done, others) = std::sync::mpsc::channel();
-        self.portal.tell_others(target, own, || Message::AbortWaiting(lun, done.clone()));
+        // Whoever sees some units only reaches nobody's tasks in the others, and ends no session but its own.
+        let sees_all = open.rights.luns.is_none();
+        let luns: Vec<_> = match lun {
+            None if !sees_all => units.iter().map(|unit| Some(unit.lun.encode())).collect(),
+            lun => vec![lun],
+        };
+        for lun in luns {
+            self.portal.tell_others(target, own, || Message::AbortWaiting(lun, done.clone()));
+        }
         drop(done);
-        if function == TaskManagement::TargetColdReset {
+        if function == TaskManagement::TargetColdReset && sees_all {
             let close = || Message::Close(CloseReason::TargetReset);
             self.portal.tell_others(target, own, close);
         }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Established;
 use super::parameters::{KeyAnswer, Parameters};
-use crate::config::{TargetConfig, TargetDescription};
-use crate::event::LoginReady;
+use super::{Established, Refused};
+use crate::chap::{Authenticated, Credentials};
+use crate::config::{Authentication, TargetConfig, TargetDescription};
+use crate::event::{LoginFailure, LoginReady};
 use crate::pdu::{Bhs, LoginRequest, LoginResponse, LoginStage, LoginStatus, Sequence};
 use crate::serial::StatSn;
 use crate::text::{Keys, TextInput, TextOutput};
@@ -21,15 +22,39 @@ const IDENTITY: [&str; 4] = ["InitiatorName", "InitiatorAlias", "TargetName", "S
 /// Answers to something that we proposed. They are never proposals themselves.
 const ANSWERS: [&str; 3] = ["NotUnderstood", "Irrelevant", "Reject"];
 
+/// What the keys of CHAP begin with.
+const CHAP_PREFIX: &str = "CHAP_";
+
+/// What was agreed on as AuthMethod.
+#[derive(Debug)]
+pub(super) enum Method {
+    None,
+    /// What the initiator has to know.
+    Chap(Credentials),
+}
+
+impl Method {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Chap(_) => "CHAP",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Conversation {
     config: Arc<TargetConfig>,
     /// The first request. Later ones must agree with it in ISID, TSIH, ITT and CID.
     first: LoginRequest,
     initiator: String,
-    /// None in a discovery session.
+    /// None in a discovery session, and as long as the initiator has to prove who it is before it learns anything of it.
     target: Option<TargetDescription>,
+    /// What the target was called that the initiator wants; none in a discovery session.
+    wanted_target: Option<String>,
     is_discovery: bool,
+    authentication: Authentication,
+    authenticated: Option<Authenticated>,
     parameters: Parameters,
     /// Keys that we know and have answered. Each may be negotiated once.
     negotiated: Vec<String>,
@@ -46,7 +71,10 @@ impl Conversation {
             first: *first,
             initiator: String::new(),
             target: None,
+            wanted_target: None,
             is_discovery: false,
+            authentication: Authentication::default(),
+            authenticated: None,
             parameters: Parameters::default(),
             negotiated: Vec::new(),
             has_declared: false,
@@ -84,56 +112,142 @@ impl Conversation {
         self.input.take().map(Some).map_err(|_| LoginStatus::INITIATOR_ERROR)
     }
 
-    /// Learns from the first text who wants what, and announces the target.
-    pub(super) fn introduce(&mut self, keys: &Keys) -> Result<(), LoginStatus> {
+    /// Learns from the first text who wants what, and announces the target to those who may know of it.
+    pub(super) fn introduce(&mut self, keys: &Keys) -> Result<(), Refused> {
         let initiator = keys.value("InitiatorName").ok_or(LoginStatus::MISSING_PARAMETER)?;
         if !is_name(initiator) {
-            return Err(LoginStatus::INITIATOR_ERROR);
+            return Err(LoginStatus::INITIATOR_ERROR.into());
         }
         initiator.clone_into(&mut self.initiator);
-        match keys.value("SessionType").unwrap_or("Normal") {
-            "Normal" => {}
-            "Discovery" => {
-                self.is_discovery = true;
-                return Ok(());
-            }
-            _ => return Err(LoginStatus::SESSION_TYPE_NOT_SUPPORTED),
+        self.is_discovery = match keys.value("SessionType").unwrap_or("Normal") {
+            "Normal" => false,
+            "Discovery" => true,
+            _ => return Err(LoginStatus::SESSION_TYPE_NOT_SUPPORTED.into()),
+        };
+        if !self.is_discovery {
+            let name = keys.value("TargetName").ok_or(LoginStatus::MISSING_PARAMETER)?;
+            self.wanted_target = Some(name.to_owned());
         }
-        let name = keys.value("TargetName").ok_or(LoginStatus::MISSING_PARAMETER)?;
-        let target =
-            self.config.find_target(&self.initiator, name).ok_or(LoginStatus::NOT_FOUND)?;
-        if let Some(alias) = &target.alias {
-            self.output.push("TargetAlias", alias);
+        let admission = &self.config.admission;
+        self.authentication = admission.authentication(initiator, self.wanted_target.as_deref());
+        if self.is_discovery {
+            return Ok(());
         }
-        self.output.push("TargetPortalGroupTag", target.portal_group_tag);
-        self.target = Some(target.clone());
+        if self.authentication.is_required {
+            // The first response has it (RFC 7143 §13.9), whether there is such a target or not.
+            let any = TargetDescription::new("").portal_group_tag;
+            self.output.push("TargetPortalGroupTag", any);
+            return Ok(());
+        }
+        self.find_target()?;
+        let tag = self.target.as_ref().map(|target| target.portal_group_tag).unwrap_or_default();
+        self.output.push("TargetPortalGroupTag", tag);
         Ok(())
     }
 
-    /// Answers the keys of the security stage.
-    pub(super) fn negotiate_security(&mut self, keys: &Keys) -> Result<(), LoginStatus> {
+    /// Whether the initiator may not go on as it is.
+    pub(super) fn must_authenticate(&self) -> bool {
+        self.authentication.is_required && self.authenticated.is_none()
+    }
+
+    /// The initiator has proved who it is: the target that it wants may be there for it.
+    pub(super) fn authenticated(&mut self, how: Authenticated) -> Result<(), Refused> {
+        self.authenticated = Some(how);
+        if self.is_discovery || self.target.is_some() { Ok(()) } else { self.find_target() }
+    }
+
+    /// Ends the login for this reason.
+    pub(super) fn refusal(&self, failure: LoginFailure) -> Refused {
+        let status = match failure {
+            LoginFailure::NoTarget => LoginStatus::NOT_FOUND,
+            LoginFailure::NoRandomNumbers => LoginStatus::TARGET_ERROR,
+            _ => LoginStatus::AUTHENTICATION_FAILURE,
+        };
+        Refused { status, failure: Some((self.initiator.clone(), failure)) }
+    }
+
+    pub(super) fn config(&self) -> &TargetConfig {
+        &self.config
+    }
+
+    /// Adds a key to the next response.
+    pub(super) fn say(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.output.push(key, value);
+    }
+
+    /// Answers the keys of the security stage up to the choice of a method.
+    pub(super) fn negotiate_security(&mut self, keys: &Keys) -> Result<Option<Method>, Refused> {
+        let mut method = None;
         for (key, value) in keys.iter().filter(|(_, value)| !ANSWERS.contains(value)) {
-            let answer = match key {
-                "AuthMethod" if value.split(',').any(|method| method == "None") => {
-                    KeyAnswer::Value("None".to_owned())
-                }
-                "AuthMethod" => return Err(LoginStatus::AUTHENTICATION_FAILURE),
-                "MaxRecvDataSegmentLength" => {
-                    self.parameters.negotiate(key, value, &self.config, self.is_discovery)
-                }
-                // Operational keys have their own stage.
-                _ => match self.parameters.clone().negotiate(
-                    key,
-                    value,
-                    &self.config,
-                    self.is_discovery,
-                ) {
-                    KeyAnswer::Value(_) => KeyAnswer::Value("Reject".to_owned()),
-                    answer => answer,
-                },
-            };
-            self.answer(key, value, answer)?;
+            if key == "AuthMethod" {
+                let chosen = self.choose_method(value)?;
+                self.answer(key, value, KeyAnswer::Value(chosen.name().to_owned()))?;
+                method = Some(chosen);
+            } else {
+                self.answer_in_security(key, value)?;
+            }
         }
+        Ok(method)
+    }
+
+    /// Answers the keys that come with those of CHAP, which are the business of the caller.
+    pub(super) fn negotiate_beside_chap(
+        &mut self,
+        keys: &Keys,
+        expected: &[&str],
+    ) -> Result<(), LoginStatus> {
+        let others = keys.iter().filter(|(key, _)| !expected.contains(key));
+        for (key, value) in others.filter(|(_, value)| !ANSWERS.contains(value)) {
+            if key == "AuthMethod" {
+                return Err(LoginStatus::INITIATOR_ERROR);
+            }
+            self.answer_in_security(key, value)?;
+        }
+        Ok(())
+    }
+
+    fn choose_method(&self, offer: &str) -> Result<Method, Refused> {
+        let offers = |name| offer.split(',').any(|method| method == name);
+        let Authentication { is_required, credentials } = &self.authentication;
+        match credentials {
+            Some(credentials) if offers("CHAP") => Ok(Method::Chap(credentials.clone())),
+            // Whom nobody knows is asked as well: it is not to learn that.
+            None if *is_required && offers("CHAP") => Ok(Method::Chap(Credentials::default())),
+            _ if *is_required => Err(self.refusal(LoginFailure::NotAuthenticated)),
+            _ if offers("None") => Ok(Method::None),
+            _ => Err(self.refusal(LoginFailure::NotExpected)),
+        }
+    }
+
+    fn answer_in_security(&mut self, key: &str, value: &str) -> Result<(), LoginStatus> {
+        if key.starts_with(CHAP_PREFIX) {
+            return Err(LoginStatus::INITIATOR_ERROR);
+        }
+        let answer = if key == "MaxRecvDataSegmentLength" {
+            self.parameters.negotiate(key, value, &self.config, self.is_discovery)
+        } else {
+            // Operational keys have their own stage.
+            let mut parameters = self.parameters.clone();
+            match parameters.negotiate(key, value, &self.config, self.is_discovery) {
+                KeyAnswer::Value(_) => KeyAnswer::Value("Reject".to_owned()),
+                answer => answer,
+            }
+        };
+        self.answer(key, value, answer)
+    }
+
+    /// Looks for the target that the initiator wants, and tells its alias.
+    fn find_target(&mut self) -> Result<(), Refused> {
+        let wanted = self.wanted_target.as_deref().unwrap_or_default();
+        let is_authenticated = self.authenticated.is_some();
+        let target = self
+            .config
+            .find_target(&self.initiator, is_authenticated, wanted)
+            .ok_or_else(|| self.refusal(LoginFailure::NoTarget))?;
+        if let Some(alias) = &target.alias {
+            self.output.push("TargetAlias", alias);
+        }
+        self.target = Some(target.clone());
         Ok(())
     }
 
@@ -142,6 +256,7 @@ impl Conversation {
         for (key, value) in keys.iter().filter(|(_, value)| !ANSWERS.contains(value)) {
             let answer = match key {
                 // Authentication cannot be taken up again.
+                _ if key.starts_with(CHAP_PREFIX) => return Err(LoginStatus::INITIATOR_ERROR),
                 "AuthMethod" => KeyAnswer::Value("Reject".to_owned()),
                 _ => self.parameters.negotiate(key, value, &self.config, self.is_discovery),
             };
@@ -180,12 +295,22 @@ impl Conversation {
         Ok((response, data))
     }
 
+    /// The response to a request whose keys have been answered, where the stage is not at its end whatever the initiator
+    /// wants.
+    pub(super) fn respond_within_stage(
+        &mut self,
+        request: &LoginRequest,
+    ) -> Result<(LoginResponse, Bytes), LoginStatus> {
+        self.respond(&LoginRequest { is_transit: false, ..*request })
+    }
+
     pub(super) fn ready(&self) -> LoginReady {
         LoginReady {
             initiator: self.initiator.clone(),
             isid: self.first.isid,
             tsih: self.first.tsih,
             target: self.target.as_ref().map(|target| target.name.clone()),
+            authenticated: self.authenticated,
         }
     }
 
@@ -193,6 +318,7 @@ impl Conversation {
         Established {
             initiator: self.initiator,
             target: self.target.map(|target| target.name),
+            is_authenticated: self.authenticated.is_some(),
             cid: self.first.cid,
             parameters: self.parameters,
             stat_sn: self.stat_sn,
@@ -230,7 +356,7 @@ impl Conversation {
             "InitiatorName" => value == self.initiator,
             "SessionType" => (value == "Discovery") == self.is_discovery,
             "TargetName" => {
-                self.target.as_ref().is_none_or(|target| target.name.eq_ignore_ascii_case(value))
+                self.wanted_target.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(value))
             }
             _ => true,
         }

@@ -5,7 +5,7 @@ use nom::multi::many0;
 use nom::number::complete::{be_u8, be_u16};
 use nom::{IResult, Parser};
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Cdb, Completion, Task};
+use vtl_scsi::{Cdb, Completion, Rights, Task};
 
 use super::gathering::Gathering;
 use super::task::{ActiveTask, TaskStage};
@@ -97,6 +97,7 @@ impl Session {
                 attribute: task.attribute,
                 data_out: task.gathering.take_data(),
                 data_in_limit_bytes: if task.reads { task.expected_bytes } else { 0 },
+                rights: Rights::default(),
             };
             wire.events.push_back(Event::Task { key: task.key, lun, task: delivered });
         }

@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pool: BufferPool,
     parameters: Parameters,
     initiator: String,
+    /// Whether the initiator has proved who it is.
+    is_authenticated: bool,
     /// None in a discovery session.
     target: Option<String>,
     nexus: ItNexus,
@@ -90,6 +92,7 @@ impl Session {
             pool,
             parameters: established.parameters,
             initiator: established.initiator,
+            is_authenticated: established.is_authenticated,
             target: established.target,
             nexus,
             portal,

@@ -106,7 +106,7 @@ impl Session {
         match (&self.target, value) {
             (None, "") | (Some(_), "All") => output.push("SendTargets", "Reject"),
             (None, "All") => {
-                for target in self.config.visible_targets(&self.initiator) {
+                for target in self.config.visible_targets(&self.initiator, self.is_authenticated) {
                     self.describe(target, output);
                 }
             }
@@ -121,7 +121,8 @@ impl Session {
     }
 
     fn describe_by_name(&self, name: &str, output: &mut TextOutput) {
-        if let Some(target) = self.config.find_target(&self.initiator, name) {
+        let found = self.config.find_target(&self.initiator, self.is_authenticated, name);
+        if let Some(target) = found {
             self.describe(target, output);
         }
     }

@@ -135,7 +135,7 @@ fn serve(pair: &mut Pair) {
                 let response = crate::TaskManagementResponse::FUNCTION_COMPLETE;
                 pair.target.complete_task_management(key, response);
             }
-            Event::Closed { .. } => {}
+            Event::Closed { .. } | Event::LoginFailed { .. } => {}
         }
     }
     assert!(pair.target.transmit_backlog_bytes() <= 2 * (32 << 20) + (1 << 20));

@@ -304,7 +304,7 @@ fn nothing_but_logins_may_come_before_the_end_of_the_login() {
 struct OnlyHost;
 
 impl Admission for OnlyHost {
-    fn admits(&self, initiator: &str, _target: &str) -> bool {
+    fn admits(&self, initiator: &str, _target: &str, _is_authenticated: bool) -> bool {
         initiator == INITIATOR
     }
 }

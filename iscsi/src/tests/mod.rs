@@ -6,6 +6,7 @@
     reason = "lengths in tests are small, and the names of the standard are alike"
 )]
 
+mod chap;
 mod crowd;
 mod data_in;
 mod data_out;

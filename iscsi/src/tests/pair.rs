@@ -14,8 +14,8 @@ use crate::pdu::{
 };
 use crate::transmit::padding_of;
 use crate::{
-    CloseReason, CmdSn, Connection, Event, LoginReady, StatSn, TargetConfig, TargetDescription,
-    TaskKey, TaskManagement, TaskManagementKey,
+    CloseReason, CmdSn, Connection, Event, LoginFailure, LoginReady, StatSn, TargetConfig,
+    TargetDescription, TaskKey, TaskManagement, TaskManagementKey,
 };
 
 pub(super) const TARGET: &str = "iqn.2026-11.example:library";
@@ -54,6 +54,8 @@ pub(super) struct Pair {
     pub(super) target: Connection,
     pub(super) now: Duration,
     pub(super) events: VecDeque<Event>,
+    /// Who was turned away for what.
+    pub(super) failures: Vec<(String, LoginFailure)>,
     pub(super) inbox: VecDeque<Pdu>,
     /// Bytes per piece on the way to the target.
     pub(super) piece: usize,
@@ -128,6 +130,7 @@ impl Pair {
             target,
             now: Duration::ZERO,
             events: VecDeque::new(),
+            failures: Vec::new(),
             inbox: VecDeque::new(),
             piece: usize::MAX,
             agreed: Agreed {
@@ -256,7 +259,12 @@ impl Pair {
     /// Takes everything that the target has to say.
     pub(super) fn pump(&mut self) {
         while let Some(event) = self.target.poll_event() {
-            self.events.push_back(event);
+            match event {
+                Event::LoginFailed { initiator, failure } => {
+                    self.failures.push((initiator, failure));
+                }
+                event => self.events.push_back(event),
+            }
         }
         while let Some(transmit) = self.target.poll_transmit() {
             assert_eq!(

@@ -14,6 +14,7 @@ use uuid::Uuid;
 pub use entry::{CartridgeEntry, CartridgeState};
 pub use snapshot::{SnapshotMember, SnapshotRecord};
 
+use crate::access::{AccessRule, AccessRules};
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
 use crate::label::{Origin, PartOrigin, origins_of};
@@ -45,6 +46,7 @@ pub(crate) struct Inventory {
     gathered: BTreeMap<String, Vec<SnapshotMember>>,
     /// Persistent reservations, by the serial number of the logical unit.
     reservations: BTreeMap<String, KeptReservations>,
+    access: AccessRules,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -151,7 +153,16 @@ impl Inventory {
                 self.reservations.insert(serial.clone(), reservations.clone());
                 Ok(())
             }
-            Event::MediumLoaded { .. }
+            Event::AccessGranted { rule } => {
+                self.access.grant(rule);
+                Ok(())
+            }
+            Event::AccessRevoked { initiator, library } => {
+                self.access.revoke(initiator, library.as_ref());
+                Ok(())
+            }
+            Event::SecretReplaced { .. }
+            | Event::MediumLoaded { .. }
             | Event::MediumUnloaded { .. }
             | Event::RewindIntended { .. }
             | Event::Rewound { .. }
@@ -163,6 +174,11 @@ impl Inventory {
     /// The persistent reservations that were kept last for the logical unit with this serial number.
     pub(crate) fn kept_reservations(&self, serial: &str) -> Option<&KeptReservations> {
         self.reservations.get(serial)
+    }
+
+    /// The rules about initiators that are in force.
+    pub(crate) fn access(&self) -> &[AccessRule] {
+        self.access.all()
     }
 
     /// All snapshots, sorted by name.

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::access::{AccessRule, SecretOf};
 use crate::barcode::Barcode;
 use crate::inventory::SnapshotMember;
 use crate::label::{CartridgeKind, Origin, PartOrigin};
-use crate::place::Place;
+use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
 use crate::store::LibraryRecord;
 
@@ -187,6 +188,25 @@ pub enum Event {
         /// Who is registered and who holds it.
         reservations: KeptReservations,
     },
+    /// An initiator may use a library from now on, or all libraries, as the rule says.
+    AccessGranted {
+        /// The rule, which takes the place of an earlier one for the same initiator and library.
+        rule: AccessRule,
+    },
+    /// An initiator's rule for a library, or the one for all others, is gone.
+    AccessRevoked {
+        /// The initiator.
+        initiator: String,
+        /// The library; none means the rule for those that have none of their own.
+        library: Option<LibraryId>,
+    },
+    /// A secret was made or replaced.
+    SecretReplaced {
+        /// The initiator that it belongs to.
+        initiator: String,
+        /// Who proves itself with it.
+        whose: SecretOf,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -275,6 +295,9 @@ impl Event {
             Self::Pruned { .. } => "pruned",
             Self::Verified { .. } => "verified",
             Self::ReservationsKept { .. } => "reservations_kept",
+            Self::AccessGranted { .. } => "access_granted",
+            Self::AccessRevoked { .. } => "access_revoked",
+            Self::SecretReplaced { .. } => "secret_replaced",
             Self::Fault { .. } => "fault",
         }
     }
@@ -373,7 +396,7 @@ pub(super) fn encode_body(
     actor: &str,
     event: &Event,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&EnvelopeOut { v: ENVELOPE_VERSION, time, actor, event })
+    serde_json::to_vec(&EnvelopeOut { v: envelope_version(event), time, actor, event })
 }
 
 /// Reads a body back: its time, actor and event.
@@ -396,7 +419,16 @@ pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEv
     Ok((envelope.time, envelope.actor, event))
 }
 
-pub(super) const ENVELOPE_VERSION: u32 = 1;
+/// A program that does not know of access rules must not let everybody in because it takes no notice of them.
+fn envelope_version(event: &Event) -> u32 {
+    match event {
+        Event::AccessGranted { .. } | Event::AccessRevoked { .. } => 2,
+        _ => 1,
+    }
+}
+
+/// The newest version that is understood.
+pub(super) const ENVELOPE_VERSION: u32 = 2;
 
 const KNOWN_EVENTS: &[&str] = &[
     "library_created",
@@ -419,6 +451,9 @@ const KNOWN_EVENTS: &[&str] = &[
     "pruned",
     "verified",
     "reservations_kept",
+    "access_granted",
+    "access_revoked",
+    "secret_replaced",
     "fault",
 ];
 
@@ -463,8 +498,8 @@ mod tests {
 
     #[test]
     fn a_body_that_would_be_misread_is_refused() {
-        let newer = br#"{"v":2,"when":1}"#;
-        assert_eq!(decode_body(newer), Err(BodyError::Newer(2)));
+        let newer = br#"{"v":3,"when":1}"#;
+        assert_eq!(decode_body(newer), Err(BodyError::Newer(3)));
         for bad in [
             &b"{}"[..],
             b"not json",

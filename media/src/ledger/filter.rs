@@ -91,7 +91,10 @@ impl Selection<'_> {
             | Event::SnapshotCreated { .. }
             | Event::SnapshotPresented { .. }
             | Event::SnapshotDeleted { .. }
-            | Event::ReservationsKept { .. } => false,
+            | Event::ReservationsKept { .. }
+            | Event::AccessGranted { .. }
+            | Event::AccessRevoked { .. }
+            | Event::SecretReplaced { .. } => false,
             Event::CreationIntended { cartridges } | Event::CreationAbandoned { cartridges } => {
                 cartridges.contains(&wanted)
             }

@@ -4,6 +4,7 @@
 //! together. Changes go one after the other: recorded in the ledger and durable, then in memory, then in the catalogue.
 //! Queries read the memory only and never wait for a disk.
 
+mod access;
 mod cartridges;
 mod directory;
 mod error;

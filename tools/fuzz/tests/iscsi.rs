@@ -73,7 +73,8 @@ fn act(connection: &mut Connection, owner: Owner) {
             (Event::TaskManagement { key, .. }, _) => {
                 connection.complete_task_management(key, TaskManagementResponse::FUNCTION_COMPLETE);
             }
-            (Event::Task { .. }, Owner::Waits) | (Event::Closed { .. }, _) => {}
+            (Event::Task { .. }, Owner::Waits)
+            | (Event::Closed { .. } | Event::LoginFailed { .. }, _) => {}
         }
     }
     while let Some(transmit) = connection.poll_transmit() {

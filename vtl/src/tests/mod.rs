@@ -1,5 +1,6 @@
 //! Libraries on simulated disks, and hosts that send them commands; no sockets.
 
+mod access;
 mod cleaning;
 mod conformance;
 mod faults;
