@@ -72,8 +72,11 @@ fn a_bundle_has_what_is_needed_and_no_key_no_secret_and_no_data() {
     session.write_out(1, &cdb, &attribute).good();
     // Something that fails, and is to be found again.
     session.run(1, &[0x1d, 0xff, 0, 0, 0, 0]);
-    // Secrets where an administrator may have put them.
-    fs::write(data.join("secrets.toml"), format!("iqn.x = \"{SECRET}\"\n")).unwrap();
+    // A secret of CHAP, and one where an administrator may have put it.
+    let file = scene.beside("secret");
+    fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let rule = ["access", "add", "iqn.2026-11.test:chap", "--chap", "--secret-file"];
+    scene.daemon().vtl(&[&rule[..], &[file.to_str().unwrap()]].concat()).done();
     let config = fs::read_to_string(data.join("vtl.toml")).unwrap();
     let changed = format!("# my password is {SECRET}\n{config}\n");
     fs::write(data.join("vtl.toml"), changed.replace("# keep = \"14d\"", "keep = \"15d\""))
@@ -98,6 +101,7 @@ fn a_bundle_has_what_is_needed_and_no_key_no_secret_and_no_data() {
     assert!(trace["last"]["commands"].as_array().unwrap().len() > 4, "{trace:#}");
     assert!(!trace["failures"]["commands"].as_array().unwrap().is_empty(), "{trace:#}");
     assert!(!json(&parts, "ledger.json").as_array().unwrap().is_empty());
+    assert_eq!(json(&parts, "access.json")[0]["initiator"], "iqn.2026-11.test:chap");
     assert_eq!(json(&parts, "doctor.json").as_array().unwrap().len(), 7);
 
     // It does not write over what is there.

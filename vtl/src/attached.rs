@@ -255,7 +255,10 @@ mod tests {
         assert_eq!((&rows[0]["kind"], &rows[0]["drives"]), (&"changer".into(), &1.into()));
         assert_eq!((&rows[1]["library"], &rows[1]["drive"]), (&"/dev/sg1".into(), &0.into()));
         assert_eq!(rows[1]["element"], changer.bays[0].address);
-        assert_eq!((&rows[1]["loaded"], &rows[1]["barcode"]), (&true.into(), &crate::tests::BARCODE.into()));
+        assert_eq!(
+            (&rows[1]["loaded"], &rows[1]["barcode"]),
+            (&true.into(), &crate::tests::BARCODE.into())
+        );
         assert_eq!(rows[2]["library"], Value::Null);
     }
 

@@ -37,6 +37,7 @@ What is in this file was collected by `vtl doctor --bundle` to find out why some
   doctor.json      what `vtl doctor` found
   status.json      what runs, and what is in the drives
   libraries.json   libraries, their models, serial numbers and element addresses
+  access.json      who may log in; no secret
   inventory.json   cartridges: barcodes, places, states, sizes
   ledger.json      the newest entries of the ledger: who did what when
   trace-*.json     the last commands of each logical unit: CDBs, status, sense; no data
@@ -102,6 +103,7 @@ impl Bundle {
         let shown = |name: &String| asked(directory, Request::LibraryShow { name: name.clone() });
         let each: Vec<Value> = names.iter().map(shown).collect();
         self.add_json("libraries.json", &json!({ "libraries": libraries, "each": each }))?;
+        self.add_json("access.json", &asked(directory, Request::AccessList {}))?;
         let inventory = asked(directory, Request::Inventory(InventoryFilter::default()));
         self.add_json("inventory.json", &cut(inventory))?;
         let entries = Request::AuditList { limit: Some(LEDGER_ENTRIES), barcode: None };
