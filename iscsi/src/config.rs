@@ -4,6 +4,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Budget;
+
+/// What all connections hold together unless the owner says otherwise.
+const BUDGET_BYTES: usize = 512 << 20;
+
 /// Everything that all connections of a listener share.
 #[derive(Debug, Clone)]
 pub struct TargetConfig {
@@ -13,6 +18,8 @@ pub struct TargetConfig {
     pub admission: Arc<dyn Admission>,
     /// How much a peer may use.
     pub limits: Limits,
+    /// How much all peers may use together. It counts for all connections whose configuration has the same one.
+    pub budget: Arc<Budget>,
     /// How long a peer may take.
     pub timeouts: Timeouts,
     /// Whether CRC32C is taken for headers where the initiator offers it.
@@ -67,7 +74,8 @@ pub struct Limits {
     pub max_solicited_bytes: usize,
     /// Text of one exchange, over all its PDUs.
     pub max_text_bytes: usize,
-    /// Bytes waiting to be sent above which nothing more should be received.
+    /// Bytes waiting to be sent above which nothing more should be received. Commands that may read more than is left of it
+    /// wait with their delivery.
     pub max_backlog_bytes: usize,
 }
 
@@ -80,6 +88,8 @@ pub struct Timeouts {
     pub nop_interval: Duration,
     /// Silence after that question which ends the connection.
     pub nop: Duration,
+    /// While others wait for memory: without a command that ended, after which the connection is cut that holds some.
+    pub hoarding: Duration,
     /// For the peer to take our last words before the connection is cut.
     pub drain: Duration,
 }
@@ -91,6 +101,7 @@ impl TargetConfig {
             targets,
             admission: Arc::new(AdmitAll),
             limits: Limits::default(),
+            budget: Budget::new(BUDGET_BYTES),
             timeouts: Timeouts::default(),
             accepts_header_crc32c: true,
             accepts_data_crc32c: true,
@@ -153,6 +164,7 @@ impl Default for Timeouts {
             login: Duration::from_secs(10),
             nop_interval: Duration::from_secs(15),
             nop: Duration::from_secs(15),
+            hoarding: Duration::from_secs(30),
             drain: Duration::from_secs(5),
         }
     }

@@ -22,6 +22,7 @@
 
 pub mod pdu;
 
+mod budget;
 mod config;
 mod connection;
 mod digest;
@@ -37,6 +38,7 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use config::{Admission, AdmitAll, Limits, TargetConfig, TargetDescription, Timeouts};
 pub use connection::Connection;
 pub use event::{CloseReason, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey};
