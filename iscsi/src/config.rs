@@ -153,7 +153,7 @@ impl Default for Limits {
             max_data_out_bytes: (16 << 20) + (64 << 10),
             max_solicited_bytes: 64 << 20,
             max_text_bytes: 64 << 10,
-            max_backlog_bytes: 32 << 20,
+            max_backlog_bytes: 16 << 20,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod commands;
 mod control;
 mod cut;
+mod limits;
 mod login;
 mod management;
 mod pdus;
