@@ -30,15 +30,6 @@ fn good_login(login: &Login) -> Initiator {
     session
 }
 
-/// Waits until the target has closed the connection; how long that took.
-#[track_caller]
-fn time_to_close(wire: &mut Wire) -> Duration {
-    let started = Instant::now();
-    wire.set_limit(Duration::from_mins(2));
-    wire.expect_closed();
-    started.elapsed()
-}
-
 /// Sends a byte each time that nothing has come for a moment, until the target closes the connection.
 fn trickle(mut wire: Wire, bytes: &[u8]) -> Duration {
     let started = Instant::now();
