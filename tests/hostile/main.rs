@@ -14,3 +14,4 @@ mod limits;
 mod login;
 mod management;
 mod pdus;
+mod suite;

@@ -201,6 +201,8 @@ impl Session {
                 break;
             }
             match stream.try_read(self.connection.receive_buffer()) {
+                // What came before the end is answered first.
+                Ok(0) if has_moved => break,
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.connection.received(count, self.portal.now()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
