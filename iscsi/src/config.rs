@@ -4,7 +4,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Budget;
 use crate::chap::{ChallengeBook, ChapAlgorithm, Credentials};
+
+/// What all connections hold together unless the owner says otherwise.
+const BUDGET_BYTES: usize = 512 << 20;
 
 /// Everything that all connections of a listener share.
 #[derive(Debug, Clone)]
@@ -17,6 +21,8 @@ pub struct TargetConfig {
     pub chap: Chap,
     /// How much a peer may use.
     pub limits: Limits,
+    /// How much all peers may use together. It counts for all connections whose configuration has the same one.
+    pub budget: Arc<Budget>,
     /// How long a peer may take.
     pub timeouts: Timeouts,
     /// Whether CRC32C is taken for headers where the initiator offers it.
@@ -94,7 +100,8 @@ pub struct Limits {
     pub max_solicited_bytes: usize,
     /// Text of one exchange, over all its PDUs.
     pub max_text_bytes: usize,
-    /// Bytes waiting to be sent above which nothing more should be received.
+    /// Bytes waiting to be sent above which nothing more should be received. Commands that may read more than is left of it
+    /// wait with their delivery.
     pub max_backlog_bytes: usize,
 }
 
@@ -107,6 +114,8 @@ pub struct Timeouts {
     pub nop_interval: Duration,
     /// Silence after that question which ends the connection.
     pub nop: Duration,
+    /// While others wait for memory: without a command that ended, after which the connection is cut that holds some.
+    pub hoarding: Duration,
     /// For the peer to take our last words before the connection is cut.
     pub drain: Duration,
 }
@@ -119,6 +128,7 @@ impl TargetConfig {
             admission: Arc::new(AdmitAll),
             chap: Chap::default(),
             limits: Limits::default(),
+            budget: Budget::new(BUDGET_BYTES),
             timeouts: Timeouts::default(),
             accepts_header_crc32c: true,
             accepts_data_crc32c: true,
@@ -184,7 +194,7 @@ impl Default for Limits {
             max_data_out_bytes: (16 << 20) + (64 << 10),
             max_solicited_bytes: 64 << 20,
             max_text_bytes: 64 << 10,
-            max_backlog_bytes: 32 << 20,
+            max_backlog_bytes: 16 << 20,
         }
     }
 }
@@ -195,6 +205,7 @@ impl Default for Timeouts {
             login: Duration::from_secs(10),
             nop_interval: Duration::from_secs(15),
             nop: Duration::from_secs(15),
+            hoarding: Duration::from_secs(30),
             drain: Duration::from_secs(5),
         }
     }

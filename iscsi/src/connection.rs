@@ -1,5 +1,7 @@
 //! One TCP connection, as a state machine.
 
+mod holding;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use vtl_scsi::{BufferPool, Completion, ItNexus};
 
+use crate::budget::Share;
 use crate::config::TargetConfig;
 use crate::event::{CloseReason, Event, TaskKey, TaskManagementKey};
 use crate::login::{LoginState, Step};
@@ -42,6 +45,10 @@ pub struct Connection {
     /// The time of the last call that told it.
     now: Duration,
     last_received: Duration,
+    /// When the connection last let go of memory, or had none.
+    last_progress: Duration,
+    /// When it was last asked whether others need what it holds.
+    last_look: Duration,
     /// When a ping went out that has not been answered.
     ping_sent: Option<Duration>,
     /// By when the initiator has to be gone that was asked to log out.
@@ -49,10 +56,14 @@ pub struct Connection {
 }
 
 /// What a session puts out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) outbox: Outbox,
     pub(crate) events: VecDeque<Event>,
+    /// All that the connection holds for its peer.
+    pub(crate) share: Share,
+    /// What the owner has taken to be sent and the peer has not.
+    in_flight_bytes: usize,
     /// The connection is to end once the outbox is empty.
     ending: Option<CloseReason>,
 }
@@ -109,12 +120,6 @@ impl Connection {
             Phase::Draining { .. } => self.receiver.sink(),
             Phase::Closed => &mut [],
         }
-    }
-
-    /// Whether to receive at all. Not while too much waits to be sent; ask again after [`poll_transmit`](Self::poll_transmit).
-    pub fn wants_receive(&self) -> bool {
-        !self.is_closed()
-            && self.wire.outbox.backlog_bytes() <= self.config.limits.max_backlog_bytes
     }
 
     /// Takes note of bytes that were put into [`receive_buffer`](Self::receive_buffer).
@@ -179,6 +184,9 @@ impl Connection {
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.wire.outbox.pop();
         self.close_if_drained();
+        if self.wire.outbox.is_empty() && transmit.is_some() {
+            self.account();
+        }
         transmit
     }
 
@@ -197,13 +205,17 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Login { deadline, .. } | Phase::Draining { deadline } => *deadline,
-            Phase::Session(_) => earlier(self.silence_deadline(), self.logout_deadline),
+            Phase::Session(_) => earlier(
+                earlier(self.silence_deadline(), self.logout_deadline),
+                self.memory_deadline(),
+            ),
             Phase::Closed => None,
         }
     }
 
     /// Takes note of the time.
     pub fn handle_timeout(&mut self, now: Duration) {
+        let memory_deadline = self.memory_deadline();
         self.now = now;
         let is_past = |deadline: Option<Duration>| deadline.is_some_and(|deadline| deadline <= now);
         let is_silent = is_past(self.silence_deadline());
@@ -223,6 +235,9 @@ impl Connection {
                 self.ping_sent = Some(now);
             }
             _ => {}
+        }
+        if matches!(self.phase, Phase::Session(_)) && is_past(memory_deadline) {
+            self.look_after_memory();
         }
     }
 
@@ -332,6 +347,7 @@ impl Connection {
         self.phase = Phase::Closed;
         self.wire.outbox.clear();
         self.wire.events.push_back(Event::Closed { reason, had_session });
+        self.account();
     }
 
     /// Whether the socket can be closed.
@@ -347,15 +363,24 @@ impl Connection {
     ) -> Self {
         let deadline = now.checked_add(config.timeouts.login);
         let state = Some(LoginState::new(config.clone(), refusal));
+        let wire = Wire {
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            share: Share::new(config.budget.clone()),
+            in_flight_bytes: 0,
+            ending: None,
+        };
         Self {
             config,
             pool,
             receiver: Receiver::new(),
-            wire: Wire::default(),
+            wire,
             phase: Phase::Login { state, deadline },
             portal: None,
             now,
             last_received: now,
+            last_progress: now,
+            last_look: now,
             ping_sent: None,
             logout_deadline: None,
         }
@@ -445,6 +470,7 @@ impl Connection {
 
     /// Ends the connection if that has been decided during a call.
     fn finish_call(&mut self) {
+        self.account();
         let Some(reason) = self.wire.ending else { return };
         let had_session = match self.phase {
             Phase::Login { .. } => false,
@@ -454,7 +480,11 @@ impl Connection {
         let deadline = self.now.checked_add(self.config.timeouts.drain);
         self.phase = Phase::Draining { deadline };
         self.wire.events.push_back(Event::Closed { reason, had_session });
+        if reason == CloseReason::Memory {
+            self.wire.outbox.clear();
+        }
         self.close_if_drained();
+        self.account();
     }
 
     fn close_if_drained(&mut self) {

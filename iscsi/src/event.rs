@@ -173,6 +173,9 @@ pub enum CloseReason {
     /// The initiator sends and does not receive.
     #[error("too much waits to be sent")]
     Backlog,
+    /// Memory is short, and this connection held too much of it, or held some and got nothing done.
+    #[error("holds memory that others need")]
+    Memory,
     /// A target cold reset.
     #[error("target cold reset")]
     TargetReset,

@@ -22,6 +22,7 @@
 
 pub mod pdu;
 
+mod budget;
 mod chap;
 mod config;
 mod connection;
@@ -38,6 +39,7 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use chap::{Authenticated, ChallengeBook, ChapAlgorithm, Credentials, RandomFailed, Secret};
 pub use config::{
     Admission, AdmitAll, Authentication, Chap, Limits, TargetConfig, TargetDescription, Timeouts,

@@ -132,6 +132,14 @@ impl Receiver {
         place.unwrap_or_default()
     }
 
+    /// Memory of its own that the present data segment has.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &self.destination {
+            Destination::Control(memory) => memory.len(),
+            Destination::Discard | Destination::Task { .. } => 0,
+        }
+    }
+
     /// Where bytes go that nobody looks at any more.
     pub(crate) fn sink(&mut self) -> &mut [u8] {
         &mut self.discard

@@ -96,6 +96,10 @@ impl Outbox {
         self.queue.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
     }

@@ -10,6 +10,8 @@
 mod commands;
 mod control;
 mod cut;
+mod limits;
 mod login;
 mod management;
 mod pdus;
+mod suite;

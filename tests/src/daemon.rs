@@ -38,7 +38,18 @@ impl Daemon {
 
     /// Starts it with arguments of one's own; how it ended if it did so before it was ready.
     pub fn start_with(directory: &Path, arguments: &[&str]) -> Result<Self, Ran> {
-        let mut child = Command::new(binary())
+        Self::spawn(Command::new(binary()), directory, arguments)
+    }
+
+    /// Starts it under a limit that a shell sets, such as `ulimit -n 100`.
+    pub fn start_limited(directory: &Path, limit: &str) -> Result<Self, Ran> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{limit} && exec \"$@\""), "sh"]).arg(binary());
+        Self::spawn(shell, directory, &["--listen", "127.0.0.1:0"])
+    }
+
+    fn spawn(mut command: Command, directory: &Path, arguments: &[&str]) -> Result<Self, Ran> {
+        let mut child = command
             .arg("--data")
             .arg(directory)
             .args(["--log", "human", "serve"])

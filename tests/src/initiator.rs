@@ -373,7 +373,12 @@ impl Initiator {
             .with_word(28, self.exp_stat_sn)
             .with_data(b"are you there?");
         self.wire.send(&pdu).expect("the ping is sent");
-        let answer = self.wire.expect(opcode::NOP_IN);
+        let mut answer = self.wire.expect(opcode::NOP_IN);
+        while answer.word(20) != NO_TAG {
+            // The target asks whether we are there ourselves.
+            self.answer_ping(&answer);
+            answer = self.wire.expect(opcode::NOP_IN);
+        }
         assert_eq!((answer.word(16), answer.data.as_slice()), (tag, &b"are you there?"[..]));
         self.exp_stat_sn = answer.word(24).wrapping_add(1);
     }

@@ -108,6 +108,12 @@ impl Wire {
         Ok(Self { stream, has_header_digest: false, has_data_digest: false })
     }
 
+    /// How long one read or write may take from now on.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.stream.set_read_timeout(Some(limit)).unwrap();
+        self.stream.set_write_timeout(Some(limit)).unwrap();
+    }
+
     /// Sends a PDU.
     pub fn send(&mut self, pdu: &Pdu) -> io::Result<()> {
         let mut bytes = pdu.encode();

@@ -1,31 +1,39 @@
 //! The portal: who connects, and which sessions there are.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use vtl_iscsi::{
-    Admission, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig, TargetDescription,
+    Admission, Budget, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig,
+    TargetDescription,
 };
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
 use crate::access::{Access, Gate};
 use crate::library::Library;
+use crate::pending::{PendingLogin, Waiting};
 use crate::session::{self, Message};
 use crate::unit::{Ticket, Unit};
 
-/// Connections that have not logged in; the next one is told that resources are short.
+/// Connections that have not logged in; one of them goes for the next one.
 const MAX_PENDING_LOGINS: usize = 16;
-/// Connections beyond that which are answered at all; further ones are closed at once.
-const MAX_REFUSALS: usize = 64;
 /// Sessions of all initiators together.
 const MAX_SESSIONS: usize = 1024;
+/// Sessions of one initiator name with one target, each under an ISID of its own.
+const MAX_SESSIONS_OF_NAME: usize = 32;
+/// Connections that are about to end, beside those in login and those of sessions.
+const MAX_ENDING: usize = 64;
+/// Memory that all connections hold for their peers.
+const BUDGET_BYTES: usize = 512 << 20;
 /// How long a session whose place is taken may need to end.
 const REINSTATEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the devices may need to bring to disk what a session wrote.
@@ -41,8 +49,28 @@ pub(crate) struct Portal {
     sessions: Mutex<HashMap<SessionKey, OpenEntry>>,
     next_tsih: AtomicU64,
     next_ticket: AtomicU64,
-    pending: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
+    pending: Arc<Waiting>,
+    limits: ConnectionLimits,
+    connections: Arc<Semaphore>,
+    budget: Arc<Budget>,
+}
+
+/// How many connections there may be, so that descriptors are left for cartridges.
+#[derive(Debug, Clone, Copy)]
+struct ConnectionLimits {
+    connections: usize,
+    pending: usize,
+    sessions: usize,
+}
+
+/// What a new connection has.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) sender: mpsc::UnboundedSender<Message>,
+    pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
+    pub(crate) pending: PendingLogin,
+    /// Counts against the limit of connections.
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// What makes two logins the same session (RFC 7143 §4.4.3, with one target portal group).
@@ -63,9 +91,6 @@ pub(crate) struct OpenSession {
     /// What it sees and does there.
     pub(crate) rights: Rights,
 }
-
-/// Held by a connection until it has logged in.
-pub(crate) type PendingLogin = OwnedSemaphorePermit;
 
 #[derive(Debug)]
 struct OpenEntry {
@@ -115,6 +140,7 @@ impl Grant {
 
 impl Portal {
     pub(crate) fn new(library: Arc<Library>, pool: BufferPool) -> Arc<Self> {
+        let limits = ConnectionLimits::of_process();
         let portal = Arc::new(Self {
             library,
             pool,
@@ -122,8 +148,10 @@ impl Portal {
             sessions: Mutex::default(),
             next_tsih: AtomicU64::new(1),
             next_ticket: AtomicU64::new(1),
-            pending: Arc::new(Semaphore::new(MAX_PENDING_LOGINS)),
-            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+            pending: Waiting::new(limits.pending),
+            limits,
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            budget: Budget::new(BUDGET_BYTES),
         });
         let weak = Arc::downgrade(&portal);
         portal.library.on_hide(move |iqn| {
@@ -157,6 +185,7 @@ impl Portal {
         let config = TargetConfig {
             admission: Arc::clone(&gate) as Arc<dyn Admission>,
             chap: self.access().chap(),
+            budget: Arc::clone(&self.budget),
             ..TargetConfig::new(targets.collect())
         };
         (Arc::new(config), gate)
@@ -168,7 +197,7 @@ impl Portal {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     debug!(%peer, "connected");
-                    self.take(stream);
+                    self.take(stream, peer);
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those who are connected go on.
@@ -237,7 +266,12 @@ impl Portal {
         self.end_predecessor(&key).await;
         let tsih = {
             let mut sessions = self.lock();
-            if sessions.len() >= MAX_SESSIONS {
+            let is_kin = |other: &&SessionKey| {
+                **other != key && other.initiator == key.initiator && other.target == key.target
+            };
+            if sessions.len() >= self.limits.sessions
+                || sessions.keys().filter(is_kin).count() >= MAX_SESSIONS_OF_NAME
+            {
                 return Err(LoginStatus::OUT_OF_RESOURCES);
             }
             let tsih = self.free_tsih(&sessions);
@@ -372,26 +406,24 @@ impl Portal {
         self.started + time
     }
 
-    fn take(self: &Arc<Self>, stream: TcpStream) {
+    fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "TCP_NODELAY");
         }
         let now = self.now();
-        let (config, gate) = self.config();
-        let (mut connection, permit) = match self.pending.clone().try_acquire_owned() {
-            Ok(permit) => (Connection::new(config, self.pool.clone(), now), permit),
-            Err(_) => match self.refusals.clone().try_acquire_owned() {
-                Ok(permit) => {
-                    let status = LoginStatus::OUT_OF_RESOURCES;
-                    (Connection::refusing(config, self.pool.clone(), status, now), permit)
-                }
-                Err(_) => return,
-            },
+        let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+            debug!(%peer, "too many connections");
+            return;
         };
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let pending = self.pending.enter(peer.ip(), sender.clone());
+        let (config, gate) = self.config();
+        let mut connection = Connection::new(config, self.pool.clone(), now);
         if let Ok(address) = stream.local_addr() {
             connection.set_portal(address.to_string());
         }
-        tokio::spawn(session::run(stream, connection, (self.clone(), gate), Some(permit)));
+        let place = Place { sender, inbox, pending, permit };
+        tokio::spawn(session::run(stream, connection, (self.clone(), gate), place));
     }
 
     async fn end_predecessor(&self, key: &SessionKey) {
@@ -442,4 +474,16 @@ fn begin(
     let is_new = |lun| rights.sees(lun) && !before.is_some_and(|before| before.sees(lun));
     let units = library.units();
     units.iter().filter(|unit| is_new(unit.lun)).all(|unit| unit.nexus_begins(nexus, name))
+}
+
+impl ConnectionLimits {
+    /// Half of the descriptors that this process may have are for connections, as many as are of use.
+    fn of_process() -> Self {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = MAX_SESSIONS + MAX_PENDING_LOGINS + MAX_ENDING;
+        let connections = usize::try_from(descriptors / 2).unwrap_or(usize::MAX).clamp(4, most);
+        let pending = MAX_PENDING_LOGINS.min(connections / 4);
+        let sessions = MAX_SESSIONS.min(connections - 2 * pending);
+        Self { connections, pending, sessions }
+    }
 }

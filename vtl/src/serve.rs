@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -24,6 +24,8 @@ use crate::upkeep::{Plan, Upkeep};
 
 /// Memory that is kept for the data of commands.
 pub(crate) const POOL_BYTES: usize = 32 << 20;
+/// More descriptors are of no use.
+const MAX_DESCRIPTORS: u64 = 16 << 10;
 /// How long initiators may take to log out when the program is asked to end.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
 
@@ -35,9 +37,19 @@ fn forbid_core_dumps() {
     }
 }
 
+/// Cartridges and connections need descriptors, and most systems give few unless they are asked.
+fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(limit.maximum.unwrap_or(MAX_DESCRIPTORS).min(MAX_DESCRIPTORS));
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Runs the library of a data directory until SIGTERM or SIGINT.
 pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     forbid_core_dumps();
+    raise_descriptors();
     let store =
         Arc::new(Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())?);
     let mut config = Config::read_or_create(directory)?;

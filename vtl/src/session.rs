@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -18,8 +17,10 @@ use vtl_iscsi::{
 use vtl_scsi::{Completion, Lun, Rights, Task, spc};
 
 use crate::access::Gate;
-use crate::portal::{OpenSession, PendingLogin, Portal};
-use crate::unit::{RESET_LIMIT, Reply, Ticket, Unit};
+use crate::management;
+use crate::pending::PendingLogin;
+use crate::portal::{OpenSession, Place, Portal};
+use crate::unit::{Reply, Ticket, Unit};
 
 /// Slices of memory in one write.
 const MAX_SLICES: usize = 48;
@@ -27,9 +28,10 @@ const MAX_SLICES: usize = 48;
 const MAX_RECEIVES: usize = 32;
 /// A peer that is told goodbye takes the last bytes within this time, or does not get them.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-
-/// Other sessions give up their waiting tasks within this time, or later than a task management function is answered.
-const OTHERS_LIMIT: Duration = Duration::from_millis(500);
+/// A peer that takes nothing of what it is sent for so long is let go, as one that says nothing is.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+/// What is taken from the protocol to be sent next.
+const MAX_IN_FLIGHT_BYTES: usize = 4 << 20;
 
 /// What reaches a connection from outside.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(crate) enum Message {
     /// A task was aborted on behalf of somebody else.
     Aborted(TaskKey),
     /// Tasks that were not delivered yet are aborted on behalf of somebody else, who waits until the sender is dropped.
-    AbortWaiting(Option<[u8; 8]>, std::sync::mpsc::Sender<()>),
+    AbortWaiting(Option<[u8; 8]>, mpsc::Sender<()>),
     /// A task management function is done.
     ManagementDone(TaskManagementKey, TaskManagementResponse),
     /// The program ends: ask the initiator to log out.
@@ -55,9 +57,8 @@ pub(crate) async fn run(
     stream: TcpStream,
     connection: Connection,
     (portal, gate): (Arc<Portal>, Arc<Gate>),
-    pending: Option<PendingLogin>,
+    Place { sender, inbox, pending, permit }: Place,
 ) {
-    let (sender, inbox) = mpsc::unbounded_channel();
     let peer = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
     let mut session = Session {
         connection,
@@ -67,9 +68,12 @@ pub(crate) async fn run(
         inbox,
         outgoing: VecDeque::new(),
         sent: 0,
+        outgoing_bytes: 0,
+        stalled: None,
+        drained: None,
         tickets: HashMap::new(),
         open: None,
-        pending,
+        pending: Some(pending),
         peer,
     };
     if let Err(error) = session.serve(&stream).await {
@@ -78,6 +82,7 @@ pub(crate) async fn run(
         session.act().await;
     }
     session.end().await;
+    drop(permit);
 }
 
 struct Session {
@@ -89,6 +94,12 @@ struct Session {
     outgoing: VecDeque<Transmit>,
     /// Bytes of the first of `outgoing` that the socket has taken.
     sent: usize,
+    /// The sum of all lengths in `outgoing`.
+    outgoing_bytes: usize,
+    /// Since when the peer has taken nothing of it.
+    stalled: Option<Instant>,
+    /// Until when the peer may take the last of it.
+    drained: Option<Instant>,
     /// Delivered tasks that are not done.
     tickets: HashMap<TaskKey, (Ticket, Arc<Unit>)>,
     open: Option<OpenSession>,
@@ -137,23 +148,42 @@ impl Session {
             if self.connection.is_closed() && self.outgoing.is_empty() {
                 return Ok(());
             }
+            self.look_at_clock()?;
             if has_moved {
-                continue;
-            }
-            if self.connection.is_closed() {
-                tokio::time::timeout(DRAIN_LIMIT, stream.writable())
-                    .await
-                    .map_err(|_| io::ErrorKind::TimedOut)??;
+                // A peer that always has something to say keeps neither its own deadlines from passing nor others from their turn.
+                tokio::task::consume_budget().await;
             } else {
                 self.wait(stream).await?;
             }
         }
     }
 
+    /// Acts on what should have happened by now.
+    fn look_at_clock(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if self.send_deadline().is_some_and(|deadline| deadline <= now) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if self.connection.is_closed() {
+            self.drained.get_or_insert(now + DRAIN_LIMIT);
+        }
+        let time = self.portal.now();
+        if self.connection.poll_timeout().is_some_and(|timeout| timeout <= time) {
+            self.connection.handle_timeout(time);
+        }
+        Ok(())
+    }
+
+    fn send_deadline(&self) -> Option<Instant> {
+        let stalled = self.stalled.map(|since| since + SEND_LIMIT);
+        stalled.into_iter().chain(self.drained).min()
+    }
+
     async fn wait(&mut self, stream: &TcpStream) -> io::Result<()> {
         let wants_receive = self.connection.wants_receive();
         let wants_transmit = !self.outgoing.is_empty();
-        let deadline = self.connection.poll_timeout().map(|timeout| self.portal.instant(timeout));
+        let timeout = self.connection.poll_timeout().map(|timeout| self.portal.instant(timeout));
+        let deadline = timeout.into_iter().chain(self.send_deadline()).min();
         let interest = match (wants_receive, wants_transmit) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
@@ -166,7 +196,7 @@ impl Session {
             }
             Some(message) = self.inbox.recv() => self.take(message),
             () = async { tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)).await }, if deadline.is_some() => {
-                self.connection.handle_timeout(self.portal.now());
+                self.look_at_clock()?;
             }
         }
         Ok(())
@@ -180,6 +210,8 @@ impl Session {
                 break;
             }
             match stream.try_read(self.connection.receive_buffer()) {
+                // What came before the end is answered first.
+                Ok(0) if has_moved => break,
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.connection.received(count, self.portal.now()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -191,10 +223,28 @@ impl Session {
     }
 
     fn transmit(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let has_moved = self.send(stream)?;
+        if has_moved || self.outgoing.is_empty() {
+            self.stalled = None;
+        }
+        if !self.outgoing.is_empty() {
+            self.stalled.get_or_insert_with(Instant::now);
+        }
+        let in_flight_bytes = self.outgoing_bytes - self.sent;
+        self.connection.set_in_flight(in_flight_bytes, self.portal.now());
+        if has_moved && let Some(pending) = &self.pending {
+            pending.has_spoken();
+        }
+        Ok(has_moved)
+    }
+
+    fn send(&mut self, stream: &TcpStream) -> io::Result<bool> {
         let mut has_moved = false;
         loop {
-            while self.outgoing.len() < MAX_SLICES / 3 {
+            while self.outgoing.len() < MAX_SLICES / 3 && self.outgoing_bytes < MAX_IN_FLIGHT_BYTES
+            {
                 let Some(transmit) = self.connection.poll_transmit() else { break };
+                self.outgoing_bytes += transmit.len();
                 self.outgoing.push_back(transmit);
             }
             if self.outgoing.is_empty() {
@@ -216,6 +266,7 @@ impl Session {
                 && self.sent >= first.len()
             {
                 self.sent -= first.len();
+                self.outgoing_bytes -= first.len();
                 self.outgoing.pop_front();
             }
         }
@@ -349,7 +400,7 @@ impl Session {
             return;
         }
         let (target, own) = (open.key.target.as_deref(), Some(open.tsih));
-        let (done, others) = std::sync::mpsc::channel();
+        let (done, others) = mpsc::channel(1);
         // Whoever sees some units only reaches nobody's tasks in the others, and ends no session but its own.
         let sees_all = open.rights.luns.is_none();
         let luns: Vec<_> = match lun {
@@ -365,26 +416,9 @@ impl Session {
             self.portal.tell_others(target, own, close);
         }
         let sender = self.sender.clone();
-        let nexus = Some(open.nexus);
-        tokio::task::spawn_blocking(move || {
-            // Once this is answered, nobody's next command may be taken for one of those that were aborted.
-            if others.recv_timeout(OTHERS_LIMIT) == Err(RecvTimeoutError::Timeout) {
-                debug!("a session does not react; its waiting tasks are aborted when it does");
-            }
-            if is_reset {
-                // All at once, so that several that are stuck do not take longer than one.
-                let deadline = std::time::Instant::now() + RESET_LIMIT;
-                for unit in &units {
-                    unit.begin_reset();
-                }
-                for unit in &units {
-                    unit.finish_reset(deadline);
-                }
-            } else {
-                for unit in &units {
-                    unit.clear_task_set(nexus);
-                }
-            }
+        let work = management::carry_out(units, is_reset, open.nexus, others);
+        tokio::spawn(async move {
+            work.await;
             let done = Message::ManagementDone(key, TaskManagementResponse::FUNCTION_COMPLETE);
             if sender.send(done).is_err() {
                 trace!("nobody waits for this function any more");

@@ -302,12 +302,27 @@ impl Unit {
         while queue.reset != Reset::None && !queue.is_closed {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                warn!(lun = %self.lun, "a task is stuck; the logical unit is reset as soon as it ends");
-                queue.reset = Reset::Overdue;
+                drop(queue);
+                self.give_up_reset();
                 return;
             }
             queue =
                 self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether a reset that has begun is not done yet.
+    pub(crate) fn is_reset_awaited(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.reset != Reset::None && !queue.is_closed
+    }
+
+    /// Nobody waits any longer for a reset that is not done yet; tasks are refused until it is.
+    pub(crate) fn give_up_reset(&self) {
+        let mut queue = lock(&self.queue);
+        if queue.reset != Reset::None {
+            warn!(lun = %self.lun, "a task is stuck; the logical unit is reset as soon as it ends");
+            queue.reset = Reset::Overdue;
         }
     }
 

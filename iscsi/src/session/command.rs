@@ -18,6 +18,9 @@ use crate::receive::Destination;
 use crate::sense;
 use crate::transmit::padding_of;
 
+/// No buffer takes less memory than this.
+const SMALLEST_BUFFER_BYTES: usize = 24 << 10;
+
 /// An additional header segment that carries the rest of a long CDB (RFC 7143 §11.2.2.3).
 const EXTENDED_CDB: u8 = 1;
 
@@ -51,7 +54,7 @@ impl Session {
             }
         };
         let key = self.tasks.new_key(command.itt);
-        let task = self.new_task(key, &command, cdb, length, place == Place::Next);
+        let task = self.new_task(key, &command, cdb, length, place == Place::Next, wire);
         self.tasks.insert(task);
         let destination = self.lend_buffer(key, length);
         self.take_number(command.is_immediate, command.cmd_sn, Numbered::Task(key), wire);
@@ -88,9 +91,16 @@ impl Session {
         self.deliver(lun, wire);
     }
 
-    /// Delivers what can be delivered to a logical unit.
+    /// Delivers what can be delivered to a logical unit. What may read more than the peer has taken so far leaves room for waits,
+    /// and all behind it.
     pub(super) fn deliver(&mut self, lun: [u8; 8], wire: &mut Wire) {
         while let Some(task) = self.tasks.next_deliverable(lun) {
+            let promised_bytes = promised_bytes(task, self.config.limits.max_data_out_bytes);
+            if !self.may_promise(promised_bytes, wire) {
+                self.has_held_back = true;
+                return;
+            }
+            let Some(task) = self.tasks.take_next(lun, promised_bytes) else { return };
             let delivered = Task {
                 nexus: self.nexus,
                 cdb: task.cdb,
@@ -107,13 +117,12 @@ impl Session {
     /// whoever has room is older, waits for nobody younger, and so will be done some day.
     pub(super) fn grant(&mut self, wire: &mut Wire) {
         while let Some(&key) = self.ungranted.front() {
-            let granted_bytes = self.tasks.granted_bytes();
-            let budget_bytes = self.config.limits.max_solicited_bytes;
+            let bytes = self.tasks.get(key).map_or(0, expected_bytes);
+            if !self.may_grant(bytes, wire) {
+                return;
+            }
             if let Some(task) = self.tasks.get_mut(key) {
-                let bytes = expected_bytes(task);
-                if granted_bytes > 0 && granted_bytes.saturating_add(bytes) > budget_bytes
-                    || !task.gathering.enlarge(&self.pool)
-                {
+                if !task.gathering.enlarge(&self.pool) {
                     return;
                 }
                 task.gathering.allow_soliciting();
@@ -166,6 +175,7 @@ impl Session {
         cdb: Cdb,
         length: usize,
         is_in_turn: bool,
+        wire: &Wire,
     ) -> ActiveTask {
         let mut task = ActiveTask {
             key,
@@ -181,9 +191,11 @@ impl Session {
             gathering: Gathering::nothing(),
             is_given_all: true,
             granted_bytes: 0,
+            buffer_bytes: 0,
+            promised_bytes: 0,
         };
         if command.writes {
-            self.prepare_data_out(&mut task, command, length, is_in_turn);
+            self.prepare_data_out(&mut task, command, (length, is_in_turn), wire);
         } else if length > 0 || !command.is_final {
             task.gathering.fail(sense::unexpected_unsolicited_data());
         }
@@ -200,25 +212,24 @@ impl Session {
         &self,
         task: &mut ActiveTask,
         command: &ScsiCommand,
-        length: usize,
-        is_in_turn: bool,
+        (length, is_in_turn): (usize, bool),
+        wire: &Wire,
     ) {
         let limits = &self.config.limits;
         let wanted_bytes = expected_bytes(task);
         let room = self.parameters.unsolicited_bytes().min(wanted_bytes);
         task.is_given_all = wanted_bytes <= limits.max_data_out_bytes;
-        let granted_bytes = self.tasks.granted_bytes();
-        let fits = granted_bytes == 0 || granted_bytes + wanted_bytes <= limits.max_solicited_bytes;
         let mut buffer_bytes = room;
         if task.is_given_all
             && wanted_bytes > room
             && is_in_turn
             && self.ungranted.is_empty()
-            && fits
+            && self.may_grant(wanted_bytes, wire)
         {
             task.granted_bytes = wanted_bytes;
             buffer_bytes = wanted_bytes;
         }
+        task.buffer_bytes = buffer_bytes.max(SMALLEST_BUFFER_BYTES);
         task.gathering =
             Gathering::of(self.pool.take(buffer_bytes), wanted_bytes, length.min(room));
         if length > 0 && !self.parameters.immediate_data {
@@ -263,9 +274,14 @@ impl Session {
     }
 }
 
-/// What a write announces.
+/// What a command announces.
 fn expected_bytes(task: &ActiveTask) -> usize {
     usize::try_from(task.expected_bytes).unwrap_or(usize::MAX)
+}
+
+/// What may come of a command that reads: what it announces, but no more than any command has.
+fn promised_bytes(task: &ActiveTask, limit_bytes: usize) -> usize {
+    if task.reads { expected_bytes(task).min(limit_bytes) } else { 0 }
 }
 
 /// Finds the rest of a CDB among additional header segments. Segments of other types carry nothing that is needed here.

@@ -6,7 +6,7 @@ use super::Session;
 use super::gathering::Announced;
 use crate::connection::Wire;
 use crate::event::TaskKey;
-use crate::pdu::{Bhs, DataOut, RejectReason};
+use crate::pdu::{Bhs, DataOut, RejectReason, TargetTransferTag};
 use crate::receive::Destination;
 use crate::sense;
 
@@ -22,6 +22,11 @@ impl Session {
         let pdu = DataOut::parse(bhs);
         let Some(task) = self.tasks.by_tag_mut(pdu.itt) else { return Destination::Discard };
         let key = task.key;
+        // RFC 7143 §11.7.4: where the data was asked for, it names the logical unit of its command.
+        if pdu.ttt != TargetTransferTag::RESERVED && pdu.lun != task.lun {
+            self.break_off(RejectReason::PROTOCOL_ERROR, bhs, wire);
+            return Destination::Discard;
+        }
         let destination = match task.gathering.announce(&pdu, length) {
             Announced::Violation => {
                 self.break_off(RejectReason::PROTOCOL_ERROR, bhs, wire);

@@ -8,6 +8,7 @@ mod command;
 mod control;
 mod data_out;
 mod gathering;
+mod memory;
 mod response;
 mod task;
 mod task_management;
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     early_bytes: usize,
     /// Tasks whose turn it is and for whose data there was no room, oldest first.
     ungranted: VecDeque<TaskKey>,
+    /// Tasks that read are not delivered, because there is no room for what they may read.
+    has_held_back: bool,
     functions: Vec<PendingFunction>,
     /// Immediate functions that act on commands which have not all come.
     waiting_functions: Vec<TaskManagementRequest>,
@@ -103,6 +106,7 @@ impl Session {
             early: HashMap::new(),
             early_bytes: 0,
             ungranted: VecDeque::new(),
+            has_held_back: false,
             functions: Vec::new(),
             waiting_functions: Vec::new(),
             text: None,

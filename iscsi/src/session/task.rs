@@ -27,6 +27,10 @@ pub(super) struct ActiveTask {
     pub(super) is_given_all: bool,
     /// What this task holds of the session's budget for solicited data.
     pub(super) granted_bytes: usize,
+    /// Memory for its data-out, wherever it is at the moment.
+    pub(super) buffer_bytes: usize,
+    /// What it may read, from its delivery on.
+    pub(super) promised_bytes: usize,
 }
 
 /// How far a task has come.
@@ -50,8 +54,11 @@ pub(super) struct Tasks {
     count_immediate: usize,
     /// Unanswered tasks that came in their turn and were not immediate.
     count_numbered: u32,
-    /// The sum over all tasks.
+    /// The sums over all tasks.
     granted_bytes: usize,
+    buffer_bytes: usize,
+    promised_bytes: usize,
+    count_delivered: usize,
 }
 
 impl Tasks {
@@ -93,10 +100,31 @@ impl Tasks {
         self.granted_bytes
     }
 
+    /// Memory of all tasks, and what may come of those that read.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.buffer_bytes + self.promised_bytes
+    }
+
+    /// Whether the owner has any, which will end without anything more from the peer.
+    pub(super) fn has_delivered(&self) -> bool {
+        self.count_delivered > 0
+    }
+
+    /// What those tasks may read that are delivered.
+    pub(super) fn promised_bytes(&self) -> usize {
+        self.promised_bytes
+    }
+
+    /// The logical units for which tasks wait.
+    pub(super) fn waiting_luns(&self) -> Vec<[u8; 8]> {
+        self.queues.keys().copied().collect()
+    }
+
     /// Takes in a task whose numbers are not in turn yet.
     pub(super) fn insert(&mut self, task: ActiveTask) {
         self.count_immediate += usize::from(task.is_immediate);
         self.granted_bytes += task.granted_bytes;
+        self.buffer_bytes += task.buffer_bytes;
         self.by_tag.insert(task.key.itt, task);
     }
 
@@ -115,15 +143,25 @@ impl Tasks {
         if is_ahead { queue.push_front(key) } else { queue.push_back(key) }
     }
 
-    /// The next task of a logical unit that can be delivered; it leaves the queue.
-    pub(super) fn next_deliverable(&mut self, lun: [u8; 8]) -> Option<&mut ActiveTask> {
+    /// The next task of a logical unit, if it can be delivered.
+    pub(super) fn next_deliverable(&self, lun: [u8; 8]) -> Option<&ActiveTask> {
+        let task = self.get(*self.queues.get(&lun)?.front()?)?;
+        task.gathering.is_complete(task.is_given_all).then_some(task)
+    }
+
+    /// Takes the next task of a logical unit out of its queue, to be delivered. It may read so much.
+    pub(super) fn take_next(
+        &mut self,
+        lun: [u8; 8],
+        promised_bytes: usize,
+    ) -> Option<&mut ActiveTask> {
         let queue = self.queues.get_mut(&lun)?;
         let key = *queue.front()?;
         let task = self.by_tag.get_mut(&key.itt).filter(|task| task.key == key)?;
-        if !task.gathering.is_complete(task.is_given_all) {
-            return None;
-        }
         task.stage = TaskStage::Delivered;
+        task.promised_bytes = promised_bytes;
+        self.promised_bytes += promised_bytes;
+        self.count_delivered += 1;
         queue.pop_front();
         if queue.is_empty() {
             self.queues.remove(&lun);
@@ -134,8 +172,11 @@ impl Tasks {
     /// Takes note of a task's share of the budget.
     pub(super) fn grant(&mut self, key: TaskKey, bytes: usize) {
         if let Some(task) = self.get_mut(key) {
+            let more_bytes = bytes.saturating_sub(task.buffer_bytes);
             task.granted_bytes += bytes;
+            task.buffer_bytes += more_bytes;
             self.granted_bytes += bytes;
+            self.buffer_bytes += more_bytes;
         }
     }
 
@@ -145,6 +186,9 @@ impl Tasks {
         let task = self.by_tag.remove(&key.itt)?;
         self.count_immediate -= usize::from(task.is_immediate);
         self.granted_bytes -= task.granted_bytes;
+        self.buffer_bytes -= task.buffer_bytes;
+        self.promised_bytes -= task.promised_bytes;
+        self.count_delivered -= usize::from(task.stage == TaskStage::Delivered);
         if task.stage != TaskStage::Early {
             self.count_numbered -= u32::from(!task.is_immediate);
         }

@@ -138,7 +138,7 @@ fn serve(pair: &mut Pair) {
             Event::Closed { .. } | Event::LoginFailed { .. } => {}
         }
     }
-    assert!(pair.target.transmit_backlog_bytes() <= 2 * (32 << 20) + (1 << 20));
+    assert!(pair.target.transmit_backlog_bytes() <= 2 * (16 << 20) + (1 << 20));
     while pair.target.poll_transmit().is_some() {}
 }
 

@@ -12,6 +12,7 @@ mod data_in;
 mod data_out;
 mod hostile;
 mod login;
+mod memory;
 mod order;
 mod pair;
 mod session;

@@ -12,11 +12,13 @@ use anyhow::{Context, bail, ensure};
 const BHS_BYTES: usize = 48;
 const NOP_OUT: u8 = 0x00;
 const SCSI_COMMAND: u8 = 0x01;
+const TASK_MANAGEMENT: u8 = 0x02;
 const LOGIN: u8 = 0x03;
 const DATA_OUT: u8 = 0x05;
 const LOGOUT: u8 = 0x06;
 const NOP_IN: u8 = 0x20;
 const SCSI_RESPONSE: u8 = 0x21;
+const TASK_MANAGEMENT_RESPONSE: u8 = 0x22;
 const LOGIN_RESPONSE: u8 = 0x23;
 const DATA_IN: u8 = 0x25;
 const R2T: u8 = 0x31;
@@ -234,6 +236,31 @@ impl Initiator {
     ) -> anyhow::Result<Done> {
         self.send(lun, cdb, data_out, data_in_bytes)?;
         self.wait()
+    }
+
+    /// A task management function for a logical unit; its response. No command may be under way.
+    pub fn manage(&mut self, function: u8, lun: u64) -> anyhow::Result<u8> {
+        let mut bhs = [0_u8; BHS_BYTES];
+        put(&mut bhs, 0, &[TASK_MANAGEMENT | IMMEDIATE, FINAL | function]);
+        put(&mut bhs, 8, &(lun << 48).to_be_bytes());
+        put(&mut bhs, 16, &self.next_tag.to_be_bytes());
+        put(&mut bhs, 20, &NO_TAG.to_be_bytes());
+        put(&mut bhs, 24, &self.cmd_sn.to_be_bytes());
+        put(&mut bhs, 28, &self.exp_stat_sn.to_be_bytes());
+        self.next_tag += 1;
+        self.write_pdu(bhs, &[])?;
+        loop {
+            let pdu = self.read_pdu()?;
+            match pdu.opcode() {
+                TASK_MANAGEMENT_RESPONSE => {
+                    self.exp_stat_sn = pdu.word(24).wrapping_add(1);
+                    return Ok(pdu.byte(2));
+                }
+                NOP_IN if pdu.word(20) != NO_TAG => self.answer_ping(&pdu)?,
+                NOP_IN => {}
+                other => bail!("unexpected PDU {other:#04x}"),
+            }
+        }
     }
 
     /// Takes back the memory of an answer for the next command.
