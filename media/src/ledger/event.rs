@@ -474,6 +474,14 @@ mod tests {
         for event in [
             Event::MoveIntended { id: 3, step },
             Event::MoveCommitted { id: 3 },
+            Event::AccessRevoked {
+                initiator: "iqn.2026-11.example:host".into(),
+                library: Some(LibraryId::default()),
+            },
+            Event::SecretReplaced {
+                initiator: "iqn.2026-11.example:host".into(),
+                whose: SecretOf::Target,
+            },
             Event::Fault {
                 cartridge: None,
                 place: Some(Place::mail(2)),
@@ -487,6 +495,9 @@ mod tests {
             assert!(KNOWN_EVENTS.contains(&event.name()));
             assert_eq!(found, RecordedEvent::Known(Box::new(event)));
         }
+        // Whoever does not know of access rules must stop at them.
+        let revoked = Event::AccessRevoked { initiator: "iqn.x".into(), library: None };
+        assert!(encode_body(time, "x", &revoked).unwrap().starts_with(br#"{"v":2,"#));
         let later = br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"type":"warp","factor":9}}"#;
         let (_, _, found) = decode_body(later).unwrap();
         assert_eq!(found.name(), "warp");

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::{Damage, LedgerError};
-use super::event::{BodyError, Entry, decode_body};
+use super::event::{BodyError, ENVELOPE_VERSION, Entry, decode_body};
 use super::frame::{
     FORMAT_VERSION, Frame, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, find_magic, genesis,
 };
@@ -292,7 +292,7 @@ fn read_segment_bytes(
 fn to_entry(frame: &Frame<'_>, segment: u32) -> Result<Entry, LedgerError> {
     let (time, actor, event) = decode_body(frame.body).map_err(|error| match error {
         BodyError::Malformed => LedgerError::damaged(segment, frame.sequence, Damage::Content),
-        BodyError::Newer(found) => newer(found),
+        BodyError::Newer(found) => LedgerError::NewerFormat { found, supported: ENVELOPE_VERSION },
     })?;
     Ok(Entry { sequence: frame.sequence, time, actor, event, hash: frame.hash })
 }
