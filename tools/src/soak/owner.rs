@@ -93,6 +93,9 @@ impl Owner {
         match choice {
             6..=9 => self.host.log_out(),
             10..=13 => {
+                // What is written in the middle would end the tape there.
+                let end = self.cartridge()?.objects.len();
+                self.locate(shared, end)?;
                 self.is_at_end = false;
                 // It may come to be on the tape or not: nobody was told.
                 let block = vec![0xee; BLOCK_BYTES];
