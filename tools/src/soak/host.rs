@@ -119,18 +119,17 @@ impl Shared {
 }
 
 impl Host {
-    pub(crate) fn new(name: String) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { name: format!("iqn.2026-11.io.vtl:soak.{name}"), initiator: None }
     }
 
     /// The session, which is opened if there is none.
     pub(crate) fn session(&mut self, shared: &Shared) -> anyhow::Result<&mut Initiator> {
-        let session = match self.initiator.take() {
-            Some(session) => session,
-            None => {
-                shared.counts.logins.fetch_add(1, Ordering::Relaxed);
-                self.log_in(shared)?
-            }
+        let session = if let Some(session) = self.initiator.take() {
+            session
+        } else {
+            shared.counts.logins.fetch_add(1, Ordering::Relaxed);
+            self.log_in(shared)?
         };
         Ok(self.initiator.insert(session))
     }

@@ -48,7 +48,7 @@ impl Owner {
         Self {
             drive,
             random: Random::new(seed, 1000 + u64::from(drive)),
-            host: Host::new(format!("owner{drive}")),
+            host: Host::new(&format!("owner{drive}")),
             cartridges: slots
                 .map(|slot| Cartridge { slot, epoch: 0, objects: Vec::new() })
                 .collect(),
