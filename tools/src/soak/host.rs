@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -9,6 +10,9 @@ use vtl::measure::{Done, Initiator};
 
 /// More unit attentions than a target keeps for one nexus.
 const MAX_ATTENTIONS: u32 = 40;
+
+/// Whoever has not logged in by then is locked out.
+const LOGIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long commands took.
 #[derive(Debug, Default)]
@@ -115,21 +119,33 @@ impl Shared {
 }
 
 impl Host {
-    pub(crate) fn new(name: String) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { name: format!("iqn.2026-11.io.vtl:soak.{name}"), initiator: None }
     }
 
     /// The session, which is opened if there is none.
     pub(crate) fn session(&mut self, shared: &Shared) -> anyhow::Result<&mut Initiator> {
-        let session = match self.initiator.take() {
-            Some(session) => session,
-            None => {
-                shared.counts.logins.fetch_add(1, Ordering::Relaxed);
-                Initiator::login(&shared.portal, &self.name, &shared.target)
-                    .with_context(|| format!("login as {}", self.name))?
-            }
+        let session = if let Some(session) = self.initiator.take() {
+            session
+        } else {
+            shared.counts.logins.fetch_add(1, Ordering::Relaxed);
+            self.log_in(shared)?
         };
         Ok(self.initiator.insert(session))
+    }
+
+    /// Logs in, as often as needed: of more than a few logins under way from one address the oldest have to go.
+    fn log_in(&self, shared: &Shared) -> anyhow::Result<Initiator> {
+        let begin = Instant::now();
+        loop {
+            match Initiator::login(&shared.portal, &self.name, &shared.target) {
+                Ok(session) => return Ok(session),
+                Err(error) if begin.elapsed() > LOGIN_LIMIT => {
+                    return Err(error).with_context(|| format!("login as {}", self.name));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// Ends the session in order.

@@ -28,7 +28,7 @@ const ELEMENT_STATUS: [u8; 12] = [0xb8, 0x10, 0, 0, 0xff, 0xff, 0, 0, 0x40, 0, 0
 /// Asks drives and the changer, logs in and out, and cuts its connection.
 pub(crate) fn ask(shared: &Shared, number: u16, seed: u64) -> anyhow::Result<()> {
     let mut random = Random::new(seed, u64::from(number));
-    let mut host = Host::new(format!("asker{number}"));
+    let mut host = Host::new(&format!("asker{number}"));
     while !shared.is_over() {
         {
             let _calm = shared.calm();
@@ -57,7 +57,7 @@ pub(crate) fn ask(shared: &Shared, number: u16, seed: u64) -> anyhow::Result<()>
 /// Resets a logical unit or all of them every few seconds.
 pub(crate) fn reset(shared: &Shared, seed: u64) -> anyhow::Result<()> {
     let mut random = Random::new(seed, u64::MAX);
-    let mut host = Host::new("resetter".into());
+    let mut host = Host::new("resetter");
     while !shared.is_over() {
         {
             let _quiet = shared.quiet();

@@ -48,7 +48,7 @@ impl Owner {
         Self {
             drive,
             random: Random::new(seed, 1000 + u64::from(drive)),
-            host: Host::new(format!("owner{drive}")),
+            host: Host::new(&format!("owner{drive}")),
             cartridges: slots
                 .map(|slot| Cartridge { slot, epoch: 0, objects: Vec::new() })
                 .collect(),
@@ -93,6 +93,9 @@ impl Owner {
         match choice {
             6..=9 => self.host.log_out(),
             10..=13 => {
+                // What is written in the middle would end the tape there.
+                let end = self.cartridge()?.objects.len();
+                self.locate(shared, end)?;
                 self.is_at_end = false;
                 // It may come to be on the tape or not: nobody was told.
                 let block = vec![0xee; BLOCK_BYTES];
