@@ -73,6 +73,11 @@ impl Instance {
         &self.target
     }
 
+    /// Puts the cartridge in a drive back.
+    pub(crate) fn unload(&self, drive: usize) -> anyhow::Result<()> {
+        self.run(&["unload", &drive.to_string(), "--library", "soak"]).map(drop)
+    }
+
     /// Ends the daemon in order and starts it again.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         self.stop()?;

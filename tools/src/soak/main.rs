@@ -67,10 +67,12 @@ fn main() -> anyhow::Result<()> {
     let first = (all * FIRST_PERCENT / 100).min(FIRST_LIMIT);
     let owners: Vec<_> = (0..DRIVES).map(|drive| Owner::new(drive, options.seed)).collect();
 
-    let (owners, times) = work(&shared, owners, &options, (1, first), Duration::ZERO)?;
+    let (mut owners, times) = work(&shared, owners, &options, (1, first), Duration::ZERO)?;
+    empty_drives(&instance, &mut owners)?;
     let start = Moment::new(settled(&instance, None)?, times);
     let (mut owners, times) =
         work(&shared, owners, &options, (2, all.saturating_sub(first)), first)?;
+    empty_drives(&instance, &mut owners)?;
     let end = Moment::new(settled(&instance, Some(&start.usage))?, times);
 
     let mut kept = 0;
@@ -143,6 +145,16 @@ fn wait_until(shared: &Shared, when: Instant) {
     while Instant::now() < when && !shared.is_over() {
         thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// How many threads and files a loaded cartridge has depends on what was done with it last: there is none when it is measured.
+fn empty_drives(instance: &Instance, owners: &mut [Owner]) -> anyhow::Result<()> {
+    for (drive, owner) in owners.iter_mut().enumerate() {
+        if owner.give_up_cartridge() {
+            instance.unload(drive)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the daemon uses once its sessions have ended; if it has to come back to something, what is left after a while.

@@ -203,6 +203,11 @@ impl Owner {
         Ok(())
     }
 
+    /// Whether there is a cartridge in the drive, which somebody else is about to put back.
+    pub(crate) fn give_up_cartridge(&mut self) -> bool {
+        self.loaded.take().is_some()
+    }
+
     fn move_medium(&mut self, shared: &Shared, from: u16, to: u16) -> anyhow::Result<()> {
         let ([a, b], [c, d]) = (from.to_be_bytes(), to.to_be_bytes());
         let cdb = [0xa5, 0, 0, 0, a, b, c, d, 0, 0, 0, 0];
