@@ -166,7 +166,7 @@ impl Config {
         Err(ConfigError::NotLoopback(listen))
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text)
             .map_err(|error| ConfigError::Bad { path: path.into(), message: error.to_string() })
     }

@@ -21,6 +21,7 @@ pub use self::fault::{Call, Fault, FaultDisk, Reaction, Site, Watch};
 pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;
 pub use self::sequential::{read_sequentially, write_sequentially};
+pub use crate::whole::{read_whole, replace_whole};
 
 /// How a file is to be opened. No call follows a symbolic link in the last component of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
