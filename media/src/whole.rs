@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::disk::{Disk, OpenMode, read_exact_at, write_all_at};
 
 /// The whole content of a file, which must not be longer than `limit_bytes` (else `FileTooLarge`).
-pub(crate) fn read_whole(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+pub fn read_whole(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read)?;
     let length = file.length_bytes()?;
     if length > limit_bytes {
@@ -19,7 +19,7 @@ pub(crate) fn read_whole(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> io::
 }
 
 /// Replaces a small file in one step: a new file beside it is made durable and then takes its name.
-pub(crate) fn replace_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().ok_or(ErrorKind::InvalidInput)?;
     let fresh = path.with_extension("new");
     let file = disk.open(&fresh, OpenMode::Create)?;

@@ -21,6 +21,9 @@ mod doctor;
 mod elements;
 mod explain;
 mod failures;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod holdings;
 mod inventory;
 mod kept_reservations;

@@ -1,11 +1,12 @@
 //! `vtl library …`: several libraries in one data directory, each with a target of its own.
 
-use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 use vtl_changer::Limits;
+use vtl_media::disk::replace_whole;
 use vtl_media::store::{CreateError, MAX_DRIVES};
 use vtl_media::{LibraryId, LibraryRecord, LibrarySpec, Place, Store};
 
@@ -74,7 +75,7 @@ pub(crate) fn create_in(
     let file = new.profile_text.as_deref().map(|text| own_models(models, &new.profile, text));
     let file = file.transpose()?;
     let wanted = Wanted::parse(models, file.as_ref(), new)?;
-    let kept = file.as_ref().map(|file| keep(store, models, file, new)).transpose()?;
+    let kept = file.as_ref().map(|file| keep(store, models, file, new)).transpose()?.flatten();
     let spec = LibrarySpec {
         id,
         iqn: None,
@@ -86,14 +87,22 @@ pub(crate) fn create_in(
         cartridges: Vec::new(),
         ..LibrarySpec::default()
     };
-    store.create_library(spec, actor).map_err(|error| {
-        if let Some(Some(path)) = kept
-            && let Err(error) = std::fs::remove_file(&path)
-        {
-            tracing::warn!(path = %path.display(), %error, "a profile that nobody uses is left");
+    match store.create_library(spec, actor) {
+        Ok(record) => {
+            if let (Some(_), Some(file)) = (kept, &file) {
+                models.add(file);
+            }
+            Ok(record)
         }
-        not_created(&error)
-    })
+        Err(error) => {
+            if let Some(path) = kept
+                && let Err(error) = store.disk().remove(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "a profile that nobody uses is left");
+            }
+            Err(not_created(&error))
+        }
+    }
 }
 
 /// All libraries, in the order in which they were made.
@@ -282,28 +291,21 @@ fn keep(
     models: &Models,
     file: &ProfileFile,
     new: &NewLibrary,
-) -> Result<Option<std::path::PathBuf>, Failure> {
+) -> Result<Option<PathBuf>, Failure> {
+    if models.has_all_of(file) {
+        return Ok(None);
+    }
     let directory = store.directory().join(DIRECTORY_NAME);
-    let path = directory.join(format!("{}.toml", file.name()));
+    // No name that somebody has chosen is ever that of a file.
+    let path = directory.join(format!("{}.toml", Uuid::new_v4()));
     let text = new.profile_text.as_deref().unwrap_or_default();
-    let write = || -> std::io::Result<bool> {
-        std::fs::create_dir_all(&directory)?;
-        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            return Ok(false);
-        }
-        let unfinished = path.with_extension("new");
-        let mut out = std::fs::File::create(&unfinished)?;
-        out.write_all(text.as_bytes())?;
-        out.sync_all()?;
-        std::fs::rename(&unfinished, &path)?;
-        std::fs::File::open(&directory)?.sync_all()?;
-        std::fs::File::open(store.directory())?.sync_all()?;
-        Ok(true)
-    };
-    let is_new =
-        write().map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    models.add(file);
-    Ok(is_new.then_some(path))
+    let disk = store.disk();
+    let written = disk
+        .create_dir(&directory)
+        .and_then(|()| replace_whole(&*disk, &path, text.as_bytes()))
+        .and_then(|()| disk.sync_dir(store.directory()));
+    written.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    Ok(Some(path))
 }
 
 fn not_created(error: &CreateError) -> Failure {

@@ -49,6 +49,12 @@ impl Models {
         own.drives.extend(&file.drives);
     }
 
+    /// Whether everything is known that a file describes.
+    pub(crate) fn has_all_of(&self, file: &ProfileFile) -> bool {
+        file.library.is_none_or(|library| self.library(library.name) == Some(library))
+            && file.drives.iter().all(|drive| self.drive(drive.name) == Some(*drive))
+    }
+
     /// The library model of this name.
     pub(crate) fn library(&self, name: &str) -> Option<&'static vtl_changer::Profile> {
         let own = || self.own().libraries.iter().copied().find(|profile| profile.name == name);

@@ -65,13 +65,14 @@ impl ProfileFile {
         if raw.library.is_none() && raw.drive.is_empty() {
             return Err(bad("line 1: neither [library] nor [[drive]]".to_owned()));
         }
-        // Models are what drives and changers refer to as long as the program runs.
+        // Models are what drives and changers refer to as long as the program runs. Nothing is leaked of a file with a mistake,
+        // else whoever sends one again and again would fill the memory.
         let library = raw.library.map(|library| &*Box::leak(Box::new(library.profile())));
         let drives = raw.drive.into_iter().map(|drive| &*Box::leak(Box::new(drive.profile())));
         Ok(Self { library, drives: drives.collect() })
     }
 
-    /// What the file is called in a data directory.
+    /// The name of its library, else of its first drive.
     pub(crate) fn name(&self) -> &'static str {
         let drive = self.drives.first().map_or("profile", |drive| drive.name);
         self.library.map_or(drive, |library| library.name)
@@ -153,10 +154,10 @@ impl RawLibrary {
             pages.map(|page| vtl_changer::VendorPage { code: page.code, body: page.body.leak() });
         let pages: Vec<_> = like.vendor_pages.iter().copied().chain(pages).collect();
         vtl_changer::Profile {
-            name: self.name.0,
-            vendor: self.vendor.map_or(like.vendor, |text| text.0),
-            product: self.product.map_or(like.product, |text| text.0),
-            revision: self.revision.map_or(like.revision, |text| text.0),
+            name: self.name.0.leak(),
+            vendor: self.vendor.map_or(like.vendor, Text::leak),
+            product: self.product.map_or(like.product, Text::leak),
+            revision: self.revision.map_or(like.revision, Text::leak),
             first_addresses: self.elements.map_or(like.first_addresses, |first| first.0),
             identifier: self.identifier.map_or(like.identifier, Identifier::parsed),
             default_drive: self.drives.map_or(like.default_drive, |name| name.leak()),
@@ -175,10 +176,10 @@ impl RawDrive {
         });
         let pages: Vec<_> = like.vendor_pages.iter().copied().chain(pages).collect();
         vtl_drive::Profile {
-            name: self.name.0,
-            vendor: self.vendor.map_or(like.vendor, |text| text.0),
-            product: self.product.map_or(like.product, |text| text.0),
-            revision: self.revision.map_or(like.revision, |text| text.0),
+            name: self.name.0.leak(),
+            vendor: self.vendor.map_or(like.vendor, Text::leak),
+            product: self.product.map_or(like.product, Text::leak),
+            revision: self.revision.map_or(like.revision, Text::leak),
             vendor_pages: newest(pages, |page| page.code).leak(),
             ..*like
         }
@@ -211,7 +212,7 @@ impl TryFrom<RawElements> for Elements {
 }
 
 /// A model's name: what the configuration calls it.
-struct Name(&'static str);
+struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -229,12 +230,18 @@ impl<'de> Deserialize<'de> for Name {
         if is_taken {
             return Err(D::Error::custom("name: a model of this name is built in"));
         }
-        Ok(Self(name.leak()))
+        Ok(Self(name))
     }
 }
 
 /// Text that INQUIRY data has room for.
-struct Text<const LENGTH: usize>(&'static str);
+struct Text<const LENGTH: usize>(String);
+
+impl<const LENGTH: usize> Text<LENGTH> {
+    fn leak(self) -> &'static str {
+        self.0.leak()
+    }
+}
 
 impl<'de, const LENGTH: usize> Deserialize<'de> for Text<LENGTH> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -244,7 +251,7 @@ impl<'de, const LENGTH: usize> Deserialize<'de> for Text<LENGTH> {
                 "this has to be at most {LENGTH} printable characters of ASCII"
             )));
         }
-        Ok(Self(text.leak()))
+        Ok(Self(text))
     }
 }
 
@@ -388,7 +395,7 @@ pages = [{ code = 0xc1, data = "01c1000158" }]
         assert_eq!((library.name, library.vendor, library.revision), ("acme-x1", "ACME", "5.30"));
         assert_eq!(library.first_addresses, [1, 0x1000, 0x10, 0x100]);
         assert_eq!(library.identifier.form, IdentifierForm::Serial { length: 12 });
-        assert!(!library.identifier.is_always_sent && file.name() == "acme-x1");
+        assert!(!library.identifier.is_always_sent);
         assert_eq!(
             (library.vendor_pages[0].code, library.vendor_pages[0].body),
             (0xc0, &b"AB"[..])

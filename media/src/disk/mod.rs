@@ -8,6 +8,7 @@
 //! A failed sync is final for that descriptor: the kernel reports the error once and may then count the lost pages as
 //! clean. Callers must not call `sync_data` again on the same [`DiskFile`] and believe its answer.
 
+mod beneath;
 mod fault;
 mod memory;
 mod real;
@@ -17,10 +18,12 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::beneath::DirectoryDisk;
 pub use self::fault::{Call, Fault, FaultDisk, Reaction, Site, Watch};
 pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;
 pub use self::sequential::{read_sequentially, write_sequentially};
+pub use crate::whole::{read_whole, replace_whole};
 
 /// How a file is to be opened. No call follows a symbolic link in the last component of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

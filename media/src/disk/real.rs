@@ -23,23 +23,11 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        let file = open_checked(path, mode, OFlags::empty())?;
-        Ok(Box::new(RealFile { file, alignment_bytes: 1 }))
+        Ok(Box::new(RealFile::new(open_checked(path, mode)?)))
     }
 
     fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        let file = open_checked(path, mode, OFlags::empty())?;
-        let Some(alignment_bytes) = direct_alignment(&file) else {
-            return Ok(Box::new(RealFile { file, alignment_bytes: 1 }));
-        };
-        let flags = rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT;
-        match rustix::fs::fcntl_setfl(&file, flags) {
-            Ok(()) => Ok(Box::new(RealFile { file, alignment_bytes })),
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
-                Ok(Box::new(RealFile { file, alignment_bytes: 1 }))
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(Box::new(RealFile::direct(open_checked(path, mode)?)?))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -101,10 +89,31 @@ impl Disk for RealDisk {
     }
 }
 
+/// An open file of this machine.
 #[derive(Debug)]
-struct RealFile {
+pub(super) struct RealFile {
     file: File,
     alignment_bytes: usize,
+}
+
+impl RealFile {
+    /// A file that is read and written through the page cache.
+    pub(super) fn new(file: File) -> Self {
+        Self { file, alignment_bytes: 1 }
+    }
+
+    /// The same past the page cache, where that can be.
+    pub(super) fn direct(file: File) -> io::Result<Self> {
+        let Some(alignment_bytes) = direct_alignment(&file) else {
+            return Ok(Self::new(file));
+        };
+        let flags = rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT;
+        match rustix::fs::fcntl_setfl(&file, flags) {
+            Ok(()) => Ok(Self { file, alignment_bytes }),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(Self::new(file)),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl DiskFile for RealFile {
@@ -161,26 +170,44 @@ impl DiskFile for RealFile {
     }
 }
 
-/// Opens a file and makes sure that it is what we left there: a regular file of ours under one name only.
-fn open_checked(path: &Path, mode: OpenMode, extra: OFlags) -> io::Result<File> {
-    let access = match mode {
-        OpenMode::Read => OFlags::RDONLY,
-        OpenMode::ReadWrite => OFlags::RDWR,
-        OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
-        OpenMode::Create => OFlags::RDWR | OFlags::CREATE,
-    };
-    // NONBLOCK, so that a planted pipe cannot hold the caller; it means nothing for a regular file.
-    let flags = access | extra | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+/// Opens a file and makes sure that it is what we left there.
+fn open_checked(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let flags = flags(mode) | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+    checked(File::from(file), path)
+}
+
+/// How a file is opened. NONBLOCK, so that a planted pipe cannot hold the caller; it means nothing for a regular file.
+pub(super) fn flags(mode: OpenMode) -> OFlags {
+    OFlags::NONBLOCK
+        | match mode {
+            OpenMode::Read => OFlags::RDONLY,
+            OpenMode::ReadWrite => OFlags::RDWR,
+            OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            OpenMode::Create => OFlags::RDWR | OFlags::CREATE,
+        }
+}
+
+/// The file, if it is a regular one, of this user or of root, and has no other name.
+pub(super) fn checked(file: File, path: &Path) -> io::Result<File> {
     let metadata = file.metadata()?;
     let user = rustix::process::geteuid();
-    let is_ours = user.is_root() || metadata.uid() == user.as_raw();
-    if !metadata.is_file() || metadata.nlink() != 1 || !is_ours {
-        let message =
-            format!("{} is not a regular file of this user under a single name", path.display());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
-    }
-    Ok(file)
+    let (owner, names) = (metadata.uid(), metadata.nlink());
+    let path = path.display();
+    let message = if !metadata.is_file() {
+        format!("{path} is not a regular file and should be one; move it away")
+    } else if owner != user.as_raw() && owner != 0 {
+        format!(
+            "{path} belongs to uid {owner}, and this program runs as uid {user}: run it as that user, or `chown {user} {path}`"
+        )
+    } else if names != 1 {
+        format!(
+            "{path} is one of {names} names of a file: whoever has another one could change it; put a copy in its place"
+        )
+    } else {
+        return Ok(file);
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
 /// The alignment that direct I/O asks for on this file; `None` if there is none or if it is not known.
