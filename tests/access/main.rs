@@ -10,6 +10,7 @@
 mod canary;
 mod login;
 mod luns;
+mod planted;
 mod read_only;
 mod rules;
 

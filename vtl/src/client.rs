@@ -9,7 +9,7 @@ use hyper::Method;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
-use vtl_media::disk::RealDisk;
+use vtl_media::disk::DirectoryDisk;
 use vtl_media::{Store, StoreOptions};
 
 use crate::control::{REQUEST_PATH, SOCKET_NAME};
@@ -93,8 +93,9 @@ async fn over_socket(stream: UnixStream, request: &Request) -> Result<Value, Fai
 }
 
 fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
-    let store = Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())
-        .map_err(Failure::failed)?;
+    let store =
+        Store::open(Arc::new(DirectoryDisk::new(directory)), directory, StoreOptions::default())
+            .map_err(Failure::failed)?;
     let store = Arc::new(store);
     let actor = format!("cli uid {}", rustix::process::geteuid().as_raw());
     let models =

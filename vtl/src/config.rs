@@ -8,6 +8,7 @@ use jiff::{SignedDuration, SpanRelativeTo};
 use serde::Deserialize;
 use vtl_iscsi::ChapAlgorithm;
 use vtl_media::AccessRule;
+use vtl_media::disk::{DirectoryDisk, Disk, OpenMode, write_all_at};
 
 use crate::access::Listener;
 
@@ -174,10 +175,13 @@ impl Config {
     pub(crate) fn read_or_create(directory: &Path) -> Result<Self, ConfigError> {
         let path = directory.join(FILE_NAME);
         let io = |source| ConfigError::Io { path: path.clone(), source };
-        match std::fs::read_to_string(&path) {
+        let disk = DirectoryDisk::new(directory);
+        match read_text(&disk, &path, MAX_FILE_BYTES) {
             Ok(text) => Self::parse(&path, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::write(&path, TEMPLATE).map_err(io)?;
+                let file = disk.open(&path, OpenMode::CreateNew).map_err(io)?;
+                write_all_at(&*file, TEMPLATE.as_bytes(), 0).map_err(io)?;
+                file.sync_data().map_err(io)?;
                 Self::parse(&path, TEMPLATE)
             }
             Err(error) => Err(io(error)),
@@ -209,6 +213,13 @@ impl Config {
         toml::from_str(text)
             .map_err(|error| ConfigError::Bad { path: path.into(), message: error.to_string() })
     }
+}
+
+/// The text of a file in a data directory.
+pub(crate) fn read_text(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> std::io::Result<String> {
+    let bytes = vtl_media::disk::read_whole(disk, path, limit_bytes)?;
+    String::from_utf8(bytes)
+        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no UTF-8 text"))
 }
 
 /// Checked while it is read, so that the message can point at the line.
@@ -288,6 +299,7 @@ fn share<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
     Err(serde::de::Error::custom("share has to be from 1 to 100"))
 }
 
+const MAX_FILE_BYTES: u64 = 1 << 20;
 const WRITE_BUFFER_MIB: RangeInclusive<u32> = 8..=1024;
 const AGE_DAYS_MAX: i64 = 10_000;
 

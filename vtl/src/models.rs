@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use vtl_media::disk::{DirectoryDisk, Disk};
+
 use crate::profile_file::{FileError, ProfileFile};
 
 /// Where the files of a data directory's own models are.
@@ -23,19 +25,15 @@ impl Models {
     /// The models that are built in, and those whose files are in the data directory.
     pub(crate) fn of_directory(directory: &Path) -> Result<Self, FileError> {
         let models = Self::default();
-        let entries = match std::fs::read_dir(directory.join(DIRECTORY_NAME)) {
-            Ok(entries) => entries,
+        let disk = DirectoryDisk::new(directory);
+        let directory = directory.join(DIRECTORY_NAME);
+        let names = match disk.list(&directory) {
+            Ok(names) => names,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(models),
-            Err(source) => return Err(FileError::io(directory, source)),
+            Err(source) => return Err(FileError::io(&directory, source)),
         };
-        let mut paths = Vec::new();
-        for entry in entries {
-            paths.push(entry.map_err(|source| FileError::io(directory, source))?.path());
-        }
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-        paths.sort();
-        for path in paths {
-            models.add(&ProfileFile::read(&path)?);
+        for name in names.iter().filter(|name| name.extension().is_some_and(|end| end == "toml")) {
+            models.add(&ProfileFile::read_kept(&disk, &directory.join(name))?);
         }
         Ok(models)
     }

@@ -108,7 +108,7 @@ fn for_people(key: &str, value: &Value) -> String {
         }
         Value::String(text) => text
             .parse::<jiff::Timestamp>()
-            .map_or_else(|_| text.clone(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+            .map_or_else(|_| visible(text), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Array(values) if values.iter().all(Value::is_object) => {
@@ -118,8 +118,8 @@ fn for_people(key: &str, value: &Value) -> String {
             });
             rows.collect::<Vec<_>>().join("; ")
         }
-        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(" "),
-        Value::Object(fields) => cut(&event(fields)),
+        Value::Array(values) => visible(&values.iter().map(text).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => cut(&visible(&event(fields))),
         other => text(other),
     }
 }
@@ -135,6 +135,18 @@ fn event(fields: &Map<String, Value>) -> String {
         value => format!("{name}={}", text(value)),
     }));
     words.join(" ")
+}
+
+/// A name that somebody has chosen, or a label that somebody has written, does nothing to a terminal.
+fn visible(text: &str) -> String {
+    let shown = |character: char| -> String {
+        if character.is_control() {
+            character.escape_default().to_string()
+        } else {
+            character.to_string()
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// No longer than what fits beside other columns.
@@ -213,6 +225,7 @@ mod tests {
             ("objects", serde_json::json!(1_234_567), "1234567"),
             ("time", serde_json::json!("2026-07-01T12:00:00.123456Z"), "2026-07-01 12:00:00Z"),
             ("is_current", serde_json::json!(true), "yes"),
+            ("pool", serde_json::json!("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\nb"),
             ("hash", serde_json::json!("0123456789abcdef"), "0123456789ab"),
             (
                 "event",

@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use vtl_changer::{DriveIdentifier, IdentifierForm};
 use vtl_drive::PageContent;
+use vtl_media::disk::Disk;
 
 /// What a file describes.
 #[derive(Debug, Clone)]
@@ -53,6 +54,13 @@ impl ProfileFile {
     pub(crate) fn read(path: &Path) -> Result<Self, FileError> {
         let text = std::fs::read_to_string(path).map_err(|source| FileError::io(path, source))?;
         Self::parse(path, &text)
+    }
+
+    /// Reads a file that is kept in a data directory.
+    pub(crate) fn read_kept(disk: &dyn Disk, path: &Path) -> Result<Self, FileError> {
+        let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+        let text = crate::config::read_text(disk, path, limit);
+        Self::parse(path, &text.map_err(|source| FileError::io(path, source))?)
     }
 
     /// Reads the text of a file.

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use vtl_media::disk::RealDisk;
+use vtl_media::disk::DirectoryDisk;
 use vtl_media::{LibrarySpec, LoadOptions, Store, StoreOptions};
 use vtl_scsi::BufferPool;
 
@@ -50,8 +50,11 @@ fn raise_descriptors() {
 pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     forbid_core_dumps();
     raise_descriptors();
-    let store =
-        Arc::new(Store::open(Arc::new(RealDisk::new()), directory, StoreOptions::default())?);
+    let store = Arc::new(Store::open(
+        Arc::new(DirectoryDisk::new(directory)),
+        directory,
+        StoreOptions::default(),
+    )?);
     let mut config = Config::read_or_create(directory)?;
     if let Some(listen) = listen {
         config.iscsi.listen = listen;

@@ -22,6 +22,21 @@ const WORM_SUFFIX: &str = "-worm";
 /// As many cartridges are made with one request.
 const MAX_NEW: u32 = 10_000;
 
+/// Whether this can be the name of a pool: letters of any script, digits, spaces within, and `-`, `_`, `.`.
+fn check_pool(name: &str) -> Result<(), Failure> {
+    let is_good = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+    let is_short = (1..=MAX_POOL_BYTES).contains(&name.len());
+    if is_short && name.trim() == name && name.chars().all(is_good) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--pool {:?}: 1 to {MAX_POOL_BYTES} letters, digits, `-`, `_`, `.` and spaces within",
+        name.chars().take(MAX_POOL_BYTES).collect::<String>()
+    )))
+}
+
+const MAX_POOL_BYTES: usize = 64;
+
 /// New cartridges.
 pub(crate) fn create(
     library: &Arc<Library>,
@@ -48,6 +63,7 @@ pub(crate) fn create(
             ))
         })?,
     };
+    new.pool.as_deref().map(check_pool).transpose()?;
     let to = new.to.as_deref().map(|text| place(library, text)).transpose()?;
     let suffix = worm_suffix.flatten().unwrap_or(generation.barcode_suffix);
     let of = new.library.as_deref().map(|name| libraries::named(library, name)).transpose()?;

@@ -47,6 +47,25 @@ enum Prepared {
     Remove(Uuid),
 }
 
+/// sled opens its files by their paths: each of them is looked at before, so that none is a link or somebody else's.
+fn check_names(disk: &dyn Disk, directory: &Path, depth: u32) -> Result<(), CatalogueError> {
+    let failed = |operation, path: &Path| {
+        let path = path.to_owned();
+        move |source| CatalogueError::Io { operation, path, source }
+    };
+    for name in disk.list(directory).map_err(failed("list", directory))? {
+        let path = directory.join(name);
+        match (disk.list(&path), depth.checked_sub(1)) {
+            (Ok(_), Some(depth)) => check_names(disk, &path, depth)?,
+            _ => drop(disk.open(&path, OpenMode::Read).map_err(failed("open", &path))?),
+        }
+    }
+    Ok(())
+}
+
+/// There is one directory in sled's.
+const MAX_DEPTH: u32 = 2;
+
 impl SledCatalogue {
     /// Opens the catalogue and checks all of it. One that is damaged in any way is moved aside to
     /// `catalogue.damaged-TIME`, and a new, empty one is made; the caller then fills it. `now` goes into that name.
@@ -81,6 +100,7 @@ impl SledCatalogue {
             disk.sync_dir(parent).map_err(failed("sync", parent))?;
         }
         let (tripwire, note) = Tripwire::open(&**disk, directory)?;
+        check_names(&**disk, &database_directory, MAX_DEPTH)?;
         let trees = guarded(|| Trees::open(&database_directory))?;
         let snapshot = checked_snapshot(&trees, note.as_ref())?;
         let tripwire = Mutex::new(tripwire);

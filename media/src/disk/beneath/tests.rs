@@ -12,8 +12,10 @@ use crate::disk::{read_whole, write_all_at};
 /// As the kernel looks names up, and step by step.
 fn both(check: impl Fn(&dyn Disk, &Path)) {
     for make in [DirectoryDisk::new, DirectoryDisk::without_openat2] {
-        let directory = tempfile::tempdir().unwrap();
-        check(&make(directory.path()), directory.path());
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("data");
+        fs::create_dir(&directory).unwrap();
+        check(&make(&directory), &directory);
     }
 }
 
