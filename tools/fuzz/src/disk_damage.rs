@@ -53,7 +53,9 @@ pub fn files_below(disk: &dyn Disk, directory: &Path) -> Vec<PathBuf> {
 
 /// Does the damage to one of the files.
 pub fn damage(disk: &dyn Disk, files: &[PathBuf], damage: &Damage) {
-    let path = &files[usize::from(damage.file) % files.len()];
+    // The damages before may have removed all of them.
+    let Some(number) = usize::from(damage.file).checked_rem(files.len()) else { return };
+    let path = &files[number];
     let Ok(file) = disk.open(path, OpenMode::ReadWrite) else { return };
     let mut bytes = vec![0; usize::try_from(file.length_bytes().unwrap()).unwrap()];
     read_up_to_at(file.as_ref(), &mut bytes, 0).unwrap();
