@@ -88,6 +88,7 @@ pub(crate) fn become_user(user: &User, directory: &Path) -> anyhow::Result<()> {
 /// The command line without a daemon: root works on a directory as the one whose it is, or files of root would be in it, which its
 /// owner's daemon could not open.
 pub(crate) fn act_as_owner(directory: &Path) -> anyhow::Result<()> {
+    rustix::process::umask(Mode::from_raw_mode(UMASK));
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
