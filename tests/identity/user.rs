@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use vtl_tests::{Daemon, Initiator, Login, Ran, binary, cdb, noise, vtl};
 
 /// A number that no user of a machine has.
-const UID: u32 = 54_321;
+pub(crate) const UID: u32 = 54_321;
 const USER: &str = "54321";
 
 /// A directory that every user gets through, unlike those of [`vtl_tests::Scene`]; none without root.
-fn place() -> Option<TempDir> {
+pub(crate) fn place() -> Option<TempDir> {
     if !geteuid().is_root() {
         return None;
     }

@@ -16,6 +16,7 @@ mod capture;
 mod cli;
 mod client;
 mod config;
+mod connections;
 mod control;
 mod doctor;
 mod elements;
