@@ -18,7 +18,7 @@ use crate::user::{UID, place};
 /// More than the daemon takes at once, so that some wait until others are thrown out.
 const HOLDERS: usize = 100;
 /// Two rounds of the daemon's limits (5 s for a request, 10 s for taking an answer), and a machine that is busy.
-const TURN_LIMIT: Duration = Duration::from_secs(60);
+const TURN_LIMIT: Duration = Duration::from_mins(1);
 const MAX_GROWTH_BYTES: u64 = 32 << 20;
 
 /// The mode used to be changed behind the name's appearance.
