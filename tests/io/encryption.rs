@@ -80,6 +80,11 @@ fn a_key_is_in_memory_while_it_is_set_and_nowhere_afterwards() {
     let mut initiator = scene.session("keys");
     let (key, other) = (noise(41, 32), noise(42, 32));
     let pid = scene.daemon().pid();
+    if !rustix::process::geteuid().is_root() {
+        // Its own user cannot look into the daemon: it is not dumpable. There is nothing to be compared then.
+        assert!(File::open(format!("/proc/{pid}/mem")).is_err());
+        return;
+    }
     set(&mut initiator, &page((2, 3), &key));
     let secret = noise(43, 70_000);
     initiator.write_block(&secret).good();

@@ -257,12 +257,19 @@ fn process(directory: &Path) -> String {
         Ok(credentials) => credentials.pid.as_raw_nonzero(),
         Err(error) => return format!("no daemon answers: {error}\n"),
     };
+    // Not even the daemon's own user may look: it holds keys (prctl(2), PR_SET_DUMPABLE).
+    let why = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("cannot be read: {error}; only root may look into the daemon: run this as root")
+        }
+        _ => format!("cannot be read: {error}"),
+    };
     let part = |name: &str| {
         let text = fs::read_to_string(format!("/proc/{pid}/{name}"));
-        text.unwrap_or_else(|error| format!("cannot be read: {error}\n"))
+        text.unwrap_or_else(|error| why(error) + "\n")
     };
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).map(Iterator::count);
-    let descriptors = descriptors.map_or_else(|error| error.to_string(), |count| count.to_string());
+    let descriptors = descriptors.map_or_else(why, |count| count.to_string());
     format!(
         "descriptors: {descriptors}\n\nstatus\n{}\nlimits\n{}\nio\n{}",
         part("status"),

@@ -64,6 +64,9 @@ pub(crate) enum Command {
         /// Where initiators connect (default: what vtl.toml says, else 127.0.0.1:3260). Port 0 picks a free one.
         #[arg(long, value_name = "ADDR:PORT")]
         listen: Option<SocketAddr>,
+        /// Started as root: become this user, for good, before anything is read. The data directory has to be his.
+        #[arg(long, value_name = "NAME|UID")]
+        user: Option<String>,
     },
     /// What runs, what is in the drives, how full it is, and what undo and proofs are like.
     Status {

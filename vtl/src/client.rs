@@ -13,6 +13,7 @@ use vtl_media::disk::DirectoryDisk;
 use vtl_media::{Store, StoreOptions};
 
 use crate::control::{REQUEST_PATH, SOCKET_NAME};
+use crate::identity;
 use crate::libraries;
 use crate::library::Library;
 use crate::models::Models;
@@ -93,6 +94,7 @@ async fn over_socket(stream: UnixStream, request: &Request) -> Result<Value, Fai
 }
 
 fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
+    identity::act_as_owner(directory).map_err(|error| Failure::failed(format!("{error:#}")))?;
     let store =
         Store::open(Arc::new(DirectoryDisk::new(directory)), directory, StoreOptions::default())
             .map_err(Failure::failed)?;

@@ -4,18 +4,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
+use rustix::fs::Mode;
 use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
+use crate::connections::{self, Peer};
 use crate::library::Library;
 use crate::operations::{self, Caller};
 use crate::request::{Failure, FailureKind, Request};
@@ -26,6 +28,11 @@ pub(crate) const SOCKET_NAME: &str = "control.sock";
 pub(crate) const REQUEST_PATH: &str = "/api/request";
 /// The largest request: some ten thousand barcodes.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
+const SOCKET_MODE: u32 = 0o600;
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long a request may take to come. It comes from this machine.
+const BODY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Binds the socket, for the owner alone, and serves it until the program ends.
 pub(crate) fn serve(
@@ -40,12 +47,7 @@ pub(crate) fn serve(
         .route("/api/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(library);
-    Ok(async move {
-        let service = router.into_make_service_with_connect_info::<Peer>();
-        if let Err(error) = axum::serve(listener, service).await {
-            tracing::error!(%error, "the control socket is closed");
-        }
-    })
+    Ok(connections::serve(listener, router))
 }
 
 /// Removes the socket at the end of the program.
@@ -55,40 +57,42 @@ pub(crate) fn remove(directory: &Path) {
     }
 }
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
-struct Peer {
-    uid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
-    }
-}
-
-/// The directory is ours alone (mode 0700), so nobody can get in between binding and the change of mode.
+/// Linux makes the name with the mode that the socket has before it is bound (less the umask): it is the owner's alone from its first
+/// moment on.
 fn bind(path: &PathBuf) -> std::io::Result<UnixListener> {
     // The lock on the data directory is held: a socket that is there was left by a daemon that is not any more.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let mode = std::fs::symlink_metadata(path)?.permissions().mode() & 0o7777;
+    if mode != SOCKET_MODE {
+        return Err(std::io::Error::other(format!("it was made with mode {mode:o}")));
+    }
+    socket.listen(BACKLOG)?;
+    UnixListener::from_std(socket.into())
 }
 
 async fn request(
     State(library): State<Arc<Library>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<Request>,
+    Extension(peer): Extension<Peer>,
+    request: axum::extract::Request,
 ) -> Response {
     let own = rustix::process::geteuid().as_raw();
     let Some(uid) = peer.uid.filter(|uid| *uid == own || *uid == 0) else {
         return refuse(&Failure::refused(
             "only the owner of the library and root may use the control socket",
         ));
+    };
+    let read = tokio::time::timeout(BODY_LIMIT, Json::<Request>::from_request(request, &())).await;
+    let request = match read {
+        Ok(Ok(Json(request))) => request,
+        Ok(Err(rejection)) => return rejection.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
     // Whoever ends the connection does not want the rest of what he asked for.
     let is_gone = GoneOnDrop(Arc::default());

@@ -16,6 +16,7 @@ mod capture;
 mod cli;
 mod client;
 mod config;
+mod connections;
 mod control;
 mod doctor;
 mod elements;
@@ -25,6 +26,7 @@ mod failures;
 #[doc(hidden)]
 pub mod fuzzing;
 mod holdings;
+mod identity;
 mod inventory;
 mod kept_reservations;
 mod labels;
@@ -99,9 +101,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Err(command) => *command,
     };
     match command {
-        Command::Serve { listen } => {
+        Command::Serve { listen, user } => {
             logging::start(cli.global.log);
-            serve::serve(&directory, listen).map_err(|error| Failure::failed(format!("{error:#}")))
+            serve::serve(&directory, listen, user.as_deref())
+                .map_err(|error| Failure::failed(format!("{error:#}")))
         }
         Command::Status { .. } => watch_status(&directory, format),
         Command::Doctor { bundle: Some(file) } => {

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -17,6 +20,7 @@ use vtl_scsi::BufferPool;
 use crate::access;
 use crate::config::Config;
 use crate::control;
+use crate::identity::{self, User};
 use crate::library::Library;
 use crate::models::Models;
 use crate::portal::Portal;
@@ -29,11 +33,18 @@ const MAX_DESCRIPTORS: u64 = 16 << 10;
 /// How long initiators may take to log out when the program is asked to end.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
 
-/// The keys that hosts bring are in memory, and must not get to the disk with a core dump.
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// The keys that hosts bring are in memory, and must not get to the disk with a core dump, nor to a debugger or another process of
+/// the same user by way of `/proc`.
 fn forbid_core_dumps() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
         warn!(%error, "core dumps cannot be forbidden: one would hold the keys that hosts have set");
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        warn!(%error, "processes of the same user can read the keys that hosts have set");
     }
 }
 
@@ -47,14 +58,26 @@ fn raise_descriptors() {
 }
 
 /// Runs the library of a data directory until SIGTERM or SIGINT.
-pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
-    forbid_core_dumps();
+pub(crate) fn serve(
+    directory: &Path,
+    listen: Option<SocketAddr>,
+    user: Option<&str>,
+) -> anyhow::Result<()> {
     raise_descriptors();
+    // What the command line names may need root; what the configuration names is read as the one whose it is.
+    let socket = listen.map(bind).transpose()?;
+    if let Some(user) = user {
+        identity::become_user(&User::find(user)?, directory)?;
+    }
+    identity::settle()?;
+    // Whoever becomes another user is dumpable again.
+    forbid_core_dumps();
     let store = Arc::new(Store::open(
         Arc::new(DirectoryDisk::new(directory)),
         directory,
         StoreOptions::default(),
     )?);
+    identity::close_directory(directory)?;
     let mut config = Config::read_or_create(directory)?;
     if let Some(listen) = listen {
         config.iscsi.listen = listen;
@@ -87,7 +110,7 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
         .thread_name("portal")
         .build()
         .context("cannot start threads")?;
-    let served = runtime.block_on(run(directory, &config, library.clone()));
+    let served = runtime.block_on(run(directory, &config, socket, library.clone()));
     // Whatever ended it: everything goes to disk.
     upkeep.stop();
     library.power_off();
@@ -106,15 +129,39 @@ pub(crate) fn serve(directory: &Path, listen: Option<SocketAddr>) -> anyhow::Res
     served
 }
 
-async fn run(directory: &Path, config: &Config, library: Arc<Library>) -> anyhow::Result<()> {
+/// Takes the address; nobody can connect before it is listened on.
+fn bind(listen: SocketAddr) -> anyhow::Result<Socket> {
+    let bound = || -> std::io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&listen.into())?;
+        Ok(socket)
+    };
+    bound().with_context(|| cannot_listen(listen))
+}
+
+fn cannot_listen(listen: SocketAddr) -> String {
+    let hint = match listen.port() {
+        1..1024 => "such a port needs root: --listen and --user take it before root is left",
+        _ => "another program may have the port: --listen names another",
+    };
+    format!("cannot listen on {listen}; {hint}")
+}
+
+async fn run(
+    directory: &Path,
+    config: &Config,
+    socket: Option<Socket>,
+    library: Arc<Library>,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listen = config.iscsi.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!(
-            "cannot listen on {listen}; another program may have the port: --listen names another"
-        )
-    })?;
+    let socket = socket.map_or_else(|| bind(listen), Ok)?;
+    // Another one may have come in between, as both only had taken the address so far.
+    socket.listen(BACKLOG).with_context(|| cannot_listen(listen))?;
+    let listener = TcpListener::from_std(socket.into())?;
     let address = listener.local_addr()?;
     let control = control::serve(directory, library.clone())?;
     let portal = Portal::new(library.clone(), BufferPool::new(POOL_BYTES));

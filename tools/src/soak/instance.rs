@@ -1,7 +1,7 @@
 //! The daemon in a temporary directory, and what its process uses.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -98,7 +98,11 @@ impl Instance {
         };
         Ok(Usage {
             resident_bytes: number("VmRSS:")? * 1024,
-            descriptors: fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
+            // Only root may look into the daemon, which holds keys.
+            descriptors: match fs::read_dir(format!("/proc/{pid}/fd")) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => 0,
+                entries => entries?.count(),
+            },
             threads: usize::try_from(number("Threads:")?)?,
         })
     }
