@@ -45,6 +45,7 @@ mod portal;
 mod profile_file;
 mod profiles;
 mod progress;
+mod refusals;
 mod request;
 mod robot;
 mod selftest;

@@ -21,6 +21,7 @@ use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 use crate::access::{Access, Gate};
 use crate::library::Library;
 use crate::pending::{PendingLogin, Waiting};
+use crate::refusals::Refusals;
 use crate::session::{self, Message};
 use crate::unit::{Ticket, Unit};
 
@@ -53,6 +54,8 @@ pub(crate) struct Portal {
     limits: ConnectionLimits,
     connections: Arc<Semaphore>,
     budget: Arc<Budget>,
+    /// Logins that were refused, as the log is told of them.
+    pub(crate) refusals: Refusals,
 }
 
 /// How many connections there may be, so that descriptors are left for cartridges.
@@ -152,6 +155,7 @@ impl Portal {
             limits,
             connections: Arc::new(Semaphore::new(limits.connections)),
             budget: Budget::new(BUDGET_BYTES),
+            refusals: Refusals::default(),
         });
         let weak = Arc::downgrade(&portal);
         portal.library.on_hide(move |iqn| {
@@ -418,7 +422,12 @@ impl Portal {
         let (sender, inbox) = mpsc::unbounded_channel();
         let pending = self.pending.enter(peer.ip(), sender.clone());
         let (config, gate) = self.config();
-        let mut connection = Connection::new(config, self.pool.clone(), now);
+        let mut connection = if pending.is_refused() {
+            let status = LoginStatus::OUT_OF_RESOURCES;
+            Connection::refusing(config, self.pool.clone(), status, now)
+        } else {
+            Connection::new(config, self.pool.clone(), now)
+        };
         if let Ok(address) = stream.local_addr() {
             connection.set_portal(address.to_string());
         }

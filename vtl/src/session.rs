@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, info, trace};
 use vtl_iscsi::{
     CloseReason, Connection, Event, LoginReady, TaskKey, TaskManagement, TaskManagementKey,
     TaskManagementResponse, Transmit,
@@ -304,7 +304,7 @@ impl Session {
             match event {
                 Event::LoginReady(login) => self.log_in(login).await,
                 Event::LoginFailed { initiator, failure } => {
-                    warn!(initiator, peer = self.peer, %failure, "login refused");
+                    self.portal.refusals.note(&initiator, &self.peer, &failure);
                 }
                 Event::Task { key, lun, task } => self.start(key, lun, task),
                 Event::TaskManagement { key, function, tasks } => {
@@ -344,7 +344,8 @@ impl Session {
                 self.connection.accept_login(tsih, nexus);
             }
             Err(status) => {
-                info!(initiator = login.initiator, peer = self.peer, status = ?status, "login refused");
+                let failure = format_args!("{status:?}");
+                self.portal.refusals.note(&login.initiator, &self.peer, &failure);
                 self.connection.refuse_login(status);
             }
         }
