@@ -219,7 +219,11 @@ fn a_directory_that_others_could_look_into_is_closed() {
     let place = TempDir::with_prefix("vtl-test-").unwrap();
     let data = place.path().join("data");
     fs::create_dir(&data).unwrap();
+    // Whoever could write into it may have put something there: that is looked at by a person first.
     fs::set_permissions(&data, Permissions::from_mode(0o775)).unwrap();
+    let refused = Daemon::start_with(&data, &["--listen", "127.0.0.1:0"]).unwrap_err();
+    assert!(refused.code == Some(1) && refused.stderr.contains("chmod 0700"), "{refused:?}");
+    fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
     let daemon = Daemon::start(&data);
     assert_eq!(fs::metadata(&data).unwrap().mode() & 0o7777, 0o700);
     daemon.stop();

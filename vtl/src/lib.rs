@@ -105,7 +105,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve { listen, user } => {
             logging::start(cli.global.log);
             serve::serve(&directory, listen, user.as_deref())
-                .map_err(|error| Failure::failed(format!("{error:#}")))
+                .map_err(|error| Failure::failed(undo::chain(error.as_ref())))
         }
         Command::Status { .. } => watch_status(&directory, format),
         Command::Doctor { bundle: Some(file) } => {
