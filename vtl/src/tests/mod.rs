@@ -7,6 +7,7 @@ mod faults;
 mod full;
 mod kept_reservations;
 mod libraries;
+mod sessions;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
