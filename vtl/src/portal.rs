@@ -18,6 +18,7 @@ use vtl_iscsi::{
     Admission, Budget, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig,
     TargetDescription,
 };
+use vtl_media::AccessRule;
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
 use crate::access::{Access, Gate};
@@ -237,13 +238,15 @@ impl Portal {
         gate: &Gate,
         sender: &mpsc::UnboundedSender<Message>,
     ) -> Result<OpenSession, LoginStatus> {
+        // Whoever writes his name in another way is the same: for limits, for what he had reserved, and for rules anyway.
+        let initiator = AccessRule::normal_name(&login.initiator);
         let key = SessionKey {
-            initiator: login.initiator.clone(),
+            initiator: initiator.clone(),
             isid: login.isid.0,
             target: login.target.clone(),
         };
         let name = NexusName {
-            initiator: login.initiator.as_str().into(),
+            initiator: initiator.into(),
             initiator_port: login.isid.to_string().into(),
         };
         if login.tsih != 0 {

@@ -105,3 +105,21 @@ fn of_two_logins_in_one_place_none_is_forgotten() {
         }
     });
 }
+
+// The limit of sessions of one name did not count those that were written in capitals: an initiator that may use one drive could
+// take all 1024 places of the library, and nobody else could log in.
+#[test]
+fn a_name_in_capitals_has_no_more_places() {
+    run(async {
+        let door = Door::new();
+        let mut sessions = Vec::new();
+        for isid in 0..32 {
+            sessions.push(door.open(&door.login(HOST, isid)).await.unwrap());
+        }
+        for name in [HOST, "IQN.2026-11.example:host", "iqn.2026-11.example:HOST"] {
+            let refused = door.open(&door.login(name, 99)).await.map(drop);
+            assert_eq!(refused, Err(LoginStatus::OUT_OF_RESOURCES), "{name}");
+        }
+        door.open(&door.login("iqn.2026-11.example:other", 99)).await.unwrap();
+    });
+}
