@@ -262,7 +262,8 @@ impl Portal {
             Some(target) => self.library.target(target).ok_or(LoginStatus::NOT_FOUND)?,
             None => Arc::clone(&self.library),
         };
-        let nexus = library.nexus(&name);
+        // A discovery session reaches no device: whoever may use nothing takes nobody's place there.
+        let nexus = login.target.as_ref().map_or(ItNexus(0), |_| library.nexus(&name));
         let mut grant = Grant {
             library: Arc::clone(&library),
             nexus,

@@ -123,3 +123,16 @@ fn a_name_in_capitals_has_no_more_places() {
         door.open(&door.login("iqn.2026-11.example:other", 99)).await.unwrap();
     });
 }
+
+// A discovery session, for which no rule is needed, took a handle of the first library: strangers could use them up.
+#[test]
+fn a_discovery_session_takes_no_handle_of_a_nexus() {
+    run(async {
+        let door = Door::new();
+        let discovery = LoginReady { target: None, ..door.login(HOST, 1) };
+        let (open, _inbox) = door.open(&discovery).await.unwrap();
+        assert_eq!(open.nexus, ItNexus(0));
+        let (open, _inbox) = door.open(&door.login("iqn.2026-11.example:other", 1)).await.unwrap();
+        assert_eq!(open.nexus, ItNexus(1), "the first handle of this library");
+    });
+}
