@@ -3,6 +3,7 @@
 use vtl_scsi::Rights;
 use vtl_scsi::device::{ChangesMedium, Device};
 
+use super::encryption::{out, page};
 use super::*;
 
 /// Whoever adds a command has to say here which it is: what is in neither list fails.
@@ -99,4 +100,41 @@ fn a_refused_command_leaves_position_and_medium_alone() {
     let header = run(&mut drive, A, &[0x1a, 0, 0, 0, 4, 0]).data_in[2];
     let protected = device::execute(&mut drive, only_reads(&[0x1a, 0, 0, 0, 4, 0])).data_in[2];
     assert_eq!((header & 0x80, protected), (0, header | 0x80));
+}
+
+/// As whoever may only read.
+fn reader(cdb: &[u8], list: &[u8]) -> Task {
+    let mut task = Task::new(B, cdb).with_data_out(list);
+    task.rights = Rights { luns: None, is_read_only: true };
+    task
+}
+
+// A reader could set a key for all nexuses: what the backup server wrote from then on was encrypted with a key that only the reader had.
+// It could also take the backup server's own key out of use, and everything was written in the clear.
+#[test]
+fn the_key_of_a_reader_is_for_itself() {
+    const ALL: u8 = 2;
+    let mut drive = drive_with("lto9", 1 << 30);
+    let set = |modes, key: &[u8]| {
+        let page = page(ALL, 0, modes, key, &[]);
+        let length = u8::try_from(page.len()).unwrap();
+        reader(&[0xb5, 0x20, 0, 0x10, 0, 0, 0, 0, 0, length, 0, 0], &page)
+    };
+    let write = [0x0a, 0, 0, 0, 7, 0];
+    good(&device::execute(&mut drive, set((2, 2), &[0xbb; 32])));
+    good(&run_with(&mut drive, &write, b"content"));
+    good(&run(&mut drive, A, &REWIND));
+    assert_eq!(run(&mut drive, A, &[0x08, 0, 0, 0, 7, 0]).data_in[..], b"content"[..]);
+    // The key of whoever writes stays when the reader wants none; and with its own key the reader reads.
+    good(&out(&mut drive, A, &page(ALL, 0, (2, 2), &[0xaa; 32], &[])));
+    good(&device::execute(&mut drive, set((0, 0), &[])));
+    good(&run_with(&mut drive, &write, b"in code"));
+    let read = |drive: &mut Drive| {
+        good(&device::execute(drive, reader(&[0x2b, 0, 0, 0, 0, 0, 1, 0, 0, 0], &[])));
+        device::execute(drive, reader(&[0x08, 0, 0, 0, 7, 0], &[]))
+    };
+    while device::execute(&mut drive, reader(&[0; 6], &[])).sense.is_some() {}
+    assert_eq!(sense(&read(&mut drive)).key, SenseKey::DataProtect);
+    good(&device::execute(&mut drive, set((0, 2), &[0xaa; 32])));
+    assert_eq!(read(&mut drive).data_in[..], b"in code"[..]);
 }
