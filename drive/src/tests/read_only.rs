@@ -138,3 +138,32 @@ fn the_key_of_a_reader_is_for_itself() {
     good(&device::execute(&mut drive, set((0, 2), &[0xaa; 32])));
     assert_eq!(read(&mut drive).data_in[..], b"in code"[..]);
 }
+
+// Append-only mode keeps a backup from being overwritten when somebody else has wound the tape. A reader, who may wind it, could also switch
+// that off, and the backup server's next block gave up all that was behind the place.
+#[test]
+fn a_reader_does_not_switch_append_only_mode() {
+    let mut drive = drive_with("lto9", 1 << 30);
+    let select = |write_mode: u8| {
+        let mut list = vec![0, 0, 0x10, 0, 0x50, 0x01, 0, 28, 0, write_mode << 4 | 2];
+        list.resize(4 + 4 + 28, 0);
+        list
+    };
+    let cdb = [0x15, 0x10, 0, 0, 36, 0];
+    good(&run_with(&mut drive, &cdb, &select(1)));
+    good(&run_with(&mut drive, &[0x0a, 0, 0, 0, 7, 0], b"content"));
+    while device::execute(&mut drive, reader(&[0; 6], &[])).sense.is_some() {}
+    let refused = device::execute(&mut drive, reader(&cdb, &select(0)));
+    assert_eq!(sense(&refused), Sense::write_protected());
+    // As it is, it may be said again.
+    good(&device::execute(&mut drive, reader(&cdb, &select(1))));
+    good(&device::execute(&mut drive, reader(&REWIND, &[])));
+    assert_eq!(sense(&run(&mut drive, A, &[0; 6])), Sense::mode_parameters_changed());
+    let overwriting = run_with(&mut drive, &[0x0a, 0, 0, 0, 7, 0], b"another");
+    assert_eq!(sense(&overwriting), Sense::operator_selected_write_protect());
+    // Nor does it switch it on for others.
+    let mut drive = drive_with("lto9", 1 << 30);
+    while device::execute(&mut drive, reader(&[0; 6], &[])).sense.is_some() {}
+    let refused = device::execute(&mut drive, reader(&cdb, &select(1)));
+    assert_eq!(sense(&refused), Sense::write_protected());
+}
