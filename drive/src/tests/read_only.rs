@@ -167,3 +167,58 @@ fn a_reader_does_not_switch_append_only_mode() {
     let refused = device::execute(&mut drive, reader(&cdb, &select(1)));
     assert_eq!(sense(&refused), Sense::write_protected());
 }
+
+// A reservation is what keeps others from winding the tape of whoever writes. A reader could register, preempt the backup server with PREEMPT AND
+// ABORT in the middle of its backup, or CLEAR everything, and then wind: the next block was written somewhere else.
+#[test]
+fn a_reader_takes_no_reservation_from_others() {
+    const EXCLUSIVE: u8 = 3;
+    const ALL_REGISTRANTS: u8 = 8;
+    let (reader_1, reader_2) = (ItNexus(3), ItNexus(4));
+    let mut drive = drive_with("lto9", 1 << 30);
+    for (nexus, initiator_port) in [(reader_1, "1"), (reader_2, "2")] {
+        let initiator = "iqn.2026-11.test:reader".into();
+        drive.nexus_begins(nexus, NexusName { initiator, initiator_port: initiator_port.into() });
+    }
+    let list =
+        |(key, other): (u64, u64)| [&key.to_be_bytes()[..], &other.to_be_bytes(), &[0; 8]].concat();
+    let cdb = |action: u8, kind: u8| [0x5f, action, kind, 0, 0, 0, 0, 0, 24, 0];
+    let writes = |drive: &mut Drive, action, kind, keys| {
+        let task = Task::new(A, &cdb(action, kind)).with_data_out(&list(keys));
+        good(&device::execute(drive, task));
+    };
+    let reads = |drive: &mut Drive, nexus, action, kind, keys| {
+        loop {
+            let mut task = Task::new(nexus, &cdb(action, kind)).with_data_out(&list(keys));
+            task.rights = Rights { luns: None, is_read_only: true };
+            let completion = device::execute(drive, task);
+            if completion.sense.is_none_or(|sense| sense.key != SenseKey::UnitAttention) {
+                return completion;
+            }
+        }
+    };
+    for kind in [EXCLUSIVE, ALL_REGISTRANTS] {
+        writes(&mut drive, 6, 0, (0, 0xa));
+        writes(&mut drive, 1, kind, (0xa, 0));
+        for (nexus, key) in [(reader_1, 1), (reader_2, 2)] {
+            good(&reads(&mut drive, nexus, 6, 0, (0, key)));
+        }
+        let victim = if kind == EXCLUSIVE { 0xa } else { 0 };
+        // CLEAR, PREEMPT, PREEMPT AND ABORT; and RELEASE, where all that are registered hold it.
+        for (action, other) in [(3, 0), (4, victim), (5, victim), (2, 0)] {
+            let completion = reads(&mut drive, reader_1, action, kind, (1, other));
+            let is_harmless = action == 2 && kind == EXCLUSIVE;
+            let expected = if is_harmless { Status::GOOD } else { Status::RESERVATION_CONFLICT };
+            assert_eq!((completion.status, completion.aborted.as_slice()), (expected, &[][..]));
+        }
+        let reservation = run(&mut drive, A, &[0x5e, 1, 0, 0, 0, 0, 0, 1, 0, 0]).data_in;
+        assert_eq!(reservation[21], kind, "{kind}");
+        // What it left itself, under another port, it may take away; and others take it away as ever.
+        good(&reads(&mut drive, reader_1, 4, kind, (1, 2)));
+        writes(&mut drive, 3, 0, (0xa, 0));
+    }
+    // Where nobody else is in the way, it reserves for itself.
+    good(&reads(&mut drive, reader_1, 6, 0, (0, 1)));
+    good(&reads(&mut drive, reader_1, 1, EXCLUSIVE, (1, 0)));
+    good(&reads(&mut drive, reader_1, 2, EXCLUSIVE, (1, 0)));
+}
