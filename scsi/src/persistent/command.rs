@@ -155,10 +155,11 @@ fn register_with<D: Device>(device: &mut D, request: &Request, old: Option<u64>)
     let name = device.unit().name(request.nexus);
     let new = request.service_action_key;
     change(device, request, |reservations| {
-        let generation = reservations.generation();
+        let (generation, is_first) = (reservations.generation(), !reservations.is_in_use());
         let done = reservations.register(request.nexus, name, old, new)?;
         // Who is not registered and does not want to be has nothing to say about it.
-        if reservations.generation() != generation {
+        // Nor has a reader about what others want kept.
+        if reservations.generation() != generation && (is_first || !request.only_reads) {
             reservations.set_kept(request.is_kept);
         }
         Ok(done)
