@@ -8,11 +8,11 @@ use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Executed;
 use vtl_scsi::sense::{Asc, Sense};
 use vtl_scsi::vpd::padded;
-use vtl_scsi::{Completion, Task};
+use vtl_scsi::{Completion, Rights, Task};
 
 use crate::element::{ElementType, Group};
 use crate::profile::{DriveIdentifier, IdentifierForm};
-use crate::{Changer, Element};
+use crate::{Changer, Element, moves};
 
 /// A medium in an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(crate) fn read_element_status(changer: &mut Changer, task: &mut Task) -> Exe
     data.extend(u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes());
     let room = usize::try_from(allocation_length).unwrap_or(usize::MAX);
     for page in pages {
-        put_page(changer, page, wanted, room, &mut data);
+        put_page(changer, &task.rights, page, wanted, room, &mut data);
     }
     Ok(Completion::data_in_allocated(data, allocation_length))
 }
@@ -145,7 +145,14 @@ pub(crate) fn initialize_with_range(changer: &mut Changer, task: &mut Task) -> E
 }
 
 // Page header: 0 element type, 1 PVOLTAG (bit 7), 2-3 descriptor length, 5-7 bytes of descriptors.
-fn put_page(changer: &Changer, page: Page, wanted: Wanted, room: usize, data: &mut Vec<u8>) {
+fn put_page(
+    changer: &Changer,
+    rights: &Rights,
+    page: Page,
+    wanted: Wanted,
+    room: usize,
+    data: &mut Vec<u8>,
+) {
     let Page { group, numbers, descriptor_bytes } = page;
     let all = descriptor_bytes * numbers.len();
     data.extend([group.kind as u8, u8::from(wanted.volume_tags) << 7]);
@@ -155,19 +162,28 @@ fn put_page(changer: &Changer, page: Page, wanted: Wanted, room: usize, data: &m
         if data.len() >= room {
             break;
         }
-        put_descriptor(changer, group.element(number), wanted, data);
+        put_descriptor(changer, rights, group.element(number), wanted, data);
     }
 }
 
 // 0-1 address, 2 flags, 4-5 what is wrong, 9 SVALID (bit 7), ED (bit 3), medium type; 10-11 source; volume tag;
 // then code set, identifier type, reserved, identifier length, identifier.
-fn put_descriptor(changer: &Changer, element: Element, wanted: Wanted, bytes: &mut Vec<u8>) {
+fn put_descriptor(
+    changer: &Changer,
+    rights: &Rights,
+    element: Element,
+    wanted: Wanted,
+    bytes: &mut Vec<u8>,
+) {
     const MEDIUM_DATA: u8 = 1;
     const MEDIUM_CLEANING: u8 = 2;
     const SVALID: u8 = 0x80;
     let occupant = changer.robot.occupant(element);
     let drive = match element {
-        Element::Drive(number) => changer.robot.drive(number),
+        // The element has its number, and what lies in it is part of the inventory; the drive itself is absent, as its logical unit is.
+        Element::Drive(number) if rights.sees(moves::lun_of_drive(number)) => {
+            changer.robot.drive(number)
+        }
         _ => None,
     };
     let exception = drive.as_ref().and_then(|drive| drive.exception);

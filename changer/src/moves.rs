@@ -139,10 +139,14 @@ fn movable(changer: &Changer, task: &Task, address: u16, byte: u16) -> Result<El
         Element::ImportExport(number) if changer.open_import_export.contains(&number) => {
             Err(Sense::import_export_not_accessible().into())
         }
-        // Drive n is logical unit n + 1.
-        Element::Drive(number) if !task.rights.sees(Lun(number.saturating_add(1))) => {
+        Element::Drive(number) if !task.rights.sees(lun_of_drive(number)) => {
             Err(Sense::invalid_element_address().into())
         }
         Element::ImportExport(_) | Element::Storage(_) | Element::Drive(_) => Ok(element),
     }
+}
+
+/// Drive n is logical unit n + 1.
+pub(crate) fn lun_of_drive(number: u16) -> Lun {
+    Lun(number.saturating_add(1))
 }

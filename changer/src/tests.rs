@@ -10,6 +10,7 @@ use crate::{Changer, DriveStatus, Element, MoveFailure, Occupant, Profile, Robot
 
 mod common_commands;
 mod profiles;
+mod rights;
 
 const A: ItNexus = ItNexus(1);
 const B: ItNexus = ItNexus(2);

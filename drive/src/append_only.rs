@@ -131,6 +131,12 @@ pub(crate) fn page() -> ModePage {
     ModePage::new(PAGE, SUBPAGE, values, changeable)
 }
 
+/// Whether a page switches append-only mode on or off. It is how whoever writes guards himself against others who wind the medium.
+pub(crate) fn is_switched(append_only: &AppendOnly, page: (u8, u8), values: &[u8]) -> bool {
+    page == (PAGE, SUBPAGE)
+        && values.get(WRITE_MODE_AT).is_some_and(|mode| bit(*mode, 4) != append_only.is_on)
+}
+
 /// Does as the page says from now on.
 pub(crate) fn take_over(append_only: &mut AppendOnly, mode: &ModeParameters) {
     let Some(page) = mode.page(PAGE, SUBPAGE) else { return };

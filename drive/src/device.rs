@@ -73,8 +73,8 @@ impl Device for Drive {
         mode_page::select_header(self, device_specific, descriptor, descriptor_offset)
     }
 
-    fn page_changes_medium(&self, page: (u8, u8)) -> bool {
-        page == (partition::PAGE, 0)
+    fn page_changes_medium(&self, page: (u8, u8), values: &[u8]) -> bool {
+        page == (partition::PAGE, 0) || append_only::is_switched(&self.append_only, page, values)
     }
 
     fn write_protect_bits(&self) -> u8 {

@@ -240,8 +240,8 @@ pub trait Device: Sized + 'static {
     fn takes_mode_page(&mut self, _page: (u8, u8), _values: &[u8]) -> bool {
         false
     }
-    /// Whether MODE SELECT with this page gets ready for a change of the medium.
-    fn page_changes_medium(&self, _page: (u8, u8)) -> bool {
+    /// Whether MODE SELECT with this page and these values gets ready for a change of the medium, or lets others make one.
+    fn page_changes_medium(&self, _page: (u8, u8), _values: &[u8]) -> bool {
         false
     }
     /// The bits of the device-specific parameter of a mode parameter header that show write protection.

@@ -282,7 +282,9 @@ fn select<D: Device>(
     let pages_offset = header.length + header.descriptors_length;
     let wanted = parse_pages(list.get(pages_offset..).unwrap_or_default(), pages_offset)?;
     if task.rights.is_read_only
-        && wanted.iter().any(|page| device.page_changes_medium((page.page, page.subpage)))
+        && wanted
+            .iter()
+            .any(|page| device.page_changes_medium((page.page, page.subpage), &page.values))
     {
         return Err(Sense::write_protected().into());
     }

@@ -86,3 +86,27 @@ fn cartridges_may_be_moved_to_be_read() {
     session.run(1, &cdb::REWIND).good();
     session.run(0, &cdb::move_medium(drive, slot)).good();
 }
+
+// TARGET COLD RESET of an initiator that may only read ended the sessions of all others, in the middle of their backups.
+#[test]
+fn a_reader_ends_nobody_elses_session() {
+    const TARGET_COLD_RESET: u8 = 7;
+    const COMPLETE: u8 = 0;
+    let scene = Scene::loaded();
+    let (reader, writer) = (scene.login("reader"), scene.login("writer"));
+    add(&scene, &reader, &["--read-only"]).done();
+    add(&scene, &writer, &[]).done();
+    let (mut reader, mut writer) = (reader.open(), writer.open());
+    writer.settle(1);
+    assert_eq!(reader.manage(TARGET_COLD_RESET, 0, 0xffff_ffff, 0), COMPLETE);
+    assert!(reader.wire.expect_closed().is_empty());
+    // Its unit was reset, and it is told so in its own session.
+    assert_eq!(writer.settle(1), [(6, 0x29, 0x03)]);
+    writer.run(1, &cdb::REWIND).good();
+    // One that may write ends them, as the standard says.
+    let other = scene.login("other");
+    add(&scene, &other, &[]).done();
+    let mut other = other.open();
+    assert_eq!(other.manage(TARGET_COLD_RESET, 0, 0xffff_ffff, 0), COMPLETE);
+    assert!(writer.wire.expect_closed().is_empty());
+}

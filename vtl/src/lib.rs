@@ -38,6 +38,7 @@ mod management;
 pub mod measure;
 mod models;
 mod moments;
+mod nexuses;
 mod operations;
 mod output;
 mod pending;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use crate::elements::host_clock;
 use crate::holdings::{Holdings, Shown};
 use crate::loader::Loader;
 use crate::models::Models;
+use crate::nexuses::Nexuses;
 use crate::robot::LibraryRobot;
 use crate::site::Site;
 use crate::thermometer::host_thermometer;
@@ -52,8 +52,7 @@ pub struct Library {
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
     drives: Mutex<Vec<Arc<Unit>>>,
     changer: Mutex<Option<Arc<Unit>>>,
-    nexuses: Mutex<BTreeMap<NexusKey, ItNexus>>,
-    next_nexus: AtomicU64,
+    nexuses: Mutex<Nexuses>,
 }
 
 /// Ends the sessions of a target.
@@ -64,12 +63,6 @@ impl std::fmt::Debug for OnHide {
         f.write_str("OnHide")
     }
 }
-
-/// Initiator and its port: what stays the same from one session to the next.
-type NexusKey = (String, String);
-
-/// As many nexuses keep their handle; devices forget those longest away on their own.
-const MAX_NEXUSES: usize = 4096;
 
 /// The start of the program waits so long for cartridges that lay in drives, all together.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -119,7 +112,6 @@ impl Library {
             drives: Mutex::default(),
             changer: Mutex::default(),
             nexuses: Mutex::default(),
-            next_nexus: AtomicU64::new(1),
         }
     }
 
@@ -367,24 +359,12 @@ impl Library {
 
     /// The handle of a nexus: the same one each time it comes.
     pub fn nexus(&self, name: &NexusName) -> ItNexus {
-        let key = (name.initiator.to_string(), name.initiator_port.to_string());
-        let mut nexuses = lock(&self.nexuses);
-        if let Some(nexus) = nexuses.get(&key) {
-            return *nexus;
-        }
-        let nexus = ItNexus(self.next_nexus.fetch_add(1, Ordering::Relaxed));
-        if nexuses.len() >= MAX_NEXUSES {
-            nexuses.pop_first();
-        }
-        nexuses.insert(key, nexus);
-        nexus
+        lock(&self.nexuses).handle(name)
     }
 
     /// The initiator of a nexus, as long as it is remembered.
     pub(crate) fn nexus_name(&self, nexus: ItNexus) -> Option<String> {
-        let nexuses = lock(&self.nexuses);
-        let found = nexuses.iter().find(|(_, known)| **known == nexus);
-        found.map(|((initiator, _), _)| initiator.clone())
+        lock(&self.nexuses).initiator(nexus)
     }
 
     /// Everything to disk and all labels closed: the end of the program.

@@ -1,5 +1,7 @@
 //! The portal: who connects, and which sessions there are.
 
+mod reinstatement;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use vtl_iscsi::{
     Admission, Budget, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig,
     TargetDescription,
 };
+use vtl_media::AccessRule;
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
 use crate::access::{Access, Gate};
@@ -172,6 +175,12 @@ impl Portal {
         portal
     }
 
+    /// The first library.
+    #[cfg(test)]
+    pub(crate) fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
     fn access(&self) -> &Arc<Access> {
         &self.library.access
     }
@@ -233,13 +242,15 @@ impl Portal {
         gate: &Gate,
         sender: &mpsc::UnboundedSender<Message>,
     ) -> Result<OpenSession, LoginStatus> {
+        // Whoever writes his name in another way is the same: for limits, for what he had reserved, and for rules anyway.
+        let initiator = AccessRule::normal_name(&login.initiator);
         let key = SessionKey {
-            initiator: login.initiator.clone(),
+            initiator: initiator.clone(),
             isid: login.isid.0,
             target: login.target.clone(),
         };
         let name = NexusName {
-            initiator: login.initiator.as_str().into(),
+            initiator: initiator.into(),
             initiator_port: login.isid.to_string().into(),
         };
         if login.tsih != 0 {
@@ -255,7 +266,8 @@ impl Portal {
             Some(target) => self.library.target(target).ok_or(LoginStatus::NOT_FOUND)?,
             None => Arc::clone(&self.library),
         };
-        let nexus = library.nexus(&name);
+        // A discovery session reaches no device: whoever may use nothing takes nobody's place there.
+        let nexus = login.target.as_ref().map_or(ItNexus(0), |_| library.nexus(&name));
         let mut grant = Grant {
             library: Arc::clone(&library),
             nexus,
@@ -267,24 +279,8 @@ impl Portal {
             grant.rights = grant.now().ok_or(LoginStatus::NOT_FOUND)?;
         }
         let rights = grant.rights.clone();
-        self.end_predecessor(&key).await;
-        let tsih = {
-            let mut sessions = self.lock();
-            let is_kin = |other: &&SessionKey| {
-                **other != key && other.initiator == key.initiator && other.target == key.target
-            };
-            if sessions.len() >= self.limits.sessions
-                || sessions.keys().filter(is_kin).count() >= MAX_SESSIONS_OF_NAME
-            {
-                return Err(LoginStatus::OUT_OF_RESOURCES);
-            }
-            let tsih = self.free_tsih(&sessions);
-            let (alive, ended) = watch::channel(());
-            let grant = login.target.is_some().then(|| grant.clone());
-            let entry = OpenEntry { tsih, sender: sender.clone(), grant, ended, _alive: alive };
-            sessions.insert(key.clone(), entry);
-            tsih
-        };
+        let entered = login.target.is_some().then(|| grant.clone());
+        let tsih = self.take_place(&key, sender, entered).await?;
         let open = OpenSession { key, tsih, nexus, library, rights };
         // A change that came before the session was in the list was not told to it.
         if login.target.is_some() && grant.now().as_ref() != Some(&grant.rights) {
@@ -433,27 +429,6 @@ impl Portal {
         }
         let place = Place { sender, inbox, pending, permit };
         tokio::spawn(session::run(stream, connection, (self.clone(), gate), place));
-    }
-
-    async fn end_predecessor(&self, key: &SessionKey) {
-        let ended = {
-            let sessions = self.lock();
-            let Some(entry) = sessions.get(key) else { return };
-            if entry.sender.send(Message::Close(CloseReason::Reinstated)).is_err() {
-                debug!(tsih = entry.tsih, "the old session is ending already");
-            }
-            entry.ended.clone()
-        };
-        let wait = async {
-            let mut ended = ended;
-            while ended.changed().await.is_ok() {}
-        };
-        if tokio::time::timeout(REINSTATEMENT_LIMIT, wait).await.is_err() {
-            warn!(
-                initiator = key.initiator,
-                "the old session does not end; the new one takes its place all the same"
-            );
-        }
     }
 
     fn free_tsih(&self, sessions: &HashMap<SessionKey, OpenEntry>) -> u16 {

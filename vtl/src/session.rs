@@ -412,7 +412,9 @@ impl Session {
             self.portal.tell_others(target, own, || Message::AbortWaiting(lun, done.clone()));
         }
         drop(done);
-        if function == TaskManagement::TargetColdReset && sees_all {
+        // A reader may get a drive going again, but whoever writes does not lose his session to it.
+        let may_close = sees_all && !open.rights.is_read_only;
+        if function == TaskManagement::TargetColdReset && may_close {
             let close = || Message::Close(CloseReason::TargetReset);
             self.portal.tell_others(target, own, close);
         }

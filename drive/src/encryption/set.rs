@@ -12,7 +12,7 @@ use vtl_media::{
 };
 use vtl_scsi::device::{Executed, Refusal};
 use vtl_scsi::sense::Sense;
-use vtl_scsi::{Completion, ItNexus, Task};
+use vtl_scsi::{Completion, Task};
 
 use super::pages::{ALGORITHM_INDEX, SET_DATA_ENCRYPTION, TAPE_DATA_ENCRYPTION};
 use super::{Parameters, Scope};
@@ -45,7 +45,7 @@ pub(crate) fn security_protocol_out(drive: &mut Drive, task: &mut Task) -> Execu
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         match list.get(..length) {
             Some([]) => Ok(Completion::good()),
-            Some(page) => set(drive, task.nexus, page),
+            Some(page) => set(drive, task, page),
             None => Err(Sense::parameter_list_length_error().into()),
         }
     });
@@ -61,8 +61,14 @@ struct Wanted {
     has_key: bool,
 }
 
-fn set(drive: &mut Drive, nexus: ItNexus, page: &[u8]) -> Executed {
-    let wanted = parse(page)?;
+fn set(drive: &mut Drive, task: &Task, page: &[u8]) -> Executed {
+    let (nexus, mut wanted) = (task.nexus, parse(page)?);
+    // Who may only read brings keys to read with, and stenc and Bareos bring them for all. Taken at that word, it would choose what
+    // others write with: its key, which they do not have, or none. So the page is for itself, as the drive says when it is asked.
+    let only_reads = task.rights.is_read_only;
+    if only_reads && wanted.scope == Scope::AllNexuses {
+        wanted.scope = Scope::Local;
+    }
     // A key cannot go with a volume that is not there (SSC-4 §8.5.3.2.2).
     if wanted.parameters.is_cleared_on_demount && drive.cartridge().is_none() {
         return Err(Sense::invalid_field_in_parameter_list(5, Some(2)).into());
@@ -88,7 +94,7 @@ fn set(drive: &mut Drive, nexus: ItNexus, page: &[u8]) -> Executed {
         }
     }
     // Parameters for all go when the nexus that had set them wants others.
-    if is_owner && wanted.scope != Scope::AllNexuses {
+    if is_owner && wanted.scope != Scope::AllNexuses && !only_reads {
         encryption.for_all = None;
     }
     encryption.interested.insert(nexus);

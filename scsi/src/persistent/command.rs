@@ -96,6 +96,8 @@ pub const fn out_rows<D: Device>() -> [Command<D>; 7] {
 /// What PERSISTENT RESERVE OUT asks for beside the service action.
 struct Request {
     nexus: ItNexus,
+    /// Whether the nexus may only read.
+    only_reads: bool,
     scope_and_type: u8,
     key: u64,
     service_action_key: u64,
@@ -122,7 +124,8 @@ impl Request {
             }
         }
         let is_kept = bit(flags, 0);
-        Ok(Self { nexus: task.nexus, scope_and_type, key, service_action_key, is_kept })
+        let (nexus, only_reads) = (task.nexus, task.rights.is_read_only);
+        Ok(Self { nexus, only_reads, scope_and_type, key, service_action_key, is_kept })
     }
 
     /// The type, where the service action looks at it. The scope has to be the logical unit.
@@ -151,11 +154,12 @@ fn register_with<D: Device>(device: &mut D, request: &Request, old: Option<u64>)
     }
     let name = device.unit().name(request.nexus);
     let new = request.service_action_key;
-    change(device, |reservations| {
-        let generation = reservations.generation();
+    change(device, request, |reservations| {
+        let (generation, is_first) = (reservations.generation(), !reservations.is_in_use());
         let done = reservations.register(request.nexus, name, old, new)?;
         // Who is not registered and does not want to be has nothing to say about it.
-        if reservations.generation() != generation {
+        // Nor has a reader about what others want kept.
+        if reservations.generation() != generation && (is_first || !request.only_reads) {
             reservations.set_kept(request.is_kept);
         }
         Ok(done)
@@ -165,48 +169,59 @@ fn register_with<D: Device>(device: &mut D, request: &Request, old: Option<u64>)
 fn reserve<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
     let kind = request.kind()?;
-    change(device, |reservations| reservations.reserve(request.nexus, request.key, kind))
+    change(device, &request, |reservations| reservations.reserve(request.nexus, request.key, kind))
 }
 
 fn release<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
     let kind = request.kind()?;
-    change(device, |reservations| reservations.release(request.nexus, request.key, kind))
+    change(device, &request, |reservations| reservations.release(request.nexus, request.key, kind))
 }
 
 fn clear<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
-    change(device, |reservations| reservations.clear(request.nexus, request.key))
+    change(device, &request, |reservations| reservations.clear(request.nexus, request.key))
 }
 
 fn preempt<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
     let (kind, victim) = (request.kind()?, request.service_action_key);
-    change(device, |reservations| reservations.preempt(request.nexus, request.key, victim, kind))
+    change(device, &request, |reservations| {
+        reservations.preempt(request.nexus, request.key, victim, kind)
+    })
 }
 
 fn preempt_and_abort<D: Device>(device: &mut D, task: &mut Task) -> Executed {
     let request = Request::read(task)?;
     let (kind, victim) = (request.kind()?, request.service_action_key);
     let mut aborted = Vec::new();
-    let completion = change(device, |reservations| {
+    let completion = change(device, &request, |reservations| {
         let consequences = reservations.preempt(request.nexus, request.key, victim, kind)?;
         let preempted = consequences.told.iter().filter(|(_, told)| *told == Told::Preempted);
         aborted.extend(preempted.map(|(nexus, _)| *nexus));
         Ok(consequences)
     })?;
+    if completion.status != Status::GOOD {
+        return Ok(completion);
+    }
     Ok(Completion { aborted, ..completion })
 }
 
 /// Carries a service action out. What is to outlive the program is durable before it is answered; where that fails, nothing has
-/// changed.
+/// changed. Who may only read takes nothing away from other initiators: a reservation is what keeps him from winding their tape.
 fn change<D: Device>(
     device: &mut D,
+    request: &Request,
     work: impl FnOnce(&mut PersistentReservations) -> Result<Consequences, Denied>,
 ) -> Executed {
     let unit = device.unit_mut();
     let before = unit.persistent().clone();
-    let done = work(unit.persistent_mut());
+    let mut done = work(unit.persistent_mut());
+    let own = unit.name(request.nexus);
+    if request.only_reads && before.others_lose(unit.persistent(), request.nexus, own.as_ref()) {
+        *unit.persistent_mut() = before.clone();
+        done = Err(Denied::Conflict);
+    }
     let after = unit.persistent();
     let kept = after.kept();
     if done.is_ok() && kept != before.kept() {

@@ -9,12 +9,12 @@ use crate::{ItNexus, NexusName};
 
 pub(crate) mod command;
 mod kept;
+mod others;
 
 pub use self::kept::{Keeper, Kept};
 
 /// As many nexuses may be registered at one logical unit.
 const MAX_REGISTRANTS: usize = 1024;
-
 /// What a reservation keeps from others (SPC-5 table 74).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReservationType {
@@ -199,7 +199,9 @@ impl PersistentReservations {
             self.changed();
             return Ok(self.unregister(nexus));
         }
-        if current == 0 && self.registrants.len() >= MAX_REGISTRANTS {
+        if current == 0
+            && (self.registrants.len() >= MAX_REGISTRANTS || self.has_all_places(name.as_ref()))
+        {
             return Err(Denied::NoRoom);
         }
         self.changed();

@@ -203,9 +203,11 @@ impl Gate {
 
 impl Admission for Gate {
     fn admits(&self, initiator: &str, target: &str, is_authenticated: bool) -> bool {
-        self.library(target).is_some_and(|library| {
-            self.access.rights(initiator, library, is_authenticated).is_some()
-        })
+        // Discovery sessions ask again and again: what was proved with a secret that was replaced since is not proved any more.
+        let is_proved =
+            is_authenticated && self.access.secret_epoch(initiator) == self.secret_epoch();
+        self.library(target)
+            .is_some_and(|library| self.access.rights(initiator, library, is_proved).is_some())
     }
 
     fn authentication(&self, initiator: &str, target: Option<&str>) -> Authentication {

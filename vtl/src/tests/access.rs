@@ -1,10 +1,10 @@
 //! Rules where the library can be reached from outside.
 
-use vtl_iscsi::ChapAlgorithm;
+use vtl_iscsi::{Admission, ChapAlgorithm};
 use vtl_media::disk::RealDisk;
 
 use super::*;
-use crate::access::{self, Listener};
+use crate::access::{self, Gate, Listener};
 use crate::request::{FailureKind, NewAccess};
 
 const HOST: &str = "iqn.2026-11.example:host";
@@ -71,4 +71,24 @@ fn a_secret_is_made_once_and_kept_with_its_rule() {
     assert_ne!(library.access.secret_epoch(HOST), epoch);
     access::remove(&library, HOST, None, "test").unwrap();
     assert!(add(&new(true))["secret"].is_string(), "it was forgotten");
+}
+
+// A discovery session went on listing targets after the secret that had opened it was replaced: whoever had stolen that saw each library
+// and snapshot that was made later.
+#[test]
+fn what_was_proved_with_a_replaced_secret_is_not_proved_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let library = library(&directory.path().join("data"), Listener::default());
+    access::add(&library, &new(true), "test").unwrap();
+    let (target, id) = (library.record.iqn.clone(), library.record.id.clone());
+    let log_in = || {
+        let gate = Gate::new(Arc::clone(&library.access), vec![(target.clone(), id.clone())]);
+        assert!(gate.authentication(HOST, None).is_required);
+        gate
+    };
+    let gate = log_in();
+    assert!(gate.admits(HOST, &target, true) && !gate.admits(HOST, &target, false));
+    access::new_secret(&library, HOST, false, "test").unwrap();
+    assert!(!gate.admits(HOST, &target, true));
+    assert!(log_in().admits(HOST, &target, true));
 }

@@ -96,3 +96,24 @@ fn only_what_changes_is_recorded_and_only_registrations_decide() {
     good(&scene.reserve_out(A, REGISTER_AND_IGNORE, (0, 0xaa), true));
     assert_eq!(head(), before + 1);
 }
+
+// The last registration says whether all of them outlive the program. That of an initiator that may only read said so for the backup server,
+// whose reservation was gone after the next start.
+#[test]
+fn a_reader_does_not_say_what_others_have_kept() {
+    let scene = Scene::new();
+    good(&scene.reserve_out(A, REGISTER_AND_IGNORE, (0, 0xa), true));
+    good(&scene.reserve_out(A, RESERVE, (0xa, 0), false));
+    let mut list = [0; 24];
+    list[15] = 0xb;
+    let cdb = [0x5f, REGISTER_AND_IGNORE, 0, 0, 0, 0, 0, 0, 24, 0];
+    let mut task = Task::new(B, &cdb).with_data_out(&list);
+    task.rights.is_read_only = true;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let reply = || -> Reply { Box::new(move |completion| sender.send(completion).unwrap()) };
+    let done = scene.library.unit(Lun(1)).unwrap().submit(Ticket(u64::MAX), task, reply);
+    good(&done.unwrap_or_else(|| receiver.recv_timeout(Duration::from_mins(1)).unwrap()));
+    assert_eq!(scene.reserve_in(2)[2..4], [0x01, 0x81]);
+    let scene = scene.after_power_cut();
+    assert_eq!(scene.reserve_in(1)[15], 0xa);
+}

@@ -8,6 +8,7 @@ mod full;
 mod kept_reservations;
 mod libraries;
 mod names;
+mod sessions;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
