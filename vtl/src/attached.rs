@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vtl_physical::Device;
 
+use crate::capture::text;
 use crate::request::Failure;
 
 /// Asking a device who it is moves nothing.
@@ -204,15 +205,6 @@ impl Bay {
         let last = self.identifier.split_ascii_whitespace().last();
         !serial.is_empty() && (self.identifier == serial || last == Some(serial))
     }
-}
-
-/// Printable text without what surrounds it.
-fn text(bytes: &[u8]) -> String {
-    let printable = bytes.iter().map(|byte| match byte {
-        0x20..0x7f => char::from(*byte),
-        _ => ' ',
-    });
-    printable.collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -108,8 +108,9 @@ impl Bundle {
         self.add_json("inventory.json", &cut(inventory))?;
         let entries = Request::AuditList { limit: Some(LEDGER_ENTRIES), barcode: None };
         self.add_json("ledger.json", &asked(directory, entries))?;
-        for name in &names {
-            self.add_traces(directory, name)?;
+        for (name, shown) in names.iter().zip(&each) {
+            let drives = shown.get("drives").and_then(Value::as_array).map_or(0, Vec::len);
+            self.add_traces(directory, name, drives)?;
         }
         let log = asked(directory, Request::Log {});
         let lines = log.get("lines").and_then(Value::as_array).map(Vec::as_slice);
@@ -127,10 +128,7 @@ impl Bundle {
         self.add("files.txt", &files(directory))
     }
 
-    fn add_traces(&mut self, directory: &Path, library: &str) -> io::Result<()> {
-        let of = Request::LibraryShow { name: library.to_owned() };
-        let drives = asked(directory, of);
-        let drives = drives.get("drives").and_then(Value::as_array).map_or(0, Vec::len);
+    fn add_traces(&mut self, directory: &Path, library: &str, drives: usize) -> io::Result<()> {
         for lun in 0..=drives {
             let request = |failures| Request::Trace {
                 unit: lun.to_string(),

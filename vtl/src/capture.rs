@@ -120,7 +120,7 @@ fn write_pages(ask: &Ask<'_>, table: &str, out: &mut String) -> std::fmt::Result
 }
 
 /// Printable text without what surrounds it.
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     let printable = bytes.iter().map(|byte| match byte {
         0x20..0x7f => char::from(*byte),
         _ => ' ',

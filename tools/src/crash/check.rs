@@ -12,8 +12,8 @@ use vtl_scsi::sense::{Sense, SenseKey};
 use crate::cut::{self, Cut, Rate};
 use crate::host::{Host, expect_good, load_options};
 use crate::promise::{Places, Promise};
-use crate::random::Random;
 use crate::tape::{Object, Objects, content};
+use vtl_tools::random::Random;
 
 /// Blocks are known by their content.
 struct Library {

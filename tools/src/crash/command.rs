@@ -2,8 +2,8 @@
 
 use vtl_scsi::sense::Sense;
 
-use crate::random::Random;
 use crate::tape::{Object, Objects, Tape, content};
+use vtl_tools::random::Random;
 
 /// One command for a drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

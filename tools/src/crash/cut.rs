@@ -7,8 +7,8 @@ use std::sync::mpsc::SyncSender;
 use vtl_media::disk::{Call, FaultDisk, MemoryDisk};
 
 use crate::promise::Promise;
-use crate::random::Random;
 use crate::workload::{SharedPromise, lock};
+use vtl_tools::random::Random;
 
 /// A disk at one moment, with what had been promised by then.
 #[derive(Debug)]

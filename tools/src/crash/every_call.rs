@@ -11,9 +11,9 @@ use vtl_media::disk::{Call, FaultDisk, MemoryDisk, Site};
 use crate::cut::{self, Cut, Rate};
 use crate::faults::{Boot, Found, Install, Scenario, Work, fail_each_call, ways};
 use crate::host::{Host, load_options};
-use crate::random::Random;
 use crate::sites;
 use crate::workload::Workload;
+use vtl_tools::random::Random;
 
 /// What came of it.
 #[derive(Debug)]

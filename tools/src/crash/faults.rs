@@ -19,9 +19,9 @@ use crate::check;
 use crate::cut::Cut;
 use crate::host::{Host, address_of, elements, expect_good, load_options, place_of};
 use crate::promise::Promise;
-use crate::random::Random;
 use crate::tape::{Object, Objects, content};
 use crate::workload::{Failed, SharedPromise, Workload, lock};
+use vtl_tools::random::Random;
 
 /// One way to fail.
 #[derive(Debug, Clone, Copy)]

@@ -14,8 +14,8 @@ use vtl_media::{
 };
 
 use crate::host::load_options;
-use crate::random::Random;
 use crate::tape::content;
+use vtl_tools::random::Random;
 
 /// Blocks and filemarks of one cartridge, in several segments. `None` is a filemark.
 type Contents = Vec<Option<Vec<u8>>>;

@@ -20,7 +20,7 @@ use vtl_scsi::sense::SenseKey;
 use vtl_scsi::{Completion, ItNexus, Lun, NexusName, Status, Task};
 
 use crate::promise::Places;
-use crate::random::Random;
+use vtl_tools::random::Random;
 
 /// Small numbers: the more often elements are full, the more there is to go wrong.
 pub(crate) const DRIVES: u16 = 2;

@@ -19,9 +19,6 @@ mod faults;
 mod flips;
 mod host;
 mod promise;
-#[path = "../killloop/random.rs"]
-#[allow(dead_code, reason = "shared with vtl-killloop, which uses all of it")]
-mod random;
 mod run;
 mod sites;
 mod tape;

@@ -10,8 +10,8 @@ use vtl_media::disk::{FaultDisk, MemoryDisk};
 use crate::check;
 use crate::cut::{self, Cut, Rate};
 use crate::host::{Host, load_options};
-use crate::random::Random;
 use crate::workload::{Workload, lock};
+use vtl_tools::random::Random;
 
 /// Commands of one workload.
 const COMMANDS: u32 = 70;

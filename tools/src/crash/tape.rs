@@ -2,7 +2,7 @@
 
 use vtl_scsi::sense::Sense;
 
-use crate::random::Random;
+use vtl_tools::random::Random;
 
 /// What is on a tape: a block, whose content follows from its number, or a filemark.
 #[derive(Debug, Clone, Copy)]

@@ -12,8 +12,8 @@ use vtl_scsi::{Completion, Status};
 use crate::command::{Command, DriveState};
 use crate::host::{DRIVES, Host, address_of, elements, place_of};
 use crate::promise::{Places, Promise};
-use crate::random::Random;
 use crate::tape::{Objects, Tape};
+use vtl_tools::random::Random;
 
 /// What is promised, shared with whoever cuts the power.
 pub(crate) type SharedPromise = Arc<Mutex<Promise>>;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::daemon::Installation;
-use crate::random::Random;
+use vtl_tools::random::Random;
 
 /// Damages the catalogue while no daemon runs, compares the inventory, and says what was done.
 pub(crate) fn lose(installation: &Installation, random: &mut Random) -> anyhow::Result<String> {

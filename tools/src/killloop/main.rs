@@ -11,7 +11,6 @@ mod daemon;
 mod host;
 mod image;
 mod model;
-mod random;
 mod tape;
 mod workload;
 
@@ -26,8 +25,8 @@ use crate::daemon::{Daemon, Doomed, Installation};
 use crate::host::Host;
 use crate::image::Image;
 use crate::model::Model;
-use crate::random::Random;
 use crate::workload::{Workload, take_all_attentions, take_changer_attentions};
+use vtl_tools::random::Random;
 
 /// Rounds between losses of the catalogue.
 const CATALOGUE_ROUNDS: u32 = 3;

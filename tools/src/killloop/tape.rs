@@ -4,7 +4,7 @@
 //! because every change of position is a sync point itself. After a crash the cartridge therefore has to hold either exactly what
 //! was synced, or what was synced before the run's position and then the beginning of the run, of any length.
 
-use crate::random::Random;
+use vtl_tools::random::Random;
 
 /// A block, by what its content follows from; or a filemark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

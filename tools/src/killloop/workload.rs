@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 
 use crate::host::Host;
 use crate::model::{Model, is_drive, lun};
-use crate::random::Random;
 use crate::tape::{Block, Object};
+use vtl_tools::random::Random;
 
 /// Long blocks are written in a round until it has come to so many bytes; then short ones.
 const ROUND_BYTES: usize = 32 << 20;

@@ -9,7 +9,6 @@ mod host;
 mod instance;
 mod others;
 mod owner;
-mod random;
 mod report;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use anyhow::ensure;
 
 use crate::DRIVES;
 use crate::host::{Host, Shared};
-use crate::random::Random;
+use vtl_tools::random::Random;
 
 const LOGICAL_UNIT_RESET: u8 = 5;
 const TARGET_WARM_RESET: u8 = 6;

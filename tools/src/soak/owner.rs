@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use vtl::measure::{Done, good};
 
 use crate::host::{Host, Shared, is_attention};
-use crate::random::Random;
+use vtl_tools::random::Random;
 
 /// Cartridges of each owner.
 pub(crate) const CARTRIDGES: u16 = 3;

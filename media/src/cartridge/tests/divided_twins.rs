@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use uuid::Uuid;
 
+use super::partitions::{state, write};
 use super::*;
 use crate::label::{Moment, Origin};
 use crate::layout::uuid_of;
@@ -74,25 +75,6 @@ impl Shelf {
         assert!(verified.so_far().is_good());
         state(&mut volume)
     }
-}
-
-fn state(volume: &mut Volume) -> State {
-    let sizes = volume.partition_sizes();
-    let mut found = Vec::new();
-    for (partition, size) in (0..).zip(sizes) {
-        assert!(volume.change_partition(partition).unwrap());
-        volume.rewind().unwrap();
-        found.push((size, read_all(volume)));
-    }
-    volume.rewind_to_first().unwrap();
-    found
-}
-
-fn write(volume: &mut Volume, partition: u8, data: &[u8]) {
-    assert!(volume.change_partition(partition).unwrap());
-    volume.space_to_end_of_data().unwrap();
-    write_block(volume, data);
-    volume.sync().unwrap();
 }
 
 /// The moment of a time, with what was there.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::*;
 use crate::disk::{Call, Fault, FaultDisk, Reaction};
 
-type Objects = Vec<Option<Vec<u8>>>;
+pub(super) type Objects = Vec<Option<Vec<u8>>>;
 
 const CAPACITY: u64 = 1 << 30;
 
@@ -43,7 +43,7 @@ impl Shelf {
     }
 }
 
-fn write(volume: &mut Volume, partition: u8, data: &[u8]) {
+pub(super) fn write(volume: &mut Volume, partition: u8, data: &[u8]) {
     assert!(volume.change_partition(partition).unwrap());
     volume.space_to_end_of_data().unwrap();
     write_block(volume, data);
@@ -51,7 +51,7 @@ fn write(volume: &mut Volume, partition: u8, data: &[u8]) {
 }
 
 /// Sizes and objects of all partitions.
-fn state(volume: &mut Volume) -> Vec<(u64, Objects)> {
+pub(super) fn state(volume: &mut Volume) -> Vec<(u64, Objects)> {
     let sizes = volume.partition_sizes();
     let mut found = Vec::new();
     for (partition, size) in (0..).zip(sizes) {

@@ -1,0 +1,3 @@
+//! What several of the tools need.
+
+pub mod random;
