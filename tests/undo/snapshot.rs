@@ -58,3 +58,19 @@ fn a_presented_snapshot_is_read_while_the_library_is_written() {
     vtl(&scene, &["snapshot", "delete", "monday"]).done();
     scene.assert_serves();
 }
+
+// The rules of a deleted snapshot went to the next one of that name, whatever was in it.
+#[test]
+fn a_snapshot_that_a_rule_names_is_not_deleted() {
+    const INITIATOR: &str = "iqn.2026-11.test:reader";
+    let scene = Scene::new();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["snapshot", "create", "monday", "VTL001L9"]).done();
+    vtl(&["snapshot", "present", "monday"]).done();
+    vtl(&["access", "add", INITIATOR, "--library", "snapshot-monday"]).done();
+    vtl(&["snapshot", "present", "monday", "--hide"]).done();
+    let refused = vtl(&["snapshot", "delete", "monday"]).ended(3).says(INITIATOR);
+    refused.says("vtl access remove");
+    vtl(&["access", "remove", INITIATOR, "--library", "snapshot-monday"]).done();
+    vtl(&["snapshot", "delete", "monday"]).done();
+}

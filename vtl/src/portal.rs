@@ -402,6 +402,11 @@ impl Portal {
         self.started.elapsed()
     }
 
+    /// A moment as connections count it.
+    pub(crate) fn time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
     pub(crate) fn instant(&self, time: Duration) -> Instant {
         self.started + time
     }

@@ -167,7 +167,7 @@ impl Session {
         if self.connection.is_closed() {
             self.drained.get_or_insert(now + DRAIN_LIMIT);
         }
-        let time = self.portal.now();
+        let time = self.portal.time(now);
         if self.connection.poll_timeout().is_some_and(|timeout| timeout <= time) {
             self.connection.handle_timeout(time);
         }

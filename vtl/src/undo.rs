@@ -150,7 +150,8 @@ pub(crate) fn explain(error: &UndoError) -> Failure {
         UndoError::InDrive { .. }
         | UndoError::ReadOnly(_)
         | UndoError::Locked { .. }
-        | UndoError::Presented(_) => Failure::refused(message),
+        | UndoError::Presented(_)
+        | UndoError::Ruled { .. } => Failure::refused(message),
         UndoError::Cleaning(_)
         | UndoError::BadName(_)
         | UndoError::SnapshotExists(_)

@@ -280,6 +280,19 @@ pub enum UndoError {
         "snapshot {0} is presented as a library: hide it first, with `vtl snapshot present {0} --hide`"
     )]
     Presented(String),
+    /// A rule about initiators names the library that shows it: the next snapshot of the name would inherit that.
+    #[error(
+        "a rule lets {initiator} use {library}, which shows snapshot {snapshot}, and the next snapshot of that name would have it too: \
+         `vtl access remove {initiator} --library {library}` first"
+    )]
+    Ruled {
+        /// The snapshot.
+        snapshot: String,
+        /// The library that shows it.
+        library: LibraryId,
+        /// The initiator.
+        initiator: String,
+    },
     /// There is nothing to be taken into it.
     #[error("there is no data cartridge for the snapshot")]
     NothingChosen,

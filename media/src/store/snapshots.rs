@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::error::{StoreError, UndoError};
 use super::library::{LibrarySpec, make_record};
 use super::{MAX_ELEMENTS, Store};
+use crate::access::AccessRule;
 use crate::cartridge::Volume;
 use crate::inventory::{CartridgeEntry, SnapshotMember, SnapshotRecord};
 use crate::label::{CartridgeKind, Label, Moment};
@@ -89,6 +90,14 @@ impl Store {
         let record = self.snapshot(name).ok_or_else(|| UndoError::NoSnapshot(name.to_owned()))?;
         if record.is_presented {
             return Err(UndoError::Presented(record.name));
+        }
+        let is_about = |rule: &&AccessRule| rule.library.as_ref() == Some(&record.library.id);
+        if let Some(rule) = self.access_rules().iter().find(is_about) {
+            return Err(UndoError::Ruled {
+                snapshot: record.name,
+                library: record.library.id,
+                initiator: rule.initiator.clone(),
+            });
         }
         self.record_changes(&[Event::SnapshotDeleted { snapshot: record.name }], actor)?;
         drop(changing);

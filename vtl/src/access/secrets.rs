@@ -103,8 +103,14 @@ impl Secrets {
             Err(error) => return Err(io(error)),
         };
         check(&file, &path)?;
-        let mut text = Zeroizing::new(String::new());
-        file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        if length > MAX_FILE_BYTES {
+            return Err(io(std::io::ErrorKind::FileTooLarge.into()));
+        }
+        // Room for all of it, so that no copy is left behind where it had too little.
+        let room = usize::try_from(length).unwrap_or_default().saturating_add(1);
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        file.take(length).read_to_string(&mut text).map_err(io)?;
         toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             SecretsError::Malformed { path: path.clone(), line: before.matches('\n').count() + 1 }
@@ -243,6 +249,18 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let message = Secrets::read(directory.path()).unwrap_err().to_string();
         assert!(message.contains("line 3") && !message.contains("canary"), "{message}");
+    }
+
+    // A file that was too long was cut where it was read, and the next change wrote it back short: secrets were lost.
+    #[test]
+    fn a_file_that_is_too_long_is_refused_and_not_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        some().write(directory.path()).unwrap();
+        let path = directory.path().join(FILE_NAME);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str(&"#".repeat(usize::try_from(MAX_FILE_BYTES).unwrap()));
+        std::fs::write(&path, text).unwrap();
+        assert!(matches!(Secrets::read(directory.path()), Err(SecretsError::Io { .. })));
     }
 
     #[test]
