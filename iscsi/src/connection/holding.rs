@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Connection, Phase, Wire, earlier};
+use super::deadlines::earlier;
+use super::{Connection, Phase, Wire};
 use crate::event::CloseReason;
 
 /// PDUs that wait to be sent above which nothing more is received: small ones take more memory than their bytes.
