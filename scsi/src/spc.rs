@@ -192,6 +192,9 @@ fn request_sense<D: Device>(device: &mut D, task: &mut Task) -> Executed {
 }
 
 fn report_luns<D: Device>(device: &mut D, task: &mut Task) -> Executed {
+    if task.rights.is_alone {
+        return lun_list(task, &[Lun(0)]);
+    }
     let luns = device.unit().luns.clone();
     let seen: Vec<Lun> = luns.iter().copied().filter(|lun| task.rights.sees(*lun)).collect();
     lun_list(task, &seen)

@@ -93,6 +93,8 @@ pub struct Rights {
     pub luns: Option<Arc<[Lun]>>,
     /// Whether it may change nothing on a medium: for it, every medium is write-protected.
     pub is_read_only: bool,
+    /// Whether the logical unit is the only one of its target, and LUN 0 there.
+    pub is_alone: bool,
 }
 
 impl Rights {

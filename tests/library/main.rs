@@ -8,6 +8,7 @@
 )]
 
 mod large;
+mod per_device;
 mod profile_file;
 mod several;
 

@@ -11,6 +11,7 @@ use vtl_media::AccessRule;
 use vtl_media::disk::{DirectoryDisk, Disk, OpenMode, write_all_at};
 
 use crate::access::Listener;
+use crate::targets::Layout;
 
 /// The name of the file in the data directory.
 pub(crate) const FILE_NAME: &str = "vtl.toml";
@@ -31,6 +32,11 @@ const TEMPLATE: &str = r#"# The configuration of this tape library. Every value 
 # The algorithms for CHAP that initiators may use; the strongest of those that one offers is
 # taken. Windows, and open-iscsi unless told otherwise, offer MD5 only.
 # chap-algorithms = ["md5", "sha1", "sha256", "sha3-256"]
+
+[target]
+# "per-library": a library is one target, with the changer as LUN 0 and the drives behind it.
+# "per-device": the changer and each drive have a target of their own, and are LUN 0 there.
+# layout = "per-library"
 
 [drives]
 # Bytes that a drive may hold before they are on disk (only for buffered writes: a filemark
@@ -60,6 +66,7 @@ const TEMPLATE: &str = r#"# The configuration of this tape library. Every value 
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Config {
     pub(crate) iscsi: Iscsi,
+    pub(crate) target: Target,
     pub(crate) drives: Drives,
     pub(crate) undo: Undo,
     pub(crate) verify: Verify,
@@ -105,6 +112,13 @@ pub(crate) struct Iscsi {
     pub(crate) allow_unauthenticated: bool,
     #[serde(deserialize_with = "algorithms")]
     pub(crate) chap_algorithms: Vec<ChapAlgorithm>,
+}
+
+/// `[target]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Target {
+    pub(crate) layout: Layout,
 }
 
 /// `[drives]`.
@@ -316,6 +330,7 @@ mod tests {
             .replace("# listen", "listen")
             .replace("# allow-", "allow-")
             .replace("# chap-", "chap-")
+            .replace("# layout", "layout")
             .replace("# write-", "write-")
             .replace("# keep", "keep")
             .replace("# scrub", "scrub")

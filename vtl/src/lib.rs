@@ -57,6 +57,7 @@ mod snapshots;
 mod stage;
 mod status;
 mod tapes;
+mod targets;
 mod thermometer;
 mod trace;
 mod undo;

@@ -227,11 +227,6 @@ impl Library {
         targets
     }
 
-    /// The library with this target's name.
-    pub(crate) fn target(self: &Arc<Self>, iqn: &str) -> Option<Arc<Self>> {
-        self.targets().into_iter().find(|library| library.record.iqn == iqn)
-    }
-
     /// Whether its devices are switched on.
     pub(crate) fn is_running(&self) -> bool {
         lock(&self.changer).is_some()

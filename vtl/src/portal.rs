@@ -21,11 +21,12 @@ use vtl_iscsi::{
 use vtl_media::AccessRule;
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
-use crate::access::{Access, Gate};
+use crate::access::{Access, Door, Gate};
 use crate::library::Library;
 use crate::pending::{PendingLogin, Waiting};
 use crate::refusals::Refusals;
 use crate::session::{self, Message};
+use crate::targets::{Layout, Target, View, targets};
 use crate::unit::{Ticket, Unit};
 
 /// Connections that have not logged in; one of them goes for the next one.
@@ -48,6 +49,7 @@ const SESSION_END_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Portal {
     /// The library; it knows those that show its snapshots.
     library: Arc<Library>,
+    layout: Layout,
     pool: BufferPool,
     started: Instant,
     sessions: Mutex<HashMap<SessionKey, OpenEntry>>,
@@ -94,6 +96,8 @@ pub(crate) struct OpenSession {
     pub(crate) nexus: ItNexus,
     /// What it sees.
     pub(crate) library: Arc<Library>,
+    /// Which of its logical units its target shows.
+    pub(crate) view: View,
     /// What it sees and does there.
     pub(crate) rights: Rights,
 }
@@ -113,13 +117,19 @@ impl OpenSession {
     /// The logical units that exist for it.
     pub(crate) fn units(&self) -> Vec<Arc<Unit>> {
         let mut units = self.library.units();
-        units.retain(|unit| self.rights.sees(unit.lun));
+        units.retain(|unit| self.view.shows(unit.lun) && self.rights.sees(unit.lun));
         units
+    }
+
+    /// The number that it uses for a logical unit.
+    pub(crate) fn lun(&self, unit: &Unit) -> Lun {
+        self.view.outside(unit.lun)
     }
 
     /// The logical unit that a transport means, if it exists for it.
     pub(crate) fn unit(&self, lun: [u8; 8]) -> Option<Arc<Unit>> {
-        Lun::decode(lun).filter(|lun| self.rights.sees(*lun)).and_then(|lun| self.library.unit(lun))
+        let lun = Lun::decode(lun).and_then(|lun| self.view.inside(lun))?;
+        self.rights.sees(lun).then(|| self.library.unit(lun))?
     }
 }
 
@@ -127,6 +137,7 @@ impl OpenSession {
 #[derive(Debug, Clone)]
 struct Grant {
     library: Arc<Library>,
+    view: View,
     nexus: ItNexus,
     name: NexusName,
     /// If the initiator has proved who it is: which secret it proved.
@@ -140,15 +151,23 @@ impl Grant {
         let (access, id) = (&self.library.access, &self.library.record.id);
         let initiator = &self.name.initiator;
         let is_stale = self.proved.is_some_and(|epoch| epoch != access.secret_epoch(initiator));
-        if is_stale { None } else { access.rights(initiator, id, self.proved.is_some()) }
+        if is_stale {
+            return None;
+        }
+        let rights = access.rights(initiator, id, self.proved.is_some())?;
+        match self.view {
+            View::All => Some(rights),
+            View::Only(lun) => rights.sees(lun).then_some(Rights { is_alone: true, ..rights }),
+        }
     }
 }
 
 impl Portal {
-    pub(crate) fn new(library: Arc<Library>, pool: BufferPool) -> Arc<Self> {
+    pub(crate) fn new(library: Arc<Library>, layout: Layout, pool: BufferPool) -> Arc<Self> {
         let limits = ConnectionLimits::of_process();
         let portal = Arc::new(Self {
             library,
+            layout,
             pool,
             started: Instant::now(),
             sessions: Mutex::default(),
@@ -163,7 +182,7 @@ impl Portal {
         let weak = Arc::downgrade(&portal);
         portal.library.on_hide(move |iqn| {
             if let Some(portal) = weak.upgrade() {
-                portal.tell_others(Some(iqn), None, || Message::Close(CloseReason::TargetReset));
+                portal.target_gone(iqn);
             }
         });
         let weak = Arc::downgrade(&portal);
@@ -187,14 +206,17 @@ impl Portal {
 
     /// The targets that there are at this moment, and who may use them.
     fn config(&self) -> (Arc<TargetConfig>, Arc<Gate>) {
-        let libraries = self.library.targets();
-        let targets = libraries.iter().map(|library| TargetDescription {
-            alias: Some(format!("vtl {}", library.record.id)),
-            ..TargetDescription::new(library.record.iqn.clone())
+        let all = self.targets();
+        let targets = all.iter().map(|target| TargetDescription {
+            alias: Some(target.alias.clone()),
+            ..TargetDescription::new(target.name.clone())
         });
-        let names =
-            libraries.iter().map(|library| (library.record.iqn.clone(), library.record.id.clone()));
-        let gate = Arc::new(Gate::new(Arc::clone(self.access()), names.collect()));
+        let doors = all.iter().map(|target| Door {
+            target: target.name.clone(),
+            library: target.library.record.id.clone(),
+            view: target.view,
+        });
+        let gate = Arc::new(Gate::new(Arc::clone(self.access()), doors.collect()));
         let config = TargetConfig {
             admission: Arc::clone(&gate) as Arc<dyn Admission>,
             chap: self.access().chap(),
@@ -202,6 +224,21 @@ impl Portal {
             ..TargetConfig::new(targets.collect())
         };
         (Arc::new(config), gate)
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        targets(&self.library.targets(), self.layout)
+    }
+
+    /// A library is not there any more: neither are its sessions.
+    fn target_gone(&self, iqn: &str) {
+        for entry in self.lock().values() {
+            let is_meant =
+                entry.grant.as_ref().is_some_and(|grant| grant.library.record.iqn == iqn);
+            if is_meant && entry.sender.send(Message::Close(CloseReason::TargetReset)).is_err() {
+                debug!(tsih = entry.tsih, "the session is ending already");
+            }
+        }
     }
 
     /// Takes connections until the program ends.
@@ -261,15 +298,19 @@ impl Portal {
                 LoginStatus::SESSION_DOES_NOT_EXIST
             });
         }
-        let library = match &login.target {
+        let (library, view) = match &login.target {
             // It may have gone away since the connection was made.
-            Some(target) => self.library.target(target).ok_or(LoginStatus::NOT_FOUND)?,
-            None => Arc::clone(&self.library),
+            Some(name) => {
+                let found = self.targets().into_iter().find(|target| target.name == *name);
+                found.map(|target| (target.library, target.view)).ok_or(LoginStatus::NOT_FOUND)?
+            }
+            None => (Arc::clone(&self.library), View::All),
         };
         // A discovery session reaches no device: whoever may use nothing takes nobody's place there.
         let nexus = login.target.as_ref().map_or(ItNexus(0), |_| library.nexus(&name));
         let mut grant = Grant {
             library: Arc::clone(&library),
+            view,
             nexus,
             name: name.clone(),
             proved: login.authenticated.map(|_| gate.secret_epoch()),
@@ -281,13 +322,15 @@ impl Portal {
         let rights = grant.rights.clone();
         let entered = login.target.is_some().then(|| grant.clone());
         let tsih = self.take_place(&key, sender, entered).await?;
-        let open = OpenSession { key, tsih, nexus, library, rights };
+        let open = OpenSession { key, tsih, nexus, library, view, rights };
         // A change that came before the session was in the list was not told to it.
         if login.target.is_some() && grant.now().as_ref() != Some(&grant.rights) {
             self.close_session(open).await;
             return Err(LoginStatus::NOT_FOUND);
         }
-        if login.target.is_some() && !begin(&open.library, &open.rights, None, nexus, &name) {
+        if login.target.is_some()
+            && !begin(&open.library, view, [None, Some(&open.rights)], nexus, &name)
+        {
             warn!(
                 initiator = login.initiator,
                 "a logical unit is stuck; too many sessions began since"
@@ -301,13 +344,14 @@ impl Portal {
     /// A session is over: its tasks end, and what it held in the devices. Whether everything that it wrote is on disk: a unit that
     /// is stuck is not waited for without end.
     pub(crate) async fn close_session(&self, session: OpenSession) -> bool {
-        let OpenSession { key, tsih, nexus, library, .. } = session;
+        let OpenSession { key, tsih, nexus, library, view, .. } = session;
         let mut is_synced = true;
         if key.target.is_some() {
             // First all of them are told, and then those are waited for that have something to bring to disk.
             let ends: Vec<_> = library
                 .units()
                 .into_iter()
+                .filter(|unit| view.shows(unit.lun))
                 .filter_map(|unit| {
                     let (told, end) = oneshot::channel::<()>();
                     unit.nexus_ends(nexus, told).then_some(end)
@@ -356,8 +400,8 @@ impl Portal {
             }
         }
         for (grant, before, sender) in widened {
-            let Grant { library, nexus, name, rights, .. } = grant;
-            if !begin(&library, &rights, Some(&before), nexus, &name)
+            let Grant { library, view, nexus, name, rights, .. } = grant;
+            if !begin(&library, view, [Some(&before), Some(&rights)], nexus, &name)
                 || sender.send(Message::Rights(rights)).is_err()
             {
                 debug!(%nexus, "the session does not get its new rights");
@@ -455,12 +499,13 @@ impl Portal {
 /// A session begins in the logical units that it sees, and has not seen before. `false` if one of them is stuck.
 fn begin(
     library: &Library,
-    rights: &Rights,
-    before: Option<&Rights>,
+    view: View,
+    [before, rights]: [Option<&Rights>; 2],
     nexus: ItNexus,
     name: &NexusName,
 ) -> bool {
-    let is_new = |lun| rights.sees(lun) && !before.is_some_and(|before| before.sees(lun));
+    let sees = |rights: Option<&Rights>, lun| rights.is_some_and(|rights| rights.sees(lun));
+    let is_new = |lun| view.shows(lun) && sees(rights, lun) && !sees(before, lun);
     let units = library.units();
     units.iter().filter(|unit| is_new(unit.lun)).all(|unit| unit.nexus_begins(nexus, name))
 }

@@ -24,6 +24,7 @@ use crate::identity::{self, User};
 use crate::library::Library;
 use crate::models::Models;
 use crate::portal::Portal;
+use crate::targets::Layout;
 use crate::upkeep::{Plan, Upkeep};
 
 /// Memory that is kept for the data of commands.
@@ -164,9 +165,9 @@ async fn run(
     let listener = TcpListener::from_std(socket.into())?;
     let address = listener.local_addr()?;
     let control = control::serve(directory, library.clone())?;
-    let portal = Portal::new(library.clone(), BufferPool::new(POOL_BYTES));
+    let portal = Portal::new(library.clone(), config.target.layout, BufferPool::new(POOL_BYTES));
     library.note_portal(address);
-    announce(address, &library.record.iqn);
+    announce(address, &library.record.iqn, config.target.layout);
     let control = tokio::spawn(control);
     let portal_task = tokio::spawn(portal.clone().listen(listener));
     tokio::select! {
@@ -183,11 +184,14 @@ async fn run(
     clippy::print_stdout,
     reason = "the line that says where the library is goes to standard output"
 )]
-fn announce(address: SocketAddr, iqn: &str) {
+fn announce(address: SocketAddr, iqn: &str, layout: Layout) {
     println!("ready iscsi={address} target={iqn}");
     eprintln!("Attach from Linux (package open-iscsi), as root:");
     eprintln!("  iscsiadm -m discovery -t sendtargets -p {address}");
-    eprintln!("  iscsiadm -m node -T {iqn} -p {address} --login");
+    match layout {
+        Layout::PerLibrary => eprintln!("  iscsiadm -m node -T {iqn} -p {address} --login"),
+        Layout::PerDevice => eprintln!("  iscsiadm -m node -p {address} --login"),
+    }
     eprintln!("  lsscsi -g");
     eprintln!("Attach from Windows, in PowerShell as administrator (service MSiSCSI running):");
     eprintln!(
@@ -195,7 +199,14 @@ fn announce(address: SocketAddr, iqn: &str) {
         address.ip(),
         address.port()
     );
-    eprintln!("  Connect-IscsiTarget -NodeAddress {iqn} -IsPersistent $true");
+    match layout {
+        Layout::PerLibrary => {
+            eprintln!("  Connect-IscsiTarget -NodeAddress {iqn} -IsPersistent $true");
+        }
+        Layout::PerDevice => {
+            eprintln!("  Get-IscsiTarget | Connect-IscsiTarget -IsPersistent $true");
+        }
+    }
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::debug!(%error, "systemd was not told");
     }

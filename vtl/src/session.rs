@@ -355,7 +355,7 @@ impl Session {
         let Some(open) = &self.open else { return };
         task.rights = open.rights.clone();
         let Some(unit) = open.unit(lun) else {
-            let luns: Vec<Lun> = open.units().iter().map(|unit| unit.lun).collect();
+            let luns: Vec<Lun> = open.units().iter().map(|unit| open.lun(unit)).collect();
             self.connection.complete(key, spc::execute_absent(&task, &luns));
             return;
         };
@@ -405,7 +405,7 @@ impl Session {
         // Whoever sees some units only reaches nobody's tasks in the others, and ends no session but its own.
         let sees_all = open.rights.luns.is_none();
         let luns: Vec<_> = match lun {
-            None if !sees_all => units.iter().map(|unit| Some(unit.lun.encode())).collect(),
+            None if !sees_all => units.iter().map(|unit| Some(open.lun(unit).encode())).collect(),
             lun => vec![lun],
         };
         for lun in luns {

@@ -21,6 +21,7 @@ use crate::operations::{self, Caller};
 use crate::portal::Portal;
 use crate::request::Request;
 use crate::serve::POOL_BYTES;
+use crate::targets::Layout;
 
 /// What still runs in the portal at the end is not waited for any longer.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -58,7 +59,7 @@ impl Stage {
         let address = listener.local_addr()?;
         let portal = {
             let _entered = runtime.enter();
-            Portal::new(Arc::clone(&library), BufferPool::new(POOL_BYTES))
+            Portal::new(Arc::clone(&library), Layout::default(), BufferPool::new(POOL_BYTES))
         };
         runtime.spawn(portal.listen(listener));
         Ok(Self {

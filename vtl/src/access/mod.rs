@@ -22,6 +22,7 @@ pub(crate) use orders::{add, list, new_secret, random_secret, read_secrets, remo
 pub(crate) use secret_text::SecretText;
 pub(crate) use secrets::SecretsError;
 
+use crate::targets::View;
 use policy::Policy;
 use secrets::{Secrets, StoredSecrets};
 
@@ -179,14 +180,21 @@ impl Access {
 #[derive(Debug)]
 pub(crate) struct Gate {
     access: Arc<Access>,
-    /// Names of targets, and the libraries behind them.
-    targets: Vec<(String, LibraryId)>,
+    targets: Vec<Door>,
     /// That of the secret which the initiator is to know.
     secret_epoch: AtomicU64,
 }
 
+/// A target's name, and what is behind it.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) target: String,
+    pub(crate) library: LibraryId,
+    pub(crate) view: View,
+}
+
 impl Gate {
-    pub(crate) fn new(access: Arc<Access>, targets: Vec<(String, LibraryId)>) -> Self {
+    pub(crate) fn new(access: Arc<Access>, targets: Vec<Door>) -> Self {
         Self { access, targets, secret_epoch: AtomicU64::new(0) }
     }
 
@@ -195,9 +203,8 @@ impl Gate {
         self.secret_epoch.load(Ordering::Relaxed)
     }
 
-    fn library(&self, target: &str) -> Option<&LibraryId> {
-        let found = self.targets.iter().find(|(name, _)| name.eq_ignore_ascii_case(target));
-        found.map(|(_, library)| library)
+    fn door(&self, target: &str) -> Option<&Door> {
+        self.targets.iter().find(|door| door.target.eq_ignore_ascii_case(target))
     }
 }
 
@@ -206,8 +213,13 @@ impl Admission for Gate {
         // Discovery sessions ask again and again: what was proved with a secret that was replaced since is not proved any more.
         let is_proved =
             is_authenticated && self.access.secret_epoch(initiator) == self.secret_epoch();
-        self.library(target)
-            .is_some_and(|library| self.access.rights(initiator, library, is_proved).is_some())
+        self.door(target).is_some_and(|Door { library, view, .. }| {
+            let rights = self.access.rights(initiator, library, is_proved);
+            rights.is_some_and(|rights| match view {
+                View::All => true,
+                View::Only(lun) => rights.sees(*lun),
+            })
+        })
     }
 
     fn authentication(&self, initiator: &str, target: Option<&str>) -> Authentication {
@@ -215,7 +227,7 @@ impl Admission for Gate {
         self.secret_epoch.store(self.access.secret_epoch(initiator), Ordering::Relaxed);
         // A target that does not exist is one that nobody has a rule for.
         let none = LibraryId(String::new());
-        let library = target.map(|target| self.library(target).unwrap_or(&none));
+        let library = target.map(|target| self.door(target).map_or(&none, |door| &door.library));
         self.access.authentication(initiator, library)
     }
 }

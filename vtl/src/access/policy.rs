@@ -33,6 +33,7 @@ impl<'a> Policy<'a> {
         is_proved.then(|| Rights {
             luns: rule.luns.as_ref().map(|luns| luns.iter().copied().map(Lun).collect()),
             is_read_only: rule.read_only,
+            is_alone: false,
         })
     }
 

@@ -6,6 +6,7 @@ use vtl_media::disk::RealDisk;
 use super::*;
 use crate::access::{self, Gate, Listener};
 use crate::request::{FailureKind, NewAccess};
+use crate::targets::View;
 
 const HOST: &str = "iqn.2026-11.example:host";
 
@@ -80,9 +81,14 @@ fn what_was_proved_with_a_replaced_secret_is_not_proved_any_more() {
     let directory = tempfile::tempdir().unwrap();
     let library = library(&directory.path().join("data"), Listener::default());
     access::add(&library, &new(true), "test").unwrap();
-    let (target, id) = (library.record.iqn.clone(), library.record.id.clone());
+    let target = library.record.iqn.clone();
+    let door = access::Door {
+        target: target.clone(),
+        library: library.record.id.clone(),
+        view: View::All,
+    };
     let log_in = || {
-        let gate = Gate::new(Arc::clone(&library.access), vec![(target.clone(), id.clone())]);
+        let gate = Gate::new(Arc::clone(&library.access), vec![door.clone()]);
         assert!(gate.authentication(HOST, None).is_required);
         gate
     };

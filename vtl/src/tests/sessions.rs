@@ -6,9 +6,10 @@ use vtl_iscsi::{CloseReason, Isid, LoginReady, LoginStatus};
 use vtl_scsi::BufferPool;
 
 use super::*;
-use crate::access::Gate;
+use crate::access::{self, Gate};
 use crate::portal::{OpenSession, Portal};
 use crate::session::Message;
+use crate::targets::{Layout, View};
 
 const HOST: &str = "iqn.2026-11.example:host";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -30,9 +31,14 @@ impl Door {
         let store = store(Arc::new(MemoryDisk::new()));
         store.initialize(LibrarySpec::default()).unwrap();
         let library = Arc::new(Library::offline(Arc::new(store), Arc::default()).unwrap());
-        let target = (library.record.iqn.clone(), library.record.id.clone());
-        let gate = Gate::new(Arc::clone(&library.access), vec![target]);
-        Arc::new(Self { portal: Portal::new(library, BufferPool::new(0)), gate })
+        let door = access::Door {
+            target: library.record.iqn.clone(),
+            library: library.record.id.clone(),
+            view: View::All,
+        };
+        let gate = Gate::new(Arc::clone(&library.access), vec![door]);
+        let portal = Portal::new(library, Layout::default(), BufferPool::new(0));
+        Arc::new(Self { portal, gate })
     }
 
     fn target(&self) -> String {
