@@ -12,7 +12,7 @@ fn a_drive_that_is_not_mapped_has_no_name_and_no_news() {
     let mut read = |luns: Option<&[Lun]>| {
         let cdb = [0xb8, 0x14, 0, 0, 0, 9, 1, 0, 0x10, 0, 0, 0];
         let mut task = Task::new(A, &cdb);
-        task.rights = Rights { luns: luns.map(Arc::from), is_read_only: false };
+        task.rights = Rights { luns: luns.map(Arc::from), is_read_only: false, is_alone: false };
         let completion = device::execute(&mut changer, task);
         assert_eq!(completion.status, Status::GOOD);
         completion.data_in.to_vec()

@@ -82,7 +82,7 @@ fn a_refused_command_leaves_position_and_medium_alone() {
     let mut drive = drive_with("lto9", 1 << 30);
     let only_reads = |cdb: &[u8]| {
         let mut task = Task::new(B, cdb).with_data_out(b"another");
-        task.rights = Rights { luns: None, is_read_only: true };
+        task.rights = Rights { luns: None, is_read_only: true, is_alone: false };
         task
     };
     good(&run_with(&mut drive, &[0x0a, 0, 0, 0, 7, 0], b"content"));
@@ -105,7 +105,7 @@ fn a_refused_command_leaves_position_and_medium_alone() {
 /// As whoever may only read.
 fn reader(cdb: &[u8], list: &[u8]) -> Task {
     let mut task = Task::new(B, cdb).with_data_out(list);
-    task.rights = Rights { luns: None, is_read_only: true };
+    task.rights = Rights { luns: None, is_read_only: true, is_alone: false };
     task
 }
 
@@ -190,7 +190,7 @@ fn a_reader_takes_no_reservation_from_others() {
     let reads = |drive: &mut Drive, nexus, action, kind, keys| {
         loop {
             let mut task = Task::new(nexus, &cdb(action, kind)).with_data_out(&list(keys));
-            task.rights = Rights { luns: None, is_read_only: true };
+            task.rights = Rights { luns: None, is_read_only: true, is_alone: false };
             let completion = device::execute(drive, task);
             if completion.sense.is_none_or(|sense| sense.key != SenseKey::UnitAttention) {
                 return completion;
