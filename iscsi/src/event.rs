@@ -185,6 +185,9 @@ pub enum CloseReason {
     /// Another login took the session's place.
     #[error("session reinstated")]
     Reinstated,
+    /// Too many discovery sessions, and this one is the oldest.
+    #[error("discovery took too long while others wait")]
+    Discovery,
     /// The initiator may not do any more what the session may.
     #[error("access revoked or narrowed")]
     AccessRevoked,

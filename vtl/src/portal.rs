@@ -35,6 +35,9 @@ const MAX_PENDING_LOGINS: usize = 16;
 const MAX_SESSIONS: usize = 1024;
 /// Sessions of one initiator name with one target, each under an ISID of its own.
 const MAX_SESSIONS_OF_NAME: usize = 32;
+/// Discovery sessions together, for which no rule may be needed. The oldest is told to go for the next one, and there are never more
+/// than twice as many.
+const MAX_DISCOVERY: usize = 64;
 /// Connections that are about to end, beside those in login and those of sessions.
 const MAX_ENDING: usize = 64;
 /// Memory that all connections hold for their peers.
@@ -105,6 +108,7 @@ pub(crate) struct OpenSession {
 #[derive(Debug)]
 struct OpenEntry {
     tsih: u16,
+    begun: Instant,
     sender: mpsc::UnboundedSender<Message>,
     grant: Option<Grant>,
     /// Closes when the session has ended in all devices.

@@ -64,18 +64,21 @@ pub(crate) fn add(library: &Arc<Library>, new: &NewAccess, actor: &str) -> Resul
         read_only: new.read_only,
     };
     let rules: Vec<AccessRule> = libraries.iter().map(rule).collect();
-    let made = if new.chap {
+    let store = || {
         let names = Names { initiator: &initiator, user: user.as_deref() };
         let given = [new.secret.as_ref(), new.target_secret.as_ref()];
-        store_secrets(access, &names, given, new.mutual, actor)?
-    } else {
-        Made::default()
+        let made = if new.chap {
+            store_secrets(access, &names, given, new.mutual, actor)?
+        } else {
+            Made::default()
+        };
+        access.store.grant_access(&rules, actor).map_err(Failure::failed)?;
+        Ok(made)
     };
-    access.store.grant_access(&rules, actor).map_err(Failure::failed)?;
-    if made.has_replaced {
-        access.next_secret_epoch(&initiator);
-    }
+    let made: Result<Made, Failure> = store();
+    // Whether or not the ledger has it: a secret may have been replaced, and the sessions of the old one have to end.
     access.tell();
+    let made = made?;
     let mut answer = json!({
         "initiator": initiator,
         "libraries": libraries.iter().flatten().collect::<Vec<_>>(),
@@ -132,8 +135,7 @@ pub(crate) fn remove(
     access.store.revoke_access(&gone, actor).map_err(Failure::failed)?;
     access.tell();
     if own().is_empty() {
-        change_secrets(access, |secrets| Ok(secrets.forget(&initiator)))?;
-        access.next_secret_epoch(&initiator);
+        change_secrets(access, &initiator, |secrets| Ok(secrets.forget(&initiator)))?;
     }
     let is_open = access.store.access_rules().is_empty() && access.listener().trusts_names();
     Ok(json!({ "initiator": initiator, "removed": gone.len(), "admits_everybody": is_open }))
@@ -149,16 +151,17 @@ pub(crate) fn new_secret(
     let access = &library.access;
     let initiator = initiator_name(initiator)?;
     let secret = random_secret()?;
-    change_secrets(access, |secrets| {
+    change_secrets(access, &initiator, |secrets| {
         let entry = secrets.entry(&initiator);
         let place = if is_targets { &mut entry.target_secret } else { &mut entry.secret };
         *place = Some(secret.clone());
         Ok(true)
     })?;
     let whose = if is_targets { SecretOf::Target } else { SecretOf::Initiator };
-    access.store.note_secret(&initiator, whose, actor).map_err(Failure::failed)?;
-    access.next_secret_epoch(&initiator);
+    let noted = access.store.note_secret(&initiator, whose, actor);
+    // Whether or not the ledger has it: the old secret is none any more.
     access.tell();
+    noted.map_err(Failure::failed)?;
     let rules = access.store.access_rules();
     let user =
         rules.iter().find(|rule| rule.is_about(&initiator)).and_then(|rule| rule.user.clone());
@@ -166,7 +169,6 @@ pub(crate) fn new_secret(
     let made = Made {
         secret: (!is_targets).then(|| secret.clone()),
         target_secret: is_targets.then_some(secret),
-        has_replaced: true,
     };
     if !is_targets && let Some(fields) = answer.as_object_mut() {
         fields.insert("user".to_owned(), user.unwrap_or(initiator).into());
@@ -180,8 +182,6 @@ pub(crate) fn new_secret(
 struct Made {
     secret: Option<SecretText>,
     target_secret: Option<SecretText>,
-    /// Whether a secret is another one than before.
-    has_replaced: bool,
 }
 
 impl Made {
@@ -222,7 +222,7 @@ fn store_secrets(
     let [secret, target_secret] = given;
     let mut made = Made::default();
     let mut stored = Vec::new();
-    change_secrets(access, |secrets| {
+    change_secrets(access, names.initiator, |secrets| {
         let entry = secrets.entry(names.initiator);
         let mut fill = |place: &mut Option<SecretText>,
                         given: Option<&SecretText>,
@@ -236,7 +236,6 @@ fn store_secrets(
             if !is_new {
                 return Ok(None);
             }
-            made.has_replaced |= place.is_some();
             stored.push(whose);
             let new = given.cloned().map_or_else(random_secret, Ok)?;
             *place = Some(new.clone());
@@ -257,16 +256,20 @@ fn store_secrets(
     Ok(made)
 }
 
-/// Changes the file, if there is something to change; then logins go by the new one.
+/// Changes an initiator's secrets in the file, if there is something to change; then logins go by the new one, and what was proved
+/// with the old one is not proved any more.
 fn change_secrets(
     access: &Access,
+    initiator: &str,
     change: impl FnOnce(&mut Secrets) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let mut known = lock(&access.secrets);
     let mut secrets = Secrets::read(access.directory()).map_err(|error| Failure::failed(&error))?;
+    let before = secrets.of(initiator).cloned().unwrap_or_default();
     if !change(&mut secrets)? {
         return Ok(());
     }
+    let has_replaced = secrets.of(initiator).is_none_or(|now| now.replaces(&before));
     if secrets.has_same_both_ways() {
         return Err(Failure::usage(
             "the target's secret and an initiator's must differ: who knows one could answer for the other",
@@ -274,6 +277,10 @@ fn change_secrets(
     }
     secrets.write(access.directory()).map_err(|error| Failure::failed(&error))?;
     *known = secrets;
+    drop(known);
+    if has_replaced {
+        access.next_secret_epoch(initiator);
+    }
     Ok(())
 }
 

@@ -39,6 +39,18 @@ pub(super) struct StoredSecrets {
     pub(super) target_secret: Option<SecretText>,
 }
 
+impl StoredSecrets {
+    /// Whether a secret that there was before is another one, or none.
+    pub(super) fn replaces(&self, before: &Self) -> bool {
+        let pairs = [(&before.secret, &self.secret), (&before.target_secret, &self.target_secret)];
+        pairs.into_iter().any(|(before, now)| {
+            before
+                .as_ref()
+                .is_some_and(|before| now.as_ref().is_none_or(|now| !now.is_same(before)))
+        })
+    }
+}
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretsError {

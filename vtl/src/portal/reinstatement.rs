@@ -1,10 +1,15 @@
 //! A session takes its place in the list: the one that had it before ends first (RFC 7143 §6.3.5).
 
+use std::collections::HashMap;
+
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 use vtl_iscsi::{CloseReason, LoginStatus};
 
-use super::{Grant, MAX_SESSIONS_OF_NAME, OpenEntry, Portal, REINSTATEMENT_LIMIT, SessionKey};
+use super::{
+    Grant, MAX_DISCOVERY, MAX_SESSIONS_OF_NAME, OpenEntry, Portal, REINSTATEMENT_LIMIT, SessionKey,
+};
 use crate::session::Message;
 
 impl Portal {
@@ -32,10 +37,20 @@ impl Portal {
                     {
                         return Err(LoginStatus::OUT_OF_RESOURCES);
                     }
+                    if key.target.is_none() && !make_room(&sessions) {
+                        return Err(LoginStatus::OUT_OF_RESOURCES);
+                    }
                     let tsih = self.free_tsih(&sessions);
                     let (alive, ended) = watch::channel(());
                     let sender = sender.clone();
-                    let entry = OpenEntry { tsih, sender, grant, ended, _alive: alive };
+                    let entry = OpenEntry {
+                        tsih,
+                        begun: Instant::now(),
+                        sender,
+                        grant,
+                        ended,
+                        _alive: alive,
+                    };
                     sessions.insert(key.clone(), entry);
                     return Ok(tsih);
                 };
@@ -54,4 +69,18 @@ impl Portal {
             }
         }
     }
+}
+
+/// Whether one discovery session more may be there. Whoever comes to look for targets is done in a moment, so the oldest of many is
+/// somebody who stays for no good reason.
+fn make_room(sessions: &HashMap<SessionKey, OpenEntry>) -> bool {
+    let of_discovery = || sessions.iter().filter(|(key, _)| key.target.is_none());
+    let count = of_discovery().count();
+    if count >= MAX_DISCOVERY
+        && let Some((key, oldest)) = of_discovery().min_by_key(|(_, entry)| entry.begun)
+        && oldest.sender.send(Message::Close(CloseReason::Discovery)).is_err()
+    {
+        debug!(initiator = key.initiator, "the oldest discovery session is ending already");
+    }
+    count < 2 * MAX_DISCOVERY
 }

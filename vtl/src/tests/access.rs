@@ -1,10 +1,12 @@
 //! Rules where the library can be reached from outside.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use vtl_iscsi::{Admission, ChapAlgorithm};
-use vtl_media::disk::RealDisk;
+
+use vtl_media::disk::{Call, Disk, Fault, FaultDisk, Reaction, RealDisk};
 
 use super::*;
-use crate::access::{self, Gate, Listener};
+use crate::access::{self, Gate, Listener, SecretText};
 use crate::request::{FailureKind, NewAccess};
 use crate::targets::View;
 
@@ -12,8 +14,12 @@ const HOST: &str = "iqn.2026-11.example:host";
 
 /// A library in a real directory, as secrets have a file there.
 fn library(directory: &Path, listener: Listener) -> Arc<Library> {
+    library_on(Arc::new(RealDisk::new()), directory, listener)
+}
+
+fn library_on(disk: Arc<dyn Disk>, directory: &Path, listener: Listener) -> Arc<Library> {
     let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
-    let store = Store::open(Arc::new(RealDisk::new()), directory, options).unwrap();
+    let store = Store::open(disk, directory, options).unwrap();
     if store.is_new() {
         let spec = LibrarySpec { drives: 2, storage_elements: 2, ..LibrarySpec::default() };
         store.initialize(spec).unwrap();
@@ -72,6 +78,29 @@ fn a_secret_is_made_once_and_kept_with_its_rule() {
     assert_ne!(library.access.secret_epoch(HOST), epoch);
     access::remove(&library, HOST, None, "test").unwrap();
     assert!(add(&new(true))["secret"].is_string(), "it was forgotten");
+}
+
+// The ledger failed after a secret had been replaced in its file: whoever had logged in with the stolen one kept his session.
+#[test]
+fn a_secret_that_the_ledger_does_not_note_is_replaced_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new(Arc::new(RealDisk::new()));
+    let library =
+        library_on(Arc::new(disk.clone()), &directory.path().join("data"), Listener::default());
+    access::add(&library, &new(true), "test").unwrap();
+    let (told, epoch) = (Arc::new(AtomicU32::new(0)), || library.access.secret_epoch(HOST));
+    let count = Arc::clone(&told);
+    library.access.on_change(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let before = epoch();
+    disk.inject(Fault::forever(Call::SyncData, "ledger", Reaction::Errno(5)));
+    let given = NewAccess { secret: Some(SecretText::new("another-8hT2mQx5Lz7")), ..new(true) };
+    access::add(&library, &given, "test").unwrap_err();
+    assert!(epoch() > before && told.load(Ordering::Relaxed) == 1);
+    let before = epoch();
+    access::new_secret(&library, HOST, false, "test").unwrap_err();
+    assert!(epoch() > before && told.load(Ordering::Relaxed) == 2);
 }
 
 // A discovery session went on listing targets after the secret that had opened it was replaced: whoever had stolen that saw each library

@@ -130,6 +130,33 @@ fn a_name_in_capitals_has_no_more_places() {
     });
 }
 
+// Nobody needs a rule for a discovery session where no rule has CHAP: a stranger who opened a thousand of them and left them open took
+// every place that there is, and nobody could log in.
+#[test]
+fn discovery_sessions_do_not_take_all_places() {
+    run(async {
+        let door = Door::new();
+        let discovery = |number: u16| LoginReady {
+            initiator: format!("iqn.2026-11.example:{number}"),
+            target: None,
+            ..door.login(HOST, 1)
+        };
+        // Those that are told to go and do not.
+        let mut stubborn = Vec::new();
+        while let Ok(session) = door.open(&discovery(u16::try_from(stubborn.len()).unwrap())).await
+        {
+            stubborn.push(session);
+        }
+        assert_eq!(stubborn.len(), 128);
+        stubborn[0].1.told_to_go().await;
+        door.open(&door.login(HOST, 1)).await.unwrap();
+        // As soon as one is gone, somebody else can look.
+        let (open, _inbox) = stubborn.remove(0);
+        door.portal.close_session(open).await;
+        door.open(&discovery(999)).await.unwrap();
+    });
+}
+
 // A discovery session, for which no rule is needed, took a handle of the first library: strangers could use them up.
 #[test]
 fn a_discovery_session_takes_no_handle_of_a_nexus() {
