@@ -9,6 +9,7 @@ mod access;
 pub mod barcode;
 pub mod cartridge;
 pub mod catalogue;
+mod copies;
 pub mod disk;
 mod inventory;
 mod journal;
@@ -32,6 +33,7 @@ pub use self::cartridge::{
     Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
     Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
+pub use self::copies::{CopyFacts, CopyRecord, CopyState};
 pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
@@ -44,7 +46,7 @@ pub use self::seal::{
     UNAUTHENTICATED_BYTES_MAX, forget as forget_key,
 };
 pub use self::store::{
-    CartridgeEntry, CartridgeState, CreateError, DeleteError, DeviceRecord, History, LibraryRecord,
-    LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember, SnapshotRecord, Store,
-    StoreError, StoreOptions, UndoError, Verification,
+    CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
+    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember,
+    SnapshotRecord, Store, StoreError, StoreOptions, UndoError, Verification,
 };

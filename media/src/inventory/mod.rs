@@ -3,6 +3,7 @@
 //! Invariants: an element holds at most one cartridge, a cartridge is in exactly one place, and no two cartridges have one
 //! barcode. [`Inventory::apply`] refuses an entry that would break one of them.
 
+mod copies;
 mod entry;
 mod snapshot;
 
@@ -17,6 +18,7 @@ pub use snapshot::{SnapshotMember, SnapshotRecord};
 use crate::access::{AccessRule, AccessRules};
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
+use crate::copies::{CopyRecord, CopyState};
 use crate::label::{Origin, PartOrigin, origins_of};
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
@@ -47,6 +49,7 @@ pub(crate) struct Inventory {
     /// Persistent reservations, by the serial number of the logical unit.
     reservations: BTreeMap<String, KeptReservations>,
     access: AccessRules,
+    copies: BTreeMap<Uuid, CopyRecord>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -83,6 +86,15 @@ pub enum Inconsistency {
     /// No such snapshot.
     #[error("there is no snapshot {0}")]
     NoSnapshot(String),
+    /// A copy of this identity is there.
+    #[error("copy {0} exists already")]
+    CopyExists(Uuid),
+    /// No such copy.
+    #[error("there is no copy {0}")]
+    NoCopy(Uuid),
+    /// The walk of copies has no such step.
+    #[error("copy {0} cannot go from {1} to {2}")]
+    CopyStep(Uuid, CopyState, CopyState),
 }
 
 impl Inventory {
@@ -161,6 +173,7 @@ impl Inventory {
                 self.access.revoke(initiator, library.as_ref());
                 Ok(())
             }
+            Event::CopyStaged { .. } | Event::CopyAdvanced { .. } => self.apply_copy(event, time),
             Event::SecretReplaced { .. }
             | Event::MediumLoaded { .. }
             | Event::MediumUnloaded { .. }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::access::{AccessRule, SecretOf};
 use crate::barcode::Barcode;
+use crate::copies::{CopyFacts, CopyState};
 use crate::inventory::SnapshotMember;
 use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::place::{LibraryId, Place};
@@ -207,6 +208,26 @@ pub enum Event {
         /// Who proves itself with it.
         whose: SecretOf,
     },
+    /// A copy on physical tape was asked for.
+    CopyStaged {
+        /// Its identity.
+        copy: Uuid,
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The cartridge's barcode at that time.
+        barcode: Barcode,
+        /// Which of several copies, from 1.
+        number: u32,
+    },
+    /// A copy took a step of its walk.
+    CopyAdvanced {
+        /// The copy.
+        copy: Uuid,
+        /// What it is from now on.
+        state: CopyState,
+        /// What else is known from now on.
+        facts: Box<CopyFacts>,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -298,6 +319,8 @@ impl Event {
             Self::AccessGranted { .. } => "access_granted",
             Self::AccessRevoked { .. } => "access_revoked",
             Self::SecretReplaced { .. } => "secret_replaced",
+            Self::CopyStaged { .. } => "copy_staged",
+            Self::CopyAdvanced { .. } => "copy_advanced",
             Self::Fault { .. } => "fault",
         }
     }
@@ -454,6 +477,8 @@ const KNOWN_EVENTS: &[&str] = &[
     "access_granted",
     "access_revoked",
     "secret_replaced",
+    "copy_staged",
+    "copy_advanced",
     "fault",
 ];
 

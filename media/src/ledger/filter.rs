@@ -30,7 +30,13 @@ pub struct EntryFilter {
 
 impl EntryFilter {
     pub(super) fn selection(&self) -> Selection<'_> {
-        Selection { filter: self, intents: HashSet::new(), entries: Vec::new(), is_past: false }
+        Selection {
+            filter: self,
+            intents: HashSet::new(),
+            copies: HashSet::new(),
+            entries: Vec::new(),
+            is_past: false,
+        }
     }
 }
 
@@ -39,6 +45,8 @@ pub(super) struct Selection<'a> {
     filter: &'a EntryFilter,
     /// Moves of the wanted cartridge: their commits name only the intent.
     intents: HashSet<u64>,
+    /// Copies of the wanted cartridge: their steps name only the copy.
+    copies: HashSet<Uuid>,
     entries: Vec<Entry>,
     is_past: bool,
 }
@@ -115,6 +123,14 @@ impl Selection<'_> {
             Event::SnapshotMembers { members, .. } => {
                 members.iter().any(|member| member.cartridge == wanted)
             }
+            Event::CopyStaged { copy, cartridge, .. } => {
+                let is_its = *cartridge == wanted;
+                if is_its {
+                    self.copies.insert(*copy);
+                }
+                is_its
+            }
+            Event::CopyAdvanced { copy, .. } => self.copies.contains(copy),
             Event::Fault { cartridge, .. } => *cartridge == Some(wanted),
         }
     }

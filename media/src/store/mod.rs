@@ -6,6 +6,7 @@
 
 mod access;
 mod cartridges;
+mod copies;
 mod directory;
 mod error;
 mod files;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 pub use cartridges::{NewCartridge, Twin, native_capacity_bytes};
+pub use copies::{CopyError, CopyStep};
 pub use directory::FORMAT_VERSION;
 pub use error::{
     CreateError, DeleteError, MAX_CARTRIDGES_AT_ONCE, MoveError, StoreError, UndoError,

@@ -1,6 +1,7 @@
 //! The store as its users meet it.
 
 mod catalogue;
+mod copies;
 mod crash;
 mod directory;
 mod undo;

@@ -1,0 +1,57 @@
+//! Copies on physical tape. They outlive their cartridges: that is what they are for.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Inconsistency, Inventory};
+use crate::copies::{CopyRecord, CopyState};
+use crate::ledger::Event;
+
+impl Inventory {
+    /// Adds what one event says of a copy.
+    pub(super) fn apply_copy(
+        &mut self,
+        event: &Event,
+        time: Timestamp,
+    ) -> Result<(), Inconsistency> {
+        match event {
+            Event::CopyStaged { copy, cartridge, barcode, number } => {
+                if self.copies.contains_key(copy) {
+                    return Err(Inconsistency::CopyExists(*copy));
+                }
+                let new = CopyRecord::new(*copy, *cartridge, barcode.clone(), *number, time);
+                self.copies.insert(*copy, new);
+                Ok(())
+            }
+            Event::CopyAdvanced { copy, state, facts } => {
+                let record = self.copies.get_mut(copy).ok_or(Inconsistency::NoCopy(*copy))?;
+                if !record.state.may_become(*state) {
+                    return Err(Inconsistency::CopyStep(*copy, record.state, *state));
+                }
+                record.advance(*state, facts, time);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn copies(&self) -> impl Iterator<Item = &CopyRecord> {
+        self.copies.values()
+    }
+
+    pub(crate) fn copy(&self, id: Uuid) -> Option<&CopyRecord> {
+        self.copies.get(&id)
+    }
+
+    /// The state of the copy of this number, if there is one that counts.
+    pub(crate) fn standing_copy(&self, cartridge: Uuid, number: u32) -> Option<CopyState> {
+        let counts = |state: CopyState| {
+            !matches!(state, CopyState::Failed | CopyState::Lost | CopyState::Retired)
+        };
+        self.copies
+            .values()
+            .filter(|copy| copy.cartridge == cartridge && copy.number == number)
+            .map(|copy| copy.state)
+            .find(|state| counts(*state))
+    }
+}

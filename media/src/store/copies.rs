@@ -1,0 +1,160 @@
+//! Copies on physical tape, which the ledger keeps.
+
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::Store;
+use super::error::{StoreError, UndoError};
+use crate::barcode::Barcode;
+use crate::copies::{CopyFacts, CopyRecord, CopyState};
+use crate::label::CartridgeKind;
+use crate::ledger::{Event, Head};
+
+/// Why a copy could not be staged, or not take a step.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// There is no such cartridge.
+    #[error("there is no cartridge {0}")]
+    NoCartridge(Uuid),
+    /// A cleaning cartridge has nothing to copy.
+    #[error("{0} is a cleaning cartridge: there is nothing on it to copy")]
+    Cleaning(Barcode),
+    /// There is no such copy.
+    #[error("there is no copy {0}; `vtl vault list` shows those that there are")]
+    NoCopy(Uuid),
+    /// That copy is being made already, or is there.
+    #[error("copy {number} of {barcode} is there already: it is {state}")]
+    Exists {
+        /// The cartridge.
+        barcode: Barcode,
+        /// Which copy.
+        number: u32,
+        /// Where that is on its way.
+        state: CopyState,
+    },
+    /// The walk has no such step.
+    #[error("copy {number} of {barcode} is {from}: it cannot be {to} next")]
+    Step {
+        /// The cartridge.
+        barcode: Barcode,
+        /// Which copy.
+        number: u32,
+        /// Where it is.
+        from: CopyState,
+        /// Where it was to be.
+        to: CopyState,
+    },
+    /// It could not be recorded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Record(#[from] UndoError),
+}
+
+/// One step of one copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyStep {
+    /// The copy.
+    pub copy: Uuid,
+    /// What it will be.
+    pub state: CopyState,
+    /// What else the step says.
+    pub facts: CopyFacts,
+}
+
+impl Store {
+    /// All copies that were ever asked for, sorted by the cartridge's barcode and their numbers.
+    pub fn copies(&self) -> Vec<CopyRecord> {
+        let mut all: Vec<CopyRecord> = self.inventory().copies().cloned().collect();
+        all.sort_unstable_by(|a, b| {
+            (&a.barcode, a.number, a.staged).cmp(&(&b.barcode, b.number, b.staged))
+        });
+        all
+    }
+
+    /// One copy.
+    pub fn copy(&self, id: Uuid) -> Option<CopyRecord> {
+        self.inventory().copy(id).cloned()
+    }
+
+    /// Asks for a copy of each of these cartridges, all or none. A copy of the same number that failed, was lost or is retired makes room for it.
+    pub fn stage_copies(
+        &self,
+        wanted: &[(Uuid, u32)],
+        actor: &str,
+    ) -> Result<Vec<CopyRecord>, CopyError> {
+        let changing = self.begin_change();
+        let mut events = Vec::new();
+        let mut ids = Vec::new();
+        for &(uuid, number) in wanted {
+            let entry = self.cartridge(uuid).ok_or(CopyError::NoCartridge(uuid))?;
+            if entry.kind != CartridgeKind::Data {
+                return Err(CopyError::Cleaning(entry.barcode));
+            }
+            if let Some(state) = self.inventory().standing_copy(uuid, number) {
+                return Err(CopyError::Exists { barcode: entry.barcode, number, state });
+            }
+            let copy = Uuid::now_v7();
+            ids.push(copy);
+            events.push(Event::CopyStaged {
+                copy,
+                cartridge: uuid,
+                barcode: entry.barcode,
+                number,
+            });
+        }
+        self.record_changes(&events, actor)?;
+        drop(changing);
+        ids.into_iter().map(|id| self.copy(id).ok_or(CopyError::NoCopy(id))).collect()
+    }
+
+    /// Takes these steps, all or none; they are durable when this returns. A step that the walk does not have is refused.
+    pub fn advance_copies(
+        &self,
+        steps: &[CopyStep],
+        actor: &str,
+    ) -> Result<Vec<CopyRecord>, CopyError> {
+        let changing = self.begin_change();
+        for step in steps {
+            let record = self.copy(step.copy).ok_or(CopyError::NoCopy(step.copy))?;
+            if !record.state.may_become(step.state) {
+                return Err(CopyError::Step {
+                    barcode: record.barcode,
+                    number: record.number,
+                    from: record.state,
+                    to: step.state,
+                });
+            }
+        }
+        let events: Vec<Event> = steps
+            .iter()
+            .map(|step| Event::CopyAdvanced {
+                copy: step.copy,
+                state: step.state,
+                facts: Box::new(step.facts.clone()),
+            })
+            .collect();
+        self.record_changes(&events, actor)?;
+        drop(changing);
+        steps.iter().map(|step| self.copy(step.copy).ok_or(CopyError::NoCopy(step.copy))).collect()
+    }
+
+    /// Takes one step.
+    pub fn advance_copy(
+        &self,
+        copy: Uuid,
+        state: CopyState,
+        facts: CopyFacts,
+        actor: &str,
+    ) -> Result<CopyRecord, CopyError> {
+        let steps = [CopyStep { copy, state, facts }];
+        self.advance_copies(&steps, actor)?.pop().ok_or(CopyError::NoCopy(copy))
+    }
+
+    /// The newest entry of the ledger: what anchors a receipt in its chain.
+    pub fn ledger_head(&self) -> Head {
+        self.ledger.head()
+    }
+}
