@@ -5,9 +5,11 @@
 
 mod digest;
 mod receipt;
+mod shipping;
 
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
     Target,
 };
+pub use shipping::{Row, ShippingList};
