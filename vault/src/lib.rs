@@ -15,6 +15,7 @@ mod receipt;
 mod rules;
 mod shipping;
 mod trigger;
+pub mod walk;
 
 pub use age::Age;
 pub use calendar::{Calendar, CalendarError};

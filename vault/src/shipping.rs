@@ -3,12 +3,12 @@
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use vtl_media::{Barcode, CopyState};
 
 /// A list of tapes that travel together, or are to be picked for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShippingList {
     /// What the list is: `Shipping manifest`, `Pick list`.
     pub title: String,
@@ -27,7 +27,7 @@ pub struct ShippingList {
 }
 
 /// One tape of the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// What the tape's label says.
     pub barcode: Barcode,
