@@ -130,7 +130,7 @@ fn refuse(failure: &Failure) -> Response {
 }
 
 async fn openapi() -> Json<Value> {
-    let operations = [
+    let operations: &[&str] = &[
         "status",
         "inventory",
         "tape-create",
@@ -145,6 +145,8 @@ async fn openapi() -> Json<Value> {
         "snapshot-list",
         "snapshot-present",
         "snapshot-delete",
+        "rules",
+        "vault",
         "verify",
         "verify-progress",
         "move",

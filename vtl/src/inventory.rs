@@ -18,13 +18,14 @@ pub(crate) fn query(
     let pattern = filter.pattern.as_deref().map(str::to_ascii_uppercase);
     let mut rows = Vec::new();
     for entry in entries {
-        let matches =
-            pattern.as_deref().is_none_or(|pattern| matches_pattern(pattern, entry.barcode.as_str()))
-                && filter.pool.is_none_or_is(entry.pool.as_deref())
-                && filter.group.is_none_or_is(entry.group.as_deref())
-                && location.as_ref().is_none_or(|location| location.has(&entry.place))
-                && written_before
-                    .is_none_or(|limit| entry.last_written.unwrap_or(entry.created) < limit);
+        let matches = pattern
+            .as_deref()
+            .is_none_or(|pattern| matches_pattern(pattern, entry.barcode.as_str()))
+            && filter.pool.is_none_or_is(entry.pool.as_deref())
+            && filter.group.is_none_or_is(entry.group.as_deref())
+            && location.as_ref().is_none_or(|location| location.has(&entry.place))
+            && written_before
+                .is_none_or(|limit| entry.last_written.unwrap_or(entry.created) < limit);
         if matches {
             let row = serde_json::to_value(&entry).map_err(Failure::failed)?;
             if filter.state.is_none_or_is(row.get("state").and_then(Value::as_str)) {

@@ -49,6 +49,7 @@ mod progress;
 mod refusals;
 mod request;
 mod robot;
+mod rules;
 mod selftest;
 mod serve;
 mod session;
@@ -63,6 +64,7 @@ mod trace;
 mod undo;
 mod unit;
 mod upkeep;
+mod vaulting;
 mod verification;
 
 #[cfg(test)]
@@ -99,7 +101,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             read_files(&mut request)?;
             let answer = client::ask(&directory, request)?;
             output::print(&answer, format).map_err(Failure::failed)?;
-            return verification::verdict(&answer);
+            verification::verdict(&answer).and(rules::verdict(&answer))?;
+            return vaulting::verdict(&answer);
         }
         Err(command) => *command,
     };
@@ -186,6 +189,7 @@ fn read_files(request: &mut request::Request) -> Result<(), Failure> {
     match request {
         request::Request::LibraryCreate(new) => libraries::read_profile(new),
         request::Request::AccessAdd(new) => access::read_secrets(new),
+        request::Request::Rules(request) => rules::read_document(request),
         _ => Ok(()),
     }
 }

@@ -15,12 +15,14 @@ use crate::libraries;
 use crate::library::Library;
 use crate::logging;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
+use crate::rules;
 use crate::snapshots;
 use crate::status::status;
 use crate::tapes;
 use crate::trace;
 use crate::undo;
 use crate::unit::Device;
+use crate::vaulting;
 use crate::verification::{self, Manner};
 
 /// Entries of the ledger that are listed unless more are asked for.
@@ -73,6 +75,8 @@ pub(crate) fn answer(
             verification::verify(library, &barcodes, all, manner)
         }
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
+        Request::Rules(request) => rules::answer(library, request, caller),
+        Request::Vault(request) => vaulting::answer(library, request, actor),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;
             moved(library, &entry, &place(library, &to)?, actor)
@@ -126,7 +130,7 @@ fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure
 /// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
 /// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
-    library
+    let mut cartridges: Vec<CartridgeEntry> = library
         .store
         .cartridges()
         .into_iter()
@@ -146,7 +150,9 @@ pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
                 None => entry,
             }
         })
-        .collect()
+        .collect();
+    rules::name_groups(library, &mut cartridges);
+    cartridges
 }
 
 /// The cartridge with this barcode, or exit code 4.

@@ -22,6 +22,9 @@ pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
 
 fn print_all(value: &Value, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    if let Some(list) = crate::vaulting::printed(value, format) {
+        return write!(out, "{list}");
+    }
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, value)?;

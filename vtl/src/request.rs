@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
+use crate::rules::RulesRequest;
+use crate::vaulting::VaultRequest;
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +45,10 @@ pub(crate) enum Request {
     SnapshotPresent { name: String, hide: bool },
     /// A snapshot away; the cartridges stay.
     SnapshotDelete { name: String },
+    /// Pools, groups and policies; the field `action` says what.
+    Rules(RulesRequest),
+    /// Copies on their way off-site and back; the field `action` says what.
+    Vault(VaultRequest),
     /// Cartridges read back from the disk.
     Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
     /// How far that is.

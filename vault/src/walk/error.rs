@@ -5,6 +5,8 @@ use thiserror::Error;
 
 use vtl_media::{Barcode, CopyState};
 
+use crate::age::moment;
+
 /// Why a step is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -68,7 +70,8 @@ pub enum WalkError {
     },
     /// A container of this name is away.
     #[error(
-        "a container {container} is {state} since {since}: give this one another name, or `vtl vault return --container {container}` first"
+        "a container {container} is {state} since {}: give this one another name, or `vtl vault return --container {container}` first",
+        moment(*since)
     )]
     ContainerAway {
         /// Its name.

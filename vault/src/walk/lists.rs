@@ -6,6 +6,7 @@ use serde::Serialize;
 use vtl_media::{Barcode, CopyRecord, CopyState};
 
 use super::{hindrance, is_away, is_over, volume_of};
+use crate::age::moment;
 use crate::rules::Rules;
 use crate::shipping::{Row, ShippingList};
 
@@ -110,8 +111,11 @@ fn next_step(
 ) -> (bool, String) {
     let barcode = &copy.barcode;
     let late = if copy.is_overdue(now) { "OVERDUE: " } else { "" };
-    let expected =
-        copy.facts.expected.map(|time| format!(", expected by {time}")).unwrap_or_default();
+    let expected = copy
+        .facts
+        .expected
+        .map(|time| format!(", expected by {}", moment(time)))
+        .unwrap_or_default();
     let container = copy.facts.container.as_deref().unwrap_or("NAME");
     match copy.state {
         CopyState::Staged | CopyState::Manifested | CopyState::Written | CopyState::Proved => {
