@@ -49,6 +49,9 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
     } else {
         first.keys().cloned().collect()
     };
+    if is_inventory && rows.iter().any(|row| !is_nothing(row.get("group"))) {
+        columns.push("group".to_owned());
+    }
     if !is_inventory {
         // A column that says nothing only makes the others hard to read.
         columns.retain(|column| rows.iter().any(|row| !is_nothing(row.get(column))));

@@ -246,7 +246,7 @@ fn set(library: &Library, setting: &Setting, actor: &str) -> Result<Value, Failu
         };
     }
     if setting.is_new || !setting.settings.is_empty() {
-        put(library, &document, actor)?;
+        put(library, &document, FailureKind::Usage, actor)?;
     }
     pools::assign(library, setting, actor)?;
     match kind {
@@ -265,7 +265,8 @@ fn delete(library: &Library, kind: Kind, name: &str, actor: &str) -> Result<Valu
     if removed.is_none() {
         return Err(unknown(kind, name));
     }
-    put(library, &document, actor)?;
+    // What others refer to stays.
+    put(library, &document, FailureKind::Refused, actor)?;
     Ok(json!({ kind.name(): name, "deleted": true }))
 }
 
@@ -280,13 +281,13 @@ fn parse_value(text: &str) -> Option<Toml> {
 }
 
 /// Puts a document in force that a command has made.
-fn put(library: &Library, document: &Table, actor: &str) -> Result<(), Failure> {
+fn put(library: &Library, document: &Table, kind: FailureKind, actor: &str) -> Result<(), Failure> {
     let text = toml::to_string(document).map_err(Failure::failed)?;
     match Rules::parse(&text) {
         Ok(rules) => check_groups(library, &rules)?,
         Err(RulesError { key, message, .. }) => {
             let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
-            return Err(Failure::refused(format!("{key}{message}; nothing was changed")));
+            return Err(Failure::new(kind, format!("{key}{message}; nothing was changed")));
         }
     }
     library.store.apply_rules(&text, actor).map_err(|error| explain(&error))

@@ -70,7 +70,7 @@ pub(super) fn show(library: &Library, name: &str) -> Result<Value, Failure> {
         "rules": settings,
         "next": next.barcode,
         "because": next.reason,
-        "lacks": supply(&rules, pool, name, &situation).iter().map(words).collect::<Vec<_>>(),
+        "lacks": supply(pool, name, &situation).iter().map(words).collect::<Vec<_>>(),
         "cartridges": members.iter().map(row).collect::<Vec<_>>(),
     }))
 }
@@ -144,8 +144,7 @@ fn members<'a>(situation: &'a Situation, pool: &str) -> Vec<&'a CartridgeEntry> 
 }
 
 /// What a pool lacks.
-fn supply(rules: &Rules, pool: &Pool, name: &str, situation: &Situation) -> Vec<Supply> {
-    debug_assert!(rules.pools.contains_key(name));
+fn supply(pool: &Pool, name: &str, situation: &Situation) -> Vec<Supply> {
     let scratch = pool
         .scratch
         .as_ref()
@@ -168,7 +167,7 @@ fn words(supply: &Supply) -> String {
 /// What all pools lack, in words.
 pub(super) fn lacks(rules: &Rules, situation: &Situation) -> Vec<Value> {
     let of_pool = |(name, pool): (&String, &Pool)| {
-        let lacks = supply(rules, pool, name, situation);
+        let lacks = supply(pool, name, situation);
         lacks.iter().map(|lack| json!({ "pool": name, "action": words(lack) })).collect::<Vec<_>>()
     };
     rules.pools.iter().flat_map(of_pool).collect()
@@ -181,7 +180,7 @@ pub(super) fn fill(library: &Arc<Library>, actor: &str) -> Result<Vec<Value>, Fa
     for (name, pool) in &rules.pools {
         // What one pool took from scratch, the next one does not find there.
         let situation = situation::situation(library)?;
-        for lack in supply(&rules, pool, name, &situation) {
+        for lack in supply(pool, name, &situation) {
             let done = give(library, name, pool, &lack, actor);
             let (result, reason) = match done {
                 Ok(text) => ("done", text),
