@@ -3,6 +3,7 @@
 //! This room decides and proves; it opens no device and no socket. A physical drive is whoever implements its trait for one, the ledger
 //! is `vtl_media`'s, and time is an argument. Read [`Digester`] and [`Manifest`] first.
 
+pub mod archive;
 mod digest;
 mod receipt;
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
+use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::labels::LabelOptions;
 use crate::request::{
     InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
@@ -112,6 +113,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
         share: Option<u32>,
     },
+    /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
+    Browse(BrowseChoice),
+    /// Get one file, or a directory, out of an archive on a cartridge.
+    Restore(RestoreOptions),
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -346,6 +351,7 @@ impl Command {
             Self::Verify { barcodes, all, share } => {
                 Request::Verify { barcodes, all, share_percent: share }
             }
+            Self::Browse(choice) => Request::Browse(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },
             Self::Unload { drive, library } => Request::Unload { drive, library },

@@ -130,7 +130,7 @@ fn refuse(failure: &Failure) -> Response {
 }
 
 async fn openapi() -> Json<Value> {
-    let operations = [
+    let operations: &[&str] = &[
         "status",
         "inventory",
         "tape-create",
@@ -147,6 +147,8 @@ async fn openapi() -> Json<Value> {
         "snapshot-delete",
         "verify",
         "verify-progress",
+        "browse",
+        "read-piece",
         "move",
         "load",
         "unload",

@@ -10,6 +10,7 @@ use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
+use crate::browse;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
@@ -73,6 +74,8 @@ pub(crate) fn answer(
             verification::verify(library, &barcodes, all, manner)
         }
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
+        Request::Browse(choice) => browse::browse(library, &choice),
+        Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;
             moved(library, &entry, &place(library, &to)?, actor)

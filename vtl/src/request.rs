@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
+use crate::browse::{BrowseChoice, Piece};
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub(crate) enum Request {
     Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
     /// How far that is.
     VerifyProgress {},
+    /// What lies on a cartridge.
+    Browse(BrowseChoice),
+    /// Bytes of a tape file.
+    ReadPiece(Piece),
     /// A cartridge from a place, or named by its barcode, to a place.
     Move { from: String, to: String },
     /// A cartridge into a drive.
