@@ -11,6 +11,7 @@ use crate::labels::LabelOptions;
 use crate::request::{
     InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
+use crate::retention::{HoldChange, NewLock};
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
 
@@ -193,6 +194,10 @@ pub(crate) enum TapeCommand {
         #[arg(long, value_name = "PLACE")]
         place: Option<String>,
     },
+    /// Lock cartridges: until then nothing on them can be overwritten, erased, pruned or deleted, by a host or by anybody. A lock can be made longer, never shorter.
+    Lock(NewLock),
+    /// Hold cartridges, as for a lawsuit: nothing on them can be given up until the hold is lifted.
+    Hold(HoldChange),
     /// Bring cartridges to import/export elements, and from there to the shelf.
     Eject {
         #[arg(required = true)]
@@ -328,6 +333,8 @@ impl Command {
             Self::Inventory(filter) => Request::Inventory(filter),
             Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
             Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
+            Self::Tape(TapeCommand::Lock(new)) => Request::TapeLock(new),
+            Self::Tape(TapeCommand::Hold(wanted)) => Request::TapeHold(wanted),
             Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },
             Self::Tape(TapeCommand::Insert { barcodes, to }) => {
                 Request::TapeInsert { barcodes, to }

@@ -138,6 +138,8 @@ async fn openapi() -> Json<Value> {
         "tape-eject",
         "tape-insert",
         "tape-delete",
+        "tape-lock",
+        "tape-hold",
         "tape-history",
         "tape-rewind",
         "tape-clone",

@@ -49,6 +49,7 @@ mod profiles;
 mod progress;
 mod refusals;
 mod request;
+mod retention;
 mod robot;
 mod selftest;
 mod serve;

@@ -16,6 +16,7 @@ use crate::libraries;
 use crate::library::Library;
 use crate::logging;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
+use crate::retention;
 use crate::snapshots;
 use crate::status::status;
 use crate::tapes;
@@ -58,6 +59,8 @@ pub(crate) fn answer(
             tapes::insert(library, &barcodes, to.as_deref(), actor)
         }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
+        Request::TapeLock(new) => retention::lock(library, &new, actor),
+        Request::TapeHold(wanted) => retention::hold(library, &wanted, actor),
         Request::TapeHistory { barcode, limit } => undo::history(library, &barcode, limit),
         Request::TapeRewind(rewind) => undo::rewind(library, &rewind, actor),
         Request::TapeClone { barcode, to, as_barcode, place } => {

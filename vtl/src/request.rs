@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
 use crate::browse::{BrowseChoice, Piece};
+use crate::retention::{HoldChange, NewLock};
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +26,10 @@ pub(crate) enum Request {
     TapeInsert { barcodes: Vec<String>, to: Option<String> },
     /// Away for good. Cartridges with data on them only with `force`.
     TapeDelete { barcodes: Vec<String>, force: bool },
+    /// Cartridges on which nothing may be given up until a time.
+    TapeLock(NewLock),
+    /// Cartridges on which nothing may be given up until the hold is lifted.
+    TapeHold(HoldChange),
     /// What has been on a cartridge: recovery points and generations.
     TapeHistory { barcode: String, limit: Option<usize> },
     /// Cartridges as they were: twins, or the cartridges themselves.

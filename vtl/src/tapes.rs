@@ -12,6 +12,7 @@ use crate::libraries::{self, of_place};
 use crate::library::Library;
 use crate::operations::{current, find, is_in_drive, place, relocate};
 use crate::request::{Failure, NewTapes};
+use crate::retention;
 
 /// What a barcode of ours looks like, as it is told to people.
 const GRAMMAR: &str =
@@ -96,7 +97,13 @@ pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Fail
     for barcode in barcodes {
         let uuid = find(library, barcode)?.uuid;
         let entry = all.iter().find(|entry| entry.uuid == uuid);
-        rows.push(serde_json::to_value(entry).map_err(Failure::failed)?);
+        let mut row = serde_json::to_value(entry).map_err(Failure::failed)?;
+        if let (Value::Object(row), Some(entry)) = (&mut row, entry)
+            && let Value::Object(kept) = retention::shown(library, entry)
+        {
+            row.extend(kept);
+        }
+        rows.push(row);
     }
     Ok(Value::Array(rows))
 }
@@ -175,6 +182,13 @@ pub(crate) fn delete(
                 entry.barcode, entry.place
             )));
         }
+        let now = library.store.compliance_clock().now();
+        if let Some(reason) = library.store.retention(entry.uuid).reason(now) {
+            return Err(Failure::refused(format!(
+                "{} may not be deleted: {reason}",
+                entry.barcode
+            )));
+        }
         if entry.written_bytes > 0 && !force {
             return Err(Failure::refused(format!(
                 "{} holds {} bytes of data, which cannot be brought back: say --force to delete it",
@@ -185,7 +199,9 @@ pub(crate) fn delete(
     let mut rows = Vec::new();
     for entry in entries {
         library.store.delete_cartridge(entry.uuid, actor).map_err(|error| match error {
-            DeleteError::Needed { .. } => Failure::refused(error.to_string()),
+            DeleteError::Needed { .. } | DeleteError::Locked { .. } => {
+                Failure::refused(error.to_string())
+            }
             error => Failure::failed(error),
         })?;
         rows.push(json!({ "barcode": entry.barcode, "deleted": true }));

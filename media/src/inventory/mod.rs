@@ -23,6 +23,7 @@ use crate::label::{Origin, PartOrigin, origins_of};
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
+use crate::retention::Retention;
 use crate::store::LibraryRecord;
 
 /// All libraries and cartridges.
@@ -49,7 +50,11 @@ pub(crate) struct Inventory {
     /// Persistent reservations, by the serial number of the logical unit.
     reservations: BTreeMap<String, KeptReservations>,
     access: AccessRules,
+    /// When the newest entry was made that was read from the ledger.
+    newest: Option<jiff::Timestamp>,
     copies: BTreeMap<Uuid, CopyRecord>,
+    /// Locks and holds of cartridges that have some.
+    retentions: HashMap<Uuid, Retention>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -100,6 +105,7 @@ pub enum Inconsistency {
 impl Inventory {
     /// Adds what one entry says. After an error nothing has changed.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistency> {
+        self.newest = self.newest.max(Some(entry.time));
         match &entry.event {
             RecordedEvent::Known(event) => {
                 self.note_drive_move(event, entry.sequence);
@@ -173,6 +179,9 @@ impl Inventory {
                 self.access.revoke(initiator, library.as_ref());
                 Ok(())
             }
+            Event::RetentionSet { cartridge, retention } => {
+                self.set_retention(*cartridge, retention)
+            }
             Event::CopyStaged { .. } | Event::CopyAdvanced { .. } => self.apply_copy(event, time),
             Event::SecretReplaced { .. }
             | Event::MediumLoaded { .. }
@@ -182,6 +191,24 @@ impl Inventory {
             | Event::Pruned { .. }
             | Event::Fault { .. } => Ok(()),
         }
+    }
+
+    fn set_retention(&mut self, uuid: Uuid, retention: &Retention) -> Result<(), Inconsistency> {
+        if !self.cartridges.contains_key(&uuid) {
+            return Err(Inconsistency::NoCartridge(uuid));
+        }
+        self.retentions.insert(uuid, retention.clone());
+        Ok(())
+    }
+
+    /// When the newest entry was made that was read from the ledger.
+    pub(crate) fn newest(&self) -> Option<jiff::Timestamp> {
+        self.newest
+    }
+
+    /// What keeps a cartridge as it is.
+    pub(crate) fn retention(&self, uuid: Uuid) -> Retention {
+        self.retentions.get(&uuid).cloned().unwrap_or_default()
     }
 
     /// The persistent reservations that were kept last for the logical unit with this serial number.
@@ -382,6 +409,7 @@ impl Inventory {
         let entry = self.cartridges.remove(&uuid).ok_or(Inconsistency::NoCartridge(uuid))?;
         self.by_barcode.remove(&entry.barcode);
         self.by_element.remove(&entry.place);
+        self.retentions.remove(&uuid);
         self.deleted.insert(uuid);
         Ok(())
     }

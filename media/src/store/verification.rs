@@ -55,8 +55,12 @@ impl Store {
             Some(_) => (self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?, None),
         };
         let now = self.clock.now();
-        let options =
-            LoadOptions { read_only: true, clock: Arc::new(move || now), ..LoadOptions::default() };
+        let options = LoadOptions {
+            read_only: true,
+            clock: Arc::new(move || now),
+            compliance: self.compliance.as_clock(),
+            ..LoadOptions::default()
+        };
         // A moment may lie on the cartridge that this one was made from.
         let owner = at.as_ref().map_or(uuid, |moment| moment.origin.cartridge);
         let options = match at {
