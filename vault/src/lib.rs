@@ -4,7 +4,8 @@
 //! is `vtl_media`'s, and time is an argument. Read [`Digester`] and [`Manifest`] first.
 
 mod digest;
-mod receipt;
+mod hex;
+pub mod receipt;
 
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use receipt::{
