@@ -1,11 +1,13 @@
 //! What is said of a copy on physical tape: a manifest before the tape leaves the drive, a proof after it has been read back; both signed.
 
+mod archive;
 mod content;
 mod document;
 mod key;
 #[cfg(test)]
 mod tests;
 
+pub use self::archive::{Archive, ArchiveError};
 pub use self::content::{
     Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
     Target,

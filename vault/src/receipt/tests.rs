@@ -18,7 +18,7 @@ fn partition(number: u8, tape: &[Option<Vec<u8>>]) -> PartitionDigest {
     digester.finish()
 }
 
-fn manifest_of(tape: &[Option<Vec<u8>>]) -> Manifest {
+pub(super) fn manifest_of(tape: &[Option<Vec<u8>>]) -> Manifest {
     Manifest {
         id: Uuid::from_u128(7),
         time: "2026-11-01T02:00:00Z".parse().unwrap(),
@@ -48,7 +48,7 @@ fn manifest_of(tape: &[Option<Vec<u8>>]) -> Manifest {
     }
 }
 
-fn proof_of(manifest: &Manifest) -> Proof {
+pub(super) fn proof_of(manifest: &Manifest) -> Proof {
     let drive = DriveIdentity {
         vendor: "IBM".to_owned(),
         product: "ULT3580-TD9".to_owned(),
@@ -77,7 +77,7 @@ fn proof_of(manifest: &Manifest) -> Proof {
     }
 }
 
-fn tape() -> Vec<Option<Vec<u8>>> {
+pub(super) fn tape() -> Vec<Option<Vec<u8>>> {
     vec![Some(b"label".to_vec()), None, Some(vec![7; 300]), Some(vec![8; 20]), None, None]
 }
 
