@@ -218,7 +218,8 @@ impl Archive {
             return Ok(());
         }
         keys.push(key);
-        let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        let lines = keys.iter().flat_map(|key| [key.to_string(), "\n".to_owned()]);
+        let text: String = lines.collect();
         let path = self.keys().join(PUBLIC_KEYS);
         replace_whole(&*self.disk, &path, text.as_bytes()).map_err(io_of(&path))
     }

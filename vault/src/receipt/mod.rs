@@ -4,6 +4,7 @@ mod archive;
 mod content;
 mod document;
 mod key;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use self::content::{
 };
 pub use self::document::{Receipt, VerifiedReceipt};
 pub use self::key::{NotAKey, PublicKey, SigningKey};
+pub use self::sheet::how_to_read;
 
 use thiserror::Error;
 use uuid::Uuid;

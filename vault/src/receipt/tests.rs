@@ -7,7 +7,7 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32]).unwrap()
 }
 
-fn partition(number: u8, tape: &[Option<Vec<u8>>]) -> PartitionDigest {
+pub(super) fn partition(number: u8, tape: &[Option<Vec<u8>>]) -> PartitionDigest {
     let mut digester = Digester::new(number);
     for object in tape {
         match object {
