@@ -130,7 +130,7 @@ fn refuse(failure: &Failure) -> Response {
 }
 
 async fn openapi() -> Json<Value> {
-    let operations = [
+    let operations: &[&str] = &[
         "status",
         "inventory",
         "tape-create",
@@ -162,6 +162,7 @@ async fn openapi() -> Json<Value> {
         "catalog-rebuild",
         "audit-list",
         "audit-verify",
+        "receipt",
         "trace",
     ];
     let failure = json!({ "type": "object", "properties": {

@@ -46,6 +46,7 @@ mod portal;
 mod profile_file;
 mod profiles;
 mod progress;
+mod receipts;
 mod refusals;
 mod request;
 mod robot;
@@ -158,6 +159,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let answer = labels::run(&directory, &options)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
+        Command::Receipt(command) => receipts::run(&directory, command, format),
         Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
     }

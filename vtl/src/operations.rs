@@ -14,6 +14,7 @@ use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
 use crate::logging;
+use crate::receipts;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 use crate::snapshots;
 use crate::status::status;
@@ -108,6 +109,7 @@ pub(crate) fn answer(
             Ok(json!({ "rebuilt": true, "cartridges": library.store.cartridges().len() }))
         }
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
+        Request::Receipt { what } => receipts::answer(library, what, actor),
         Request::AuditVerify {} => audit_verify(library),
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
+use crate::receipts::ReceiptRequest;
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,6 +95,8 @@ pub(crate) enum Request {
     AuditList { limit: Option<usize>, barcode: Option<String> },
     /// Reads the whole ledger back and checks its chain.
     AuditVerify {},
+    /// Something about receipts.
+    Receipt { what: ReceiptRequest },
     /// The last commands of a logical unit: those behind a number, or the last `count`.
     Trace {
         unit: String,
