@@ -47,6 +47,7 @@ pub use self::seal::{
 };
 pub use self::store::{
     CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
-    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember,
-    SnapshotRecord, Store, StoreError, StoreOptions, UndoError, Verification,
+    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
+    Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError, StoreOptions,
+    UndoError, Verification,
 };

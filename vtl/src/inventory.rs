@@ -3,6 +3,7 @@
 use jiff::{SpanRelativeTo, Timestamp};
 use serde_json::Value;
 use vtl_media::{CartridgeEntry, Place};
+use vtl_vault::matches_pattern;
 
 use crate::request::{Failure, InventoryFilter};
 
@@ -18,7 +19,7 @@ pub(crate) fn query(
     let mut rows = Vec::new();
     for entry in entries {
         let matches =
-            pattern.as_deref().is_none_or(|pattern| glob(pattern, entry.barcode.as_str()))
+            pattern.as_deref().is_none_or(|pattern| matches_pattern(pattern, entry.barcode.as_str()))
                 && filter.pool.is_none_or_is(entry.pool.as_deref())
                 && filter.group.is_none_or_is(entry.group.as_deref())
                 && location.as_ref().is_none_or(|location| location.has(&entry.place))
@@ -113,51 +114,9 @@ fn sort(rows: &mut [Value], key: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a text matches a pattern of `*` and `?`, in time linear in the product of their lengths.
-fn glob(pattern: &str, text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    // reached[i]: the pattern so far matches the first i characters.
-    let mut reached = vec![false; text.len() + 1];
-    if let Some(first) = reached.first_mut() {
-        *first = true;
-    }
-    for wanted in pattern.chars() {
-        let mut next = Vec::with_capacity(reached.len());
-        for (index, was_reached) in reached.iter().enumerate() {
-            let before = index.checked_sub(1);
-            let follows = before.and_then(|before| reached.get(before)).copied().unwrap_or(false);
-            let character = before.and_then(|before| text.get(before)).copied();
-            next.push(match wanted {
-                '*' => *was_reached || next.last().copied().unwrap_or(false),
-                '?' => follows,
-                other => follows && character == Some(other),
-            });
-        }
-        reached = next;
-    }
-    reached.last().copied().unwrap_or(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns() {
-        for (pattern, text, matches) in [
-            ("VTL0*", "VTL001L9", true),
-            ("*L9", "VTL001L9", true),
-            ("VTL00?L9", "VTL001L9", true),
-            ("VTL00?L9", "VTL011L9", false),
-            ("*", "", true),
-            ("", "V", false),
-            ("V*1*9", "VTL001L9", true),
-            ("V*8*9", "VTL001L9", false),
-            ("VTL001L9", "VTL001L9", true),
-        ] {
-            assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn ages() {

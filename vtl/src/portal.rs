@@ -3,7 +3,7 @@
 mod reinstatement;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -463,13 +463,23 @@ impl Portal {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "TCP_NODELAY");
         }
-        let now = self.now();
-        let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+        let Some((place, connection, gate)) = self.place(&stream, peer.ip()) else {
             debug!(%peer, "too many connections");
             return;
         };
+        tokio::spawn(session::run(stream, connection, (self.clone(), gate), place));
+    }
+
+    /// What a connection from this address begins with, if there is room for one.
+    pub(crate) fn place(
+        &self,
+        stream: &TcpStream,
+        peer: IpAddr,
+    ) -> Option<(Place, Connection, Arc<Gate>)> {
+        let now = self.now();
+        let permit = self.connections.clone().try_acquire_owned().ok()?;
         let (sender, inbox) = mpsc::unbounded_channel();
-        let pending = self.pending.enter(peer.ip(), sender.clone());
+        let pending = self.pending.enter(peer, sender.clone());
         let (config, gate) = self.config();
         let mut connection = if pending.is_refused() {
             let status = LoginStatus::OUT_OF_RESOURCES;
@@ -480,8 +490,7 @@ impl Portal {
         if let Ok(address) = stream.local_addr() {
             connection.set_portal(address.to_string());
         }
-        let place = Place { sender, inbox, pending, permit };
-        tokio::spawn(session::run(stream, connection, (self.clone(), gate), place));
+        Some((Place { sender, inbox, pending, permit }, connection, gate))
     }
 
     fn free_tsih(&self, sessions: &HashMap<SessionKey, OpenEntry>) -> u16 {

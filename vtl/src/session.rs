@@ -148,7 +148,8 @@ impl Session {
             if self.connection.is_closed() && self.outgoing.is_empty() {
                 return Ok(());
             }
-            self.look_at_clock()?;
+            // What the clock ends has to be sent or seen before anything is waited for.
+            has_moved |= self.look_at_clock()?;
             if has_moved {
                 // A peer that always has something to say keeps neither its own deadlines from passing nor others from their turn.
                 tokio::task::consume_budget().await;
@@ -158,8 +159,8 @@ impl Session {
         }
     }
 
-    /// Acts on what should have happened by now.
-    fn look_at_clock(&mut self) -> io::Result<()> {
+    /// Acts on what should have happened by now, and says whether there was something.
+    fn look_at_clock(&mut self) -> io::Result<bool> {
         let now = Instant::now();
         if self.send_deadline().is_some_and(|deadline| deadline <= now) {
             return Err(io::ErrorKind::TimedOut.into());
@@ -168,10 +169,11 @@ impl Session {
             self.drained.get_or_insert(now + DRAIN_LIMIT);
         }
         let time = self.portal.time(now);
-        if self.connection.poll_timeout().is_some_and(|timeout| timeout <= time) {
+        let is_late = self.connection.poll_timeout().is_some_and(|timeout| timeout <= time);
+        if is_late {
             self.connection.handle_timeout(time);
         }
-        Ok(())
+        Ok(is_late)
     }
 
     fn send_deadline(&self) -> Option<Instant> {

@@ -5,6 +5,7 @@
 
 mod copies;
 mod entry;
+mod rules;
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -13,6 +14,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use entry::{CartridgeEntry, CartridgeState};
+pub use rules::RulesRecord;
 pub use snapshot::{SnapshotMember, SnapshotRecord};
 
 use crate::access::{AccessRule, AccessRules};
@@ -50,6 +52,7 @@ pub(crate) struct Inventory {
     reservations: BTreeMap<String, KeptReservations>,
     access: AccessRules,
     copies: BTreeMap<Uuid, CopyRecord>,
+    rules: Option<RulesRecord>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -174,6 +177,9 @@ impl Inventory {
                 Ok(())
             }
             Event::CopyStaged { .. } | Event::CopyAdvanced { .. } => self.apply_copy(event, time),
+            Event::RulesApplied { .. } | Event::CartridgesPooled { .. } => {
+                self.apply_rules_event(event, time)
+            }
             Event::SecretReplaced { .. }
             | Event::MediumLoaded { .. }
             | Event::MediumUnloaded { .. }

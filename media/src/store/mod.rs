@@ -15,6 +15,7 @@ mod library;
 mod moves;
 mod recovery;
 mod reservation;
+mod rules;
 mod snapshots;
 mod undo;
 mod upkeep;
@@ -35,11 +36,12 @@ pub use library::{
     DeviceRecord, LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, RandomSource,
 };
 pub use reservation::Reservation;
+pub use rules::RULES_BYTES_MAX;
 pub use undo::{History, NewTwin, Rewound};
 pub use verification::Verification;
 
 pub use crate::inventory::{
-    CartridgeEntry, CartridgeState, Inconsistency, SnapshotMember, SnapshotRecord,
+    CartridgeEntry, CartridgeState, Inconsistency, RulesRecord, SnapshotMember, SnapshotRecord,
 };
 pub use crate::ledger::Clock;
 pub use crate::place::{LibraryId, Place, PlaceError};

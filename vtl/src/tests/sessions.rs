@@ -1,14 +1,15 @@
 //! Which sessions there are, without a connection beneath them.
 
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use vtl_iscsi::{CloseReason, Isid, LoginReady, LoginStatus};
-use vtl_scsi::BufferPool;
+use vtl_scsi::{BufferPool, Rights};
 
 use super::*;
 use crate::access::{self, Gate};
 use crate::portal::{OpenSession, Portal};
-use crate::session::Message;
+use crate::session::{self, Message};
 use crate::targets::{Layout, View};
 
 const HOST: &str = "iqn.2026-11.example:host";
@@ -167,5 +168,33 @@ fn a_discovery_session_takes_no_handle_of_a_nexus() {
         assert_eq!(open.nexus, ItNexus(0));
         let (open, _inbox) = door.open(&door.login("iqn.2026-11.example:other", 1)).await.unwrap();
         assert_eq!(open.nexus, ItNexus(1), "the first handle of this library");
+    });
+}
+
+// What was to be sent or seen because of the clock was not looked at before the next wait, which then had no limit: a login whose ten
+// seconds ended just when something else had woken the connection stayed for ever. A wake-up that moves nothing, as the clock passes, is
+// one of two that are picked at random, so that twenty connections meet it.
+#[test]
+fn a_login_is_over_whatever_has_woken_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for _ in 0..20 {
+            let door = Door::new();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            let (place, connection, gate) = door.portal.place(&stream, peer.ip()).unwrap();
+            let sender = place.sender.clone();
+            let ours = (Arc::clone(&door.portal), gate);
+            let mut session = tokio::spawn(session::run(stream, connection, ours, place));
+            tokio::task::yield_now().await;
+            sender.send(Message::Rights(Rights::default())).unwrap();
+            tokio::time::advance(Duration::from_secs(11)).await;
+            tokio::time::timeout(LIMIT, &mut session).await.expect("it ends").unwrap();
+        }
     });
 }

@@ -4,6 +4,7 @@ mod catalogue;
 mod copies;
 mod crash;
 mod directory;
+mod rules;
 mod undo;
 
 use std::collections::BTreeMap;
