@@ -108,8 +108,9 @@ impl Receipt {
             if of != sha256(manifest_text.as_bytes()) {
                 return Err(altered("its proof is of another manifest"));
             }
-            let of_tape: Proof = parsed(reader.value("proof")?, "proof")?;
+            let proof_text = reader.value("proof")?;
             (signer, is_last) = reader.signature("proof")?;
+            let of_tape: Proof = parsed(proof_text, "proof")?;
             check_proof(&manifest, &of_tape)?;
             proof = Some(of_tape);
         }

@@ -218,6 +218,38 @@ fn sums_that_are_none_are_not_signed() {
     }
 }
 
+/// A receipt that says something else, signed as if it were right: the owner of the key is a program, which can have errors.
+fn forged(change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
+    let text = String::from_utf8(proved().to_bytes().to_vec()).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let proof = lines[5].strip_prefix("\"proof\":").unwrap().trim_end_matches(',').to_owned();
+    let mut proof: serde_json::Value = serde_json::from_str(&proof).unwrap();
+    change(&mut proof);
+    lines[5] = format!("\"proof\":{proof},");
+    let signed = lines[..7].join("\n") + "\n";
+    let signature = crate::hex::encode(&key(1).sign(signed.as_bytes()).unwrap());
+    format!("{signed}\"proof_signature\":\"{signature}\"}}\n").into_bytes()
+}
+
+#[test]
+fn a_signature_makes_nothing_right_that_is_wrong() {
+    assert_eq!(forged(|_| {}), proved().to_bytes());
+    let changes: [fn(&mut serde_json::Value); 5] = [
+        |proof| proof["is_equal"] = false.into(),
+        |proof| proof["partitions"] = serde_json::json!([]),
+        |proof| proof["partitions"][0]["sections"][0]["crc32c"] = 1.into(),
+        |proof| proof["more"] = 1.into(),
+        |proof| {
+            let found =
+                serde_json::json!({"partition": 0, "section": 0, "first_object": 0, "what": "x"});
+            proof["mismatches"] = serde_json::json!([found]);
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        assert!(Receipt::verify(&forged(change), None).is_err(), "change {number}");
+    }
+}
+
 #[test]
 fn other_files_are_told_apart() {
     let newer = String::from_utf8(proved().to_bytes().to_vec()).unwrap();
