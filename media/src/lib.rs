@@ -33,7 +33,7 @@ pub use self::cartridge::{
     Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
     Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
-pub use self::copies::{CopyFacts, CopyRecord, CopyState};
+pub use self::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
 pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};

@@ -9,8 +9,18 @@ use serde_json::{Map, Value};
 use crate::cli::Format;
 
 /// Columns of the inventory for people, in this order; the others only with JSON or CSV.
-const COLUMNS: [&str; 7] =
-    ["barcode", "kind", "location", "state", "written_bytes", "last_written", "pool"];
+const COLUMNS: [&str; 10] = [
+    "barcode",
+    "kind",
+    "location",
+    "state",
+    "written_bytes",
+    "last_written",
+    "last_proved",
+    "copies",
+    "copy_state",
+    "pool",
+];
 
 /// Prints one answer. Whoever has seen enough of it, as `head`, closes the pipe: that is no failure.
 pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {

@@ -178,6 +178,14 @@ impl Store {
         self.inventory().cartridges().cloned().collect()
     }
 
+    /// Those that are wanted, sorted by barcode: of very many, only these are copied.
+    pub fn cartridges_where(
+        &self,
+        is_wanted: impl Fn(&CartridgeEntry) -> bool,
+    ) -> Vec<CartridgeEntry> {
+        self.inventory().cartridges().filter(|entry| is_wanted(entry)).cloned().collect()
+    }
+
     /// The cartridge with a barcode.
     pub fn find(&self, barcode: &str) -> Option<CartridgeEntry> {
         self.inventory().find(barcode).cloned()
