@@ -65,6 +65,7 @@ mod undo;
 mod unit;
 mod upkeep;
 mod verification;
+mod whereabouts;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use crate::trace;
 use crate::undo;
 use crate::unit::Device;
 use crate::verification::{self, Manner};
+use crate::whereabouts;
 
 /// Entries of the ledger that are listed unless more are asked for.
 const AUDIT_LIMIT: usize = 1000;
@@ -50,7 +51,7 @@ pub(crate) fn answer(
         Request::Status {} => Ok(status(library)),
         Request::Inventory(filter) => list(library, filter),
         Request::TapeCreate(new) => tapes::create(library, &new, actor),
-        Request::TapeShow { barcodes } => tapes::show(library, &barcodes),
+        Request::TapeShow { barcodes } => whereabouts::show(library, &barcodes),
         Request::TapeEject { barcodes, to } => {
             tapes::eject(library, &barcodes, to.as_deref(), actor)
         }

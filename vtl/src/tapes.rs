@@ -89,18 +89,6 @@ pub(crate) fn create(
     serde_json::to_value(made).map_err(Failure::failed)
 }
 
-/// Everything that is known of cartridges.
-pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Failure> {
-    let all = current(library);
-    let mut rows = Vec::new();
-    for barcode in barcodes {
-        let uuid = find(library, barcode)?.uuid;
-        let entry = all.iter().find(|entry| entry.uuid == uuid);
-        rows.push(serde_json::to_value(entry).map_err(Failure::failed)?);
-    }
-    Ok(Value::Array(rows))
-}
-
 /// To import/export elements; what is in one already, to the shelf.
 pub(crate) fn eject(
     library: &Arc<Library>,
