@@ -34,7 +34,7 @@ pub use self::cartridge::{
     Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
     Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
-pub use self::copies::{CopyFacts, CopyRecord, CopyState};
+pub use self::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
 pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
@@ -49,7 +49,7 @@ pub use self::seal::{
 };
 pub use self::store::{
     CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
-    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RetentionChange,
-    Rewound, SnapshotMember, SnapshotRecord, Store, StoreError, StoreOptions, UndoError,
-    Verification, WriteLabels,
+    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
+    RetentionChange, Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError,
+    StoreOptions, UndoError, Verification, WriteLabels,
 };

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::bench::BenchOptions;
 use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::labels::LabelOptions;
+use crate::receipts::ReceiptCommand;
 use crate::request::{
     InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
@@ -124,6 +125,9 @@ pub(crate) enum Command {
     /// Real drives and changers of this host.
     #[command(subcommand)]
     Physical(PhysicalCommand),
+    /// Receipts of copies on physical tape: signed proofs that a tape was read back and was right.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Make labels to be printed: Code 39, in the measures of LTO cartridges.
     Label(LabelOptions),
     /// Who may log in, and what he sees. Without any rule everybody on this machine may.

@@ -166,6 +166,7 @@ async fn openapi() -> Json<Value> {
         "catalog-rebuild",
         "audit-list",
         "audit-verify",
+        "receipt",
         "trace",
     ];
     let failure = json!({ "type": "object", "properties": {

@@ -47,6 +47,7 @@ mod portal;
 mod profile_file;
 mod profiles;
 mod progress;
+mod receipts;
 mod refusals;
 mod request;
 mod retention;
@@ -66,6 +67,7 @@ mod undo;
 mod unit;
 mod upkeep;
 mod verification;
+mod whereabouts;
 
 #[cfg(test)]
 mod tests;
@@ -159,6 +161,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let answer = labels::run(&directory, &options)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
+        Command::Receipt(command) => receipts::run(&directory, command, format),
         Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
     }

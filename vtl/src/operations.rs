@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::Zoned;
 use serde_json::{Value, json};
 use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
@@ -15,6 +15,7 @@ use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
 use crate::logging;
+use crate::receipts;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 use crate::retention;
 use crate::snapshots;
@@ -24,6 +25,7 @@ use crate::trace;
 use crate::undo;
 use crate::unit::Device;
 use crate::verification::{self, Manner};
+use crate::whereabouts;
 
 /// Entries of the ledger that are listed unless more are asked for.
 const AUDIT_LIMIT: usize = 1000;
@@ -51,7 +53,7 @@ pub(crate) fn answer(
         Request::Status {} => Ok(status(library)),
         Request::Inventory(filter) => list(library, filter),
         Request::TapeCreate(new) => tapes::create(library, &new, actor),
-        Request::TapeShow { barcodes } => tapes::show(library, &barcodes),
+        Request::TapeShow { barcodes } => whereabouts::show(library, &barcodes),
         Request::TapeEject { barcodes, to } => {
             tapes::eject(library, &barcodes, to.as_deref(), actor)
         }
@@ -114,13 +116,14 @@ pub(crate) fn answer(
             Ok(json!({ "rebuilt": true, "cartridges": library.store.cartridges().len() }))
         }
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
+        Request::Receipt { what } => receipts::answer(library, what, actor),
         Request::AuditVerify {} => audit_verify(library),
     }
 }
 
 fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure> {
     filter.location = filter.location.map(|text| as_written(library, text));
-    let rows = inventory::query(current(library), &filter, Timestamp::now())?;
+    let rows = inventory::query(library, &filter, &Zoned::now())?;
     if rows.is_empty()
         && let Some(barcode) = filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
     {
@@ -132,27 +135,19 @@ fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure
 /// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
 /// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
-    library
-        .store
-        .cartridges()
-        .into_iter()
-        .map(|entry| {
-            let facts = library.drive_at(&entry.place).and_then(|unit| {
-                unit.with_drive_within(FACTS_LIMIT, |drive| {
-                    drive.cartridge().map(vtl_media::Volume::facts)
-                })
-                .flatten()
-            });
-            match facts {
-                Some(facts) => {
-                    let mut entry = entry;
-                    entry.set_facts(&facts);
-                    entry
-                }
-                None => entry,
-            }
-        })
-        .collect()
+    library.store.cartridges().into_iter().map(|entry| refreshed(library, entry)).collect()
+}
+
+/// A cartridge with what its drive knows, if it is in one.
+pub(crate) fn refreshed(library: &Library, mut entry: CartridgeEntry) -> CartridgeEntry {
+    let facts = library.drive_at(&entry.place).and_then(|unit| {
+        unit.with_drive_within(FACTS_LIMIT, |drive| drive.cartridge().map(vtl_media::Volume::facts))
+            .flatten()
+    });
+    if let Some(facts) = facts {
+        entry.set_facts(&facts);
+    }
+    entry
 }
 
 /// The cartridge with this barcode, or exit code 4.

@@ -82,12 +82,6 @@ pub(crate) fn hold(library: &Library, wanted: &HoldChange, actor: &str) -> Resul
     change(library, &wanted.barcodes, &change_to, actor)
 }
 
-/// What keeps a cartridge, for those who ask about it.
-pub(crate) fn shown(library: &Library, entry: &CartridgeEntry) -> Value {
-    let retention = library.store.retention(entry.uuid);
-    json!({ "retained_until": retention.until, "hold": retention.hold })
-}
-
 fn change(
     library: &Library,
     barcodes: &[String],

@@ -12,7 +12,6 @@ use crate::libraries::{self, of_place};
 use crate::library::Library;
 use crate::operations::{current, find, is_in_drive, place, relocate};
 use crate::request::{Failure, NewTapes};
-use crate::retention;
 
 /// What a barcode of ours looks like, as it is told to people.
 const GRAMMAR: &str =
@@ -88,24 +87,6 @@ pub(crate) fn create(
         .create_cartridges_in(Some(&of.id), cartridges.collect(), actor)
         .map_err(|error| not_created(&error))?;
     serde_json::to_value(made).map_err(Failure::failed)
-}
-
-/// Everything that is known of cartridges.
-pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Failure> {
-    let all = current(library);
-    let mut rows = Vec::new();
-    for barcode in barcodes {
-        let uuid = find(library, barcode)?.uuid;
-        let entry = all.iter().find(|entry| entry.uuid == uuid);
-        let mut row = serde_json::to_value(entry).map_err(Failure::failed)?;
-        if let (Value::Object(row), Some(entry)) = (&mut row, entry)
-            && let Value::Object(kept) = retention::shown(library, entry)
-        {
-            row.extend(kept);
-        }
-        rows.push(row);
-    }
-    Ok(Value::Array(rows))
 }
 
 /// To import/export elements; what is in one already, to the shelf.

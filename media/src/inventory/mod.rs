@@ -5,6 +5,7 @@
 
 mod copies;
 mod entry;
+mod rules;
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -13,6 +14,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use entry::{CartridgeEntry, CartridgeState};
+pub use rules::RulesRecord;
 pub use snapshot::{SnapshotMember, SnapshotRecord};
 
 use crate::access::{AccessRule, AccessRules};
@@ -55,6 +57,7 @@ pub(crate) struct Inventory {
     copies: BTreeMap<Uuid, CopyRecord>,
     /// Locks and holds of cartridges that have some.
     retentions: HashMap<Uuid, Retention>,
+    rules: Option<RulesRecord>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -144,23 +147,10 @@ impl Inventory {
             Event::MoveAbandoned { id } => {
                 self.intents.remove(id).map(|_| ()).ok_or(Inconsistency::NoIntent(*id))
             }
-            Event::SnapshotMembers { snapshot, members } => {
-                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
-                Ok(())
-            }
-            Event::SnapshotCreated { snapshot, library } => {
-                self.add_snapshot(snapshot, library, time)
-            }
-            Event::SnapshotPresented { snapshot, is_presented } => {
-                let found = self.snapshots.get_mut(snapshot);
-                found
-                    .map(|record| record.is_presented = *is_presented)
-                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
-            }
-            Event::SnapshotDeleted { snapshot } => {
-                let removed = self.snapshots.remove(snapshot);
-                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
-            }
+            Event::SnapshotMembers { .. }
+            | Event::SnapshotCreated { .. }
+            | Event::SnapshotPresented { .. }
+            | Event::SnapshotDeleted { .. } => self.apply_snapshot(event, time),
             Event::Verified { cartridge, as_of, damaged_objects, is_direct, .. } => {
                 let entry = self.cartridges.get_mut(cartridge);
                 let entry = entry.ok_or(Inconsistency::NoCartridge(*cartridge))?;
@@ -183,6 +173,9 @@ impl Inventory {
                 self.set_retention(*cartridge, retention)
             }
             Event::CopyStaged { .. } | Event::CopyAdvanced { .. } => self.apply_copy(event, time),
+            Event::RulesApplied { .. } | Event::CartridgesPooled { .. } => {
+                self.apply_rules_event(event, time)
+            }
             Event::SecretReplaced { .. }
             | Event::MediumLoaded { .. }
             | Event::MediumUnloaded { .. }
@@ -190,6 +183,34 @@ impl Inventory {
             | Event::Rewound { .. }
             | Event::Pruned { .. }
             | Event::Fault { .. } => Ok(()),
+        }
+    }
+
+    /// Adds what one event says of a snapshot.
+    fn apply_snapshot(
+        &mut self,
+        event: &Event,
+        time: jiff::Timestamp,
+    ) -> Result<(), Inconsistency> {
+        match event {
+            Event::SnapshotMembers { snapshot, members } => {
+                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
+                Ok(())
+            }
+            Event::SnapshotCreated { snapshot, library } => {
+                self.add_snapshot(snapshot, library, time)
+            }
+            Event::SnapshotPresented { snapshot, is_presented } => {
+                let found = self.snapshots.get_mut(snapshot);
+                found
+                    .map(|record| record.is_presented = *is_presented)
+                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            Event::SnapshotDeleted { snapshot } => {
+                let removed = self.snapshots.remove(snapshot);
+                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            _ => Ok(()),
         }
     }
 

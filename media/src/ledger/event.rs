@@ -236,6 +236,18 @@ pub enum Event {
         /// What else is known from now on.
         facts: Box<CopyFacts>,
     },
+    /// A document of rules about pools, groups and policies is in force, in the place of the one before.
+    RulesApplied {
+        /// The whole document.
+        document: String,
+    },
+    /// Cartridges belong to another pool from now on.
+    CartridgesPooled {
+        /// The cartridges.
+        cartridges: Vec<Uuid>,
+        /// The pool; none means that they belong to none.
+        pool: Option<String>,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -330,6 +342,8 @@ impl Event {
             Self::RetentionSet { .. } => "retention_set",
             Self::CopyStaged { .. } => "copy_staged",
             Self::CopyAdvanced { .. } => "copy_advanced",
+            Self::RulesApplied { .. } => "rules_applied",
+            Self::CartridgesPooled { .. } => "cartridges_pooled",
             Self::Fault { .. } => "fault",
         }
     }
@@ -489,6 +503,8 @@ const KNOWN_EVENTS: &[&str] = &[
     "retention_set",
     "copy_staged",
     "copy_advanced",
+    "rules_applied",
+    "cartridges_pooled",
     "fault",
 ];
 

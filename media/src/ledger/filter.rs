@@ -102,10 +102,11 @@ impl Selection<'_> {
             | Event::ReservationsKept { .. }
             | Event::AccessGranted { .. }
             | Event::AccessRevoked { .. }
-            | Event::SecretReplaced { .. } => false,
-            Event::CreationIntended { cartridges } | Event::CreationAbandoned { cartridges } => {
-                cartridges.contains(&wanted)
-            }
+            | Event::SecretReplaced { .. }
+            | Event::RulesApplied { .. } => false,
+            Event::CreationIntended { cartridges }
+            | Event::CreationAbandoned { cartridges }
+            | Event::CartridgesPooled { cartridges, .. } => cartridges.contains(&wanted),
             Event::CartridgeCreated { uuid, .. } | Event::CartridgeDeleted { uuid, .. } => {
                 *uuid == wanted
             }

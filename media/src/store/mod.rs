@@ -16,6 +16,7 @@ mod moves;
 mod recovery;
 mod reservation;
 mod retention;
+mod rules;
 mod snapshots;
 mod undo;
 mod upkeep;
@@ -37,11 +38,12 @@ pub use library::{
 };
 pub use reservation::Reservation;
 pub use retention::{RetentionChange, WriteLabels};
+pub use rules::RULES_BYTES_MAX;
 pub use undo::{History, NewTwin, Rewound};
 pub use verification::Verification;
 
 pub use crate::inventory::{
-    CartridgeEntry, CartridgeState, Inconsistency, SnapshotMember, SnapshotRecord,
+    CartridgeEntry, CartridgeState, Inconsistency, RulesRecord, SnapshotMember, SnapshotRecord,
 };
 pub use crate::ledger::Clock;
 pub use crate::place::{LibraryId, Place, PlaceError};
@@ -181,6 +183,14 @@ impl Store {
     /// All cartridges, sorted by barcode.
     pub fn cartridges(&self) -> Vec<CartridgeEntry> {
         self.inventory().cartridges().cloned().collect()
+    }
+
+    /// Those that are wanted, sorted by barcode: of very many, only these are copied.
+    pub fn cartridges_where(
+        &self,
+        is_wanted: impl Fn(&CartridgeEntry) -> bool,
+    ) -> Vec<CartridgeEntry> {
+        self.inventory().cartridges().filter(|entry| is_wanted(entry)).cloned().collect()
     }
 
     /// The cartridge with a barcode.

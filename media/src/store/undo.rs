@@ -153,7 +153,8 @@ impl Store {
         };
         let new = NewCartridge {
             capacity_bytes: Some(label.capacity_bytes),
-            pool: label.pool,
+            // The label tells of the pool that it was made for; the ledger knows the one that it is in.
+            pool: self.cartridge(label.uuid).map_or(label.pool, |of| of.pool),
             worm: label.worm,
             to: new.to,
             twin: Some(twin),

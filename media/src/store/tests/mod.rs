@@ -5,6 +5,7 @@ mod copies;
 mod crash;
 mod directory;
 mod retention;
+mod rules;
 mod undo;
 
 use std::collections::BTreeMap;
