@@ -1,5 +1,7 @@
 //! Protection groups: cartridges that belong to one application or one backup set, and are handled all or none.
 
+use std::str::Chars;
+
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -31,29 +33,31 @@ impl Group {
     }
 }
 
-/// Whether a text matches a pattern of `*` and `?`, in time linear in the product of their lengths.
+/// Whether a text matches a pattern of `*` and `?`. It is asked for each of 100,000 cartridges, so it takes no memory; of several `*` only
+/// the last one is tried again, which is enough, so that the time is at most the product of the lengths.
 pub fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    // reached[i]: the pattern so far matches the first i characters.
-    let mut reached = vec![false; text.len() + 1];
-    if let Some(first) = reached.first_mut() {
-        *first = true;
-    }
-    for wanted in pattern.chars() {
-        let mut next = Vec::with_capacity(reached.len());
-        for (index, was_reached) in reached.iter().enumerate() {
-            let before = index.checked_sub(1);
-            let follows = before.and_then(|before| reached.get(before)).copied().unwrap_or(false);
-            let character = before.and_then(|before| text.get(before)).copied();
-            next.push(match wanted {
-                '*' => *was_reached || next.last().copied().unwrap_or(false),
-                '?' => follows,
-                other => follows && character == Some(other),
-            });
+    let (mut wanted, mut found) = (pattern.chars(), text.chars());
+    // Behind the last `*`, and where in the text that was tried last.
+    let mut again: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let here = found.clone();
+        match (wanted.next(), found.next()) {
+            (Some('*'), _) => {
+                found = here;
+                again = Some((wanted.clone(), found.clone()));
+            }
+            (Some('?'), Some(_)) => {}
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => return true,
+            _ => {
+                let Some((behind, tried)) = &mut again else { return false };
+                if tried.next().is_none() {
+                    return false;
+                }
+                (wanted, found) = (behind.clone(), tried.clone());
+            }
         }
-        reached = next;
     }
-    reached.last().copied().unwrap_or(false)
 }
 
 /// Why a text cannot be a member, if it cannot.

@@ -4,14 +4,16 @@
 //! is `vtl_media`'s, and time is an argument. Read [`Digester`] and [`Manifest`] first.
 
 mod age;
+pub mod archive;
 mod calendar;
 mod digest;
 mod facts;
 mod gfs;
 mod group;
+mod hex;
 mod policy;
 mod pool;
-mod receipt;
+pub mod receipt;
 mod rules;
 mod shipping;
 mod trigger;

@@ -138,6 +138,8 @@ async fn openapi() -> Json<Value> {
         "tape-eject",
         "tape-insert",
         "tape-delete",
+        "tape-lock",
+        "tape-hold",
         "tape-history",
         "tape-rewind",
         "tape-clone",
@@ -149,6 +151,8 @@ async fn openapi() -> Json<Value> {
         "vault",
         "verify",
         "verify-progress",
+        "browse",
+        "read-piece",
         "move",
         "load",
         "unload",
@@ -164,6 +168,7 @@ async fn openapi() -> Json<Value> {
         "catalog-rebuild",
         "audit-list",
         "audit-verify",
+        "receipt",
         "trace",
     ];
     let failure = json!({ "type": "object", "properties": {

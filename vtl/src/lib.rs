@@ -11,6 +11,7 @@ mod access;
 mod arm;
 mod attached;
 mod bench;
+mod browse;
 mod bundle;
 mod capture;
 mod cli;
@@ -46,8 +47,10 @@ mod portal;
 mod profile_file;
 mod profiles;
 mod progress;
+mod receipts;
 mod refusals;
 mod request;
+mod retention;
 mod robot;
 mod rules;
 mod selftest;
@@ -66,6 +69,7 @@ mod unit;
 mod upkeep;
 mod vaulting;
 mod verification;
+mod whereabouts;
 
 #[cfg(test)]
 mod tests;
@@ -97,13 +101,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let directory = cli.global.data.map_or_else(default_directory, Ok)?;
     let format = cli.global.format;
     let command = match cli.command.request() {
-        Ok(mut request) => {
-            read_files(&mut request)?;
-            let answer = client::ask(&directory, request)?;
-            output::print(&answer, format).map_err(Failure::failed)?;
-            verification::verdict(&answer).and(rules::verdict(&answer))?;
-            return vaulting::verdict(&answer);
-        }
+        Ok(request) => return ask_library(&directory, request, format),
         Err(command) => *command,
     };
     match command {
@@ -148,6 +146,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&shown, format).map_err(Failure::failed)?;
             selftest::verdict(&answer)
         }
+        Command::Restore(options) => {
+            let answer = browse::restore(&directory, &options)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
         Command::Secret(_) => print_secret(format),
         Command::Trace(options) => trace::follow(&directory, &options, format),
         Command::Completions { shell } => {
@@ -161,9 +163,25 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let answer = labels::run(&directory, &options)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
+        Command::Receipt(command) => receipts::run(&directory, command, format),
         Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
     }
+}
+
+fn ask_library(
+    directory: &std::path::Path,
+    mut request: request::Request,
+    format: cli::Format,
+) -> Result<(), Failure> {
+    read_files(&mut request)?;
+    let is_browsed = matches!(request, request::Request::Browse(_));
+    let answer = client::ask(directory, request)?;
+    let is_for_people = format == cli::Format::Table;
+    let shown =
+        if is_browsed && is_for_people { browse::for_people(&answer) } else { answer.clone() };
+    output::print(&shown, format).map_err(Failure::failed)?;
+    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))
 }
 
 fn shown_profiles(

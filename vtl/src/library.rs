@@ -13,6 +13,7 @@ use vtl_media::{
     CartridgeEntry, CartridgeFacts, LibraryRecord, LoadOptions, Place, SnapshotRecord, Store,
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
+use vtl_vault::receipt::Archive;
 
 use crate::access::Access;
 use crate::elements::host_clock;
@@ -47,6 +48,8 @@ pub struct Library {
     portal: OnceLock<SocketAddr>,
     /// What is being read back.
     pub(crate) verifications: Verifications,
+    /// Receipts of copies, and the keys that sign them.
+    pub(crate) receipts: Archive,
     /// How cartridges are loaded into drives, except for whether they lay there.
     load_options: LoadOptions,
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
@@ -97,6 +100,7 @@ impl Library {
         site: Arc<Site>,
     ) -> Self {
         Self {
+            receipts: Archive::new(store.disk(), store.directory()),
             store,
             record,
             site,

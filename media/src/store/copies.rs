@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Store;
 use super::error::{StoreError, UndoError};
 use crate::barcode::Barcode;
-use crate::copies::{CopyFacts, CopyRecord, CopyState};
+use crate::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
 use crate::label::CartridgeKind;
 use crate::ledger::{Event, Head};
 
@@ -73,6 +73,15 @@ impl Store {
         all.sort_unstable_by(|a, b| {
             (&a.barcode, a.number, a.staged).cmp(&(&b.barcode, b.number, b.staged))
         });
+        all
+    }
+
+    /// What the copies of each cartridge come to, for those that have one.
+    pub fn copy_summaries(&self) -> HashMap<Uuid, CopySummary> {
+        let mut all: HashMap<Uuid, CopySummary> = HashMap::new();
+        for copy in self.inventory().copies() {
+            all.entry(copy.cartridge).or_default().add(copy);
+        }
         all
     }
 
