@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How long something is to last, or how old it has to be. A day has 24 hours.
@@ -63,6 +63,11 @@ pub(crate) fn in_words(duration: SignedDuration) -> String {
     let count = seconds / length;
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {name}{plural}")
+}
+
+/// A moment as people read it.
+pub(crate) fn moment(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

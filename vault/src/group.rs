@@ -21,7 +21,15 @@ pub struct Group {
 impl Group {
     /// Whether a cartridge of this barcode is a member.
     pub fn has(&self, barcode: &Barcode) -> bool {
-        self.members.iter().any(|member| matches_pattern(member.as_ref(), barcode.as_str()))
+        // Most members are barcodes or begin like one: a library has many cartridges.
+        let barcode = barcode.as_str();
+        self.members.iter().any(|member| match member.as_ref().find(['*', '?']) {
+            None => member.as_ref() == barcode,
+            Some(plain) => {
+                barcode.get(..plain) == member.as_ref().get(..plain)
+                    && matches_pattern(member.as_ref(), barcode)
+            }
+        })
     }
 }
 

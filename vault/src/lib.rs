@@ -16,6 +16,7 @@ pub mod receipt;
 mod rules;
 mod shipping;
 mod trigger;
+pub mod walk;
 
 pub use age::Age;
 pub use calendar::{Calendar, CalendarError};

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, Place};
 
+use crate::age::moment;
 use crate::facts::Situation;
 use crate::group::{Group, matches_pattern};
 use crate::rules::Rules;
@@ -317,5 +318,5 @@ fn unfinished(entry: &CartridgeEntry, current: &[&CopyRecord], wanted: u32) -> O
 
 fn undoable(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
     let end = entry.last_written?.checked_add(situation.undo_window).ok()?;
-    (end > situation.now).then(|| format!("the undo window is open until {end}"))
+    (end > situation.now).then(|| format!("the undo window is open until {}", moment(end)))
 }

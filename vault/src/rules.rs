@@ -140,7 +140,7 @@ impl Rules {
                 return Err(at(prefix, "a prefix has 1 to 4 characters A to Z or 0 to 9"));
             }
         }
-        if pool.gfs.is_some_and(|gfs| gfs.is_empty()) {
+        if pool.gfs.is_some_and(crate::gfs::Gfs::is_empty) {
             return Err((
                 None,
                 format!("pool {name}: gfs keeps nothing: set daily, weekly, monthly or yearly"),

@@ -3,12 +3,14 @@
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use vtl_media::{Barcode, CopyState};
 
+use crate::age::moment;
+
 /// A list of tapes that travel together, or are to be picked for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShippingList {
     /// What the list is: `Shipping manifest`, `Pick list`.
     pub title: String,
@@ -27,7 +29,7 @@ pub struct ShippingList {
 }
 
 /// One tape of the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// What the tape's label says.
     pub barcode: Barcode,
@@ -95,7 +97,7 @@ impl fmt::Display for ShippingList {
             }
         }
         if let Some(expected) = self.expected {
-            writeln!(f, "  {:<10}{expected}", "Expected")?;
+            writeln!(f, "  {:<10}{}", "Expected", moment(expected))?;
         }
         writeln!(f)?;
         writeln!(
@@ -176,6 +178,6 @@ mod tests {
         let text = list().to_text();
         assert!(text.contains("[ ] A00001L9      1  -"), "{text}");
         assert!(text.contains("1 tape, 1000 bytes"));
-        assert!(text.contains("Expected  2031-01-02T00:00:00Z"));
+        assert!(text.contains("Expected  2031-01-02 00:00:00Z"));
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use vtl_media::{CartridgeEntry, Place};
 
-use crate::age::{Age, in_words};
+use crate::age::{Age, in_words, moment};
 use crate::calendar::Calendar;
 use crate::facts::Situation;
 use crate::pool::is_full;
@@ -98,7 +98,7 @@ fn judge_calendar(calendar: &Calendar, entry: &CartridgeEntry, situation: &Situa
         Some(next) if next <= situation.now => {
             verdict(true, format!("`{calendar}` has come since it was last written"))
         }
-        Some(next) => verdict(false, format!("`{calendar}` comes at {next}")),
+        Some(next) => verdict(false, format!("`{calendar}` comes at {}", moment(next))),
         None => verdict(false, format!("`{calendar}` never comes again")),
     }
 }

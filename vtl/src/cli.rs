@@ -11,8 +11,10 @@ use crate::receipts::ReceiptCommand;
 use crate::request::{
     InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
+use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
+use crate::vaulting::VaultCommand;
 
 /// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
 #[derive(Debug, Parser)]
@@ -116,6 +118,18 @@ pub(crate) enum Command {
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Pools: which cartridge is written next, how long each is kept, and where new ones come from.
+    #[command(subcommand)]
+    Pool(PoolCommand),
+    /// Groups: cartridges that are handled all or none.
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Policies: what happens to cartridges after the backup, and why.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Copies on physical tape on their way off-site and back.
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Real drives and changers of this host.
     #[command(subcommand)]
     Physical(PhysicalCommand),
@@ -350,6 +364,10 @@ impl Command {
             Self::Verify { barcodes, all, share } => {
                 Request::Verify { barcodes, all, share_percent: share }
             }
+            Self::Pool(command) => Request::Rules(command.request()),
+            Self::Group(command) => Request::Rules(command.request()),
+            Self::Policy(command) => Request::Rules(command.request()),
+            Self::Vault(command) => Request::Vault(command.request()),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },
             Self::Unload { drive, library } => Request::Unload { drive, library },

@@ -145,6 +145,8 @@ async fn openapi() -> Json<Value> {
         "snapshot-list",
         "snapshot-present",
         "snapshot-delete",
+        "rules",
+        "vault",
         "verify",
         "verify-progress",
         "move",

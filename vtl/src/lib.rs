@@ -50,6 +50,7 @@ mod receipts;
 mod refusals;
 mod request;
 mod robot;
+mod rules;
 mod selftest;
 mod serve;
 mod session;
@@ -64,6 +65,7 @@ mod trace;
 mod undo;
 mod unit;
 mod upkeep;
+mod vaulting;
 mod verification;
 mod whereabouts;
 
@@ -101,7 +103,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             read_files(&mut request)?;
             let answer = client::ask(&directory, request)?;
             output::print(&answer, format).map_err(Failure::failed)?;
-            return verification::verdict(&answer);
+            verification::verdict(&answer).and(rules::verdict(&answer))?;
+            return vaulting::verdict(&answer);
         }
         Err(command) => *command,
     };
@@ -189,6 +192,7 @@ fn read_files(request: &mut request::Request) -> Result<(), Failure> {
     match request {
         request::Request::LibraryCreate(new) => libraries::read_profile(new),
         request::Request::AccessAdd(new) => access::read_secrets(new),
+        request::Request::Rules(request) => rules::read_document(request),
         _ => Ok(()),
     }
 }

@@ -16,12 +16,14 @@ use crate::library::Library;
 use crate::logging;
 use crate::receipts;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
+use crate::rules;
 use crate::snapshots;
 use crate::status::status;
 use crate::tapes;
 use crate::trace;
 use crate::undo;
 use crate::unit::Device;
+use crate::vaulting;
 use crate::verification::{self, Manner};
 use crate::whereabouts;
 
@@ -75,6 +77,8 @@ pub(crate) fn answer(
             verification::verify(library, &barcodes, all, manner)
         }
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
+        Request::Rules(request) => rules::answer(library, request, caller),
+        Request::Vault(request) => vaulting::answer(library, request, actor),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;
             moved(library, &entry, &place(library, &to)?, actor)
@@ -129,7 +133,10 @@ fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure
 /// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
 /// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
-    library.store.cartridges().into_iter().map(|entry| refreshed(library, entry)).collect()
+    let cartridges = library.store.cartridges().into_iter();
+    let mut cartridges: Vec<_> = cartridges.map(|entry| refreshed(library, entry)).collect();
+    rules::name_groups(library, &mut cartridges);
+    cartridges
 }
 
 /// A cartridge with what its drive knows, if it is in one.

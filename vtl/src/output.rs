@@ -34,6 +34,9 @@ pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
 
 fn print_all(value: &Value, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    if let Some(list) = crate::vaulting::printed(value, format) {
+        return write!(out, "{list}");
+    }
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, value)?;
@@ -61,6 +64,9 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
     } else {
         first.keys().cloned().collect()
     };
+    if is_inventory && rows.iter().any(|row| !is_nothing(row.get("group"))) {
+        columns.push("group".to_owned());
+    }
     if !is_inventory {
         // A column that says nothing only makes the others hard to read.
         columns.retain(|column| rows.iter().any(|row| !is_nothing(row.get(column))));

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
 use crate::receipts::ReceiptRequest;
+use crate::rules::RulesRequest;
+use crate::vaulting::VaultRequest;
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +46,10 @@ pub(crate) enum Request {
     SnapshotPresent { name: String, hide: bool },
     /// A snapshot away; the cartridges stay.
     SnapshotDelete { name: String },
+    /// Pools, groups and policies; the field `action` says what.
+    Rules(RulesRequest),
+    /// Copies on their way off-site and back; the field `action` says what.
+    Vault(VaultRequest),
     /// Cartridges read back from the disk.
     Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
     /// How far that is.

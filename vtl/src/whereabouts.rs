@@ -11,6 +11,7 @@ use crate::library::Library;
 use crate::operations::{find, refreshed};
 use crate::receipts;
 use crate::request::Failure;
+use crate::rules;
 
 /// The stories of cartridges, and of those that are gone and have copies.
 pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Failure> {
@@ -18,7 +19,12 @@ pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Fail
     let all = library.store.copies();
     let rows = barcodes.iter().map(|barcode| {
         let entry = match find(library, barcode) {
-            Ok(entry) => Some(refreshed(library, entry)),
+            Ok(entry) => {
+                let mut entry = [refreshed(library, entry)];
+                rules::name_groups(library, &mut entry);
+                let [entry] = entry;
+                Some(entry)
+            }
             // A copy outlives its cartridge: that is what it is for.
             Err(_) if all.iter().any(|copy| is_called(&copy.barcode, barcode)) => None,
             Err(failure) => return Err(failure),

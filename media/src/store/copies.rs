@@ -128,13 +128,16 @@ impl Store {
         actor: &str,
     ) -> Result<Vec<CopyRecord>, CopyError> {
         let changing = self.begin_change();
+        // A copy may take several steps at once: what came back damaged has come back.
+        let mut reached: HashMap<Uuid, CopyState> = HashMap::new();
         for step in steps {
             let record = self.copy(step.copy).ok_or(CopyError::NoCopy(step.copy))?;
-            if !record.state.may_become(step.state) {
+            let from = reached.insert(step.copy, step.state).unwrap_or(record.state);
+            if !from.may_become(step.state) {
                 return Err(CopyError::Step {
                     barcode: record.barcode,
                     number: record.number,
-                    from: record.state,
+                    from,
                     to: step.state,
                 });
             }

@@ -48,12 +48,16 @@ impl<'a> Condition<'a> {
         })
     }
 
-    /// Whether a cartridge is wanted.
+    /// Whether a cartridge whose group has been named is in the one that is wanted.
+    pub(super) fn has_group(&self, entry: &CartridgeEntry) -> bool {
+        is_none_or(self.filter.group.as_ref(), entry.group.as_ref())
+    }
+
+    /// Whether a cartridge is wanted, for all but its group, which only the rules know.
     pub(super) fn holds(&self, entry: &CartridgeEntry, copies: &CopySummary) -> bool {
         self.holds_for_copies(entry, copies)
             && self.state.is_none_or(|state| state == entry.state)
             && is_none_or(self.filter.pool.as_ref(), entry.pool.as_ref())
-            && is_none_or(self.filter.group.as_ref(), entry.group.as_ref())
             && self.location.as_ref().is_none_or(|location| location.has(&entry.place))
             && self.min_bytes.is_none_or(|bytes| entry.written_bytes >= bytes)
             && self.max_bytes.is_none_or(|bytes| entry.written_bytes <= bytes)

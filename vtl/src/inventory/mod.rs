@@ -17,6 +17,7 @@ use self::order::Order;
 use crate::library::Library;
 use crate::operations::{is_in_drive, refreshed};
 use crate::request::{Failure, InventoryFilter};
+use crate::rules;
 
 /// A cartridge and what its copies come to.
 struct Row {
@@ -38,7 +39,9 @@ pub(crate) fn query(
         is_in_drive(entry) || condition.holds(entry, &of(&summaries, entry.uuid))
     };
     let entries = library.store.cartridges_where(wanted).into_iter();
-    let rows = entries.map(|entry| refreshed(library, entry)).map(|entry| {
+    let mut entries: Vec<_> = entries.map(|entry| refreshed(library, entry)).collect();
+    rules::name_groups(library, &mut entries);
+    let rows = entries.into_iter().filter(|entry| condition.has_group(entry)).map(|entry| {
         let copies = of(&summaries, entry.uuid);
         Row { entry, copies }
     });
