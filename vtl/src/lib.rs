@@ -82,6 +82,7 @@ use crate::cli::{Cli, Command};
 pub use crate::library::Library;
 use crate::request::Failure;
 pub use crate::unit::{Device, DriveSnapshot, Reply, Ticket, Unit};
+use crate::vaulting::VaultCommand;
 
 /// The whole program: reads the command line, does what it says, and gives the exit code.
 pub fn command_line() -> ExitCode {
@@ -164,6 +165,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Receipt(command) => receipts::run(&directory, command, format),
+        Command::Vault(VaultCommand::Manifest { container, output: Some(file) }) => {
+            let answer = labels::shipping::run(&directory, container, &file)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
         Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
     }
