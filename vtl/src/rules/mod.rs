@@ -210,7 +210,10 @@ fn show(library: &Library, kind: Kind, name: &str) -> Result<Value, Failure> {
                 "last_proved": entry.last_proved,
             })
         };
-        answer["cartridges"] = members.iter().map(row).collect();
+        let rows = members.iter().map(row).collect();
+        if let Value::Object(fields) = &mut answer {
+            fields.insert("cartridges".to_owned(), rows);
+        }
     }
     Ok(answer)
 }

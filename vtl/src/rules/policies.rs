@@ -107,12 +107,15 @@ pub(super) fn run(
 
 type Doing = fn(&Arc<Library>, &[Planned], &Situation, &Caller<'_>) -> Vec<Value>;
 
+/// What is done together, all or none, and what it was planned from.
+type Bundle = (Vec<Planned>, Arc<Situation>);
+
 /// The actions of a kind that can be done now; those of one group and one policy together.
 fn bundles(
     library: &Library,
     is_meant: &dyn Fn(Action) -> bool,
     failed: &BTreeSet<Uuid>,
-) -> Result<Vec<(Vec<Planned>, Arc<Situation>)>, Failure> {
+) -> Result<Vec<Bundle>, Failure> {
     let situation = Arc::new(situation::situation(library)?);
     let plan = vtl_vault::plan(&rules_in_force(library)?, &situation);
     let mut bundles: Vec<Vec<Planned>> = Vec::new();
@@ -151,7 +154,8 @@ fn bundles(
     Ok(bundles.into_iter().map(|bundle| (bundle, Arc::clone(&situation))).collect())
 }
 
-fn row(planned: &Planned, result: &str, reason: String) -> Value {
+fn row(planned: &Planned, result: &str, reason: impl Into<String>) -> Value {
+    let reason: String = reason.into();
     json!({
         "barcode": planned.barcode,
         "action": planned.action.to_string(),

@@ -171,7 +171,8 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
         let parts =
             ["copy", "barcode", "state", "next"].map(|key| field(row, key).unwrap_or_default());
         let [copy, barcode, state, next] = parts;
-        text.push_str(&format!("\n  copy {copy} of {barcode} is {state}: {next}"));
+        let line = format!("\n  copy {copy} of {barcode} is {state}: {next}");
+        text.push_str(&line);
     }
     if !text.ends_with('\n') {
         text.push('\n');
