@@ -210,9 +210,8 @@ fn show(library: &Library, kind: Kind, name: &str) -> Result<Value, Failure> {
                 "last_proved": entry.last_proved,
             })
         };
-        let rows = members.iter().map(row).collect();
-        if let Value::Object(fields) = &mut answer {
-            fields.insert("cartridges".to_owned(), rows);
+        if let Value::Object(answer) = &mut answer {
+            answer.insert("cartridges".to_owned(), members.iter().map(row).collect());
         }
     }
     Ok(answer)
