@@ -259,3 +259,58 @@ fn copies_are_in_the_inventory_and_in_the_story() {
     daemon.stop();
     vtl(&scene.data(), &["tape", "show", "VTL001L9"]).done().prints("copy 2 was not taken out yet");
 }
+
+/// What a scanner would read from a PDF; nothing where this machine has no such programs (packages poppler-utils and zbar-tools).
+fn scanned(pdf: &Path, scratch: &Path) -> Option<Vec<String>> {
+    use std::process::Command;
+
+    std::fs::create_dir(scratch).unwrap();
+    let page = scratch.join("page");
+    let mut draw = Command::new("pdftoppm");
+    draw.args(["-r", "300", "-png"]).arg(pdf).arg(&page).status().ok()?;
+    let pictures = std::fs::read_dir(scratch).unwrap().map(|file| file.unwrap().path());
+    let mut scan = Command::new("zbarimg");
+    scan.args(["--quiet", "--raw", "-Sdisable", "-Scode39.enable"]).args(pictures);
+    let found = String::from_utf8(scan.output().ok()?.stdout).unwrap();
+    let mut found: Vec<String> = found.lines().map(str::to_owned).collect();
+    found.sort();
+    Some(found)
+}
+
+#[test]
+fn what_travels_is_a_list_that_can_be_scanned() {
+    let (mut scene, ..) = copied();
+    scene.take_daemon().stop();
+    let disk = Arc::new(RealDisk::new());
+    let store = Store::open(disk.clone(), &scene.data(), StoreOptions::default()).unwrap();
+    let archive = Archive::new(disk, &scene.data());
+    let away = [&UP_TO_RECEIPT[..], &AWAY[..]].concat();
+    // With the first one, more than one sheet.
+    let mut tapes = vec!["VTL001L9".to_owned()];
+    tapes.extend((3..=20).map(|number| format!("VTL{number:03}L9")));
+    tapes[1..].iter().for_each(|barcode| drop(copy(&store, &archive, barcode, 1, &away)));
+    store.close().unwrap();
+    let write = |name: &str| {
+        let file = scene.beside(name);
+        let arguments = ["vault", "manifest", "C7", "--output", file.to_str().unwrap()];
+        vtl(&scene.data(), &arguments).done().prints("tapes: 19");
+        file
+    };
+    let csv = std::fs::read_to_string(write("list.csv")).unwrap();
+    let text = std::fs::read_to_string(write("list.txt")).unwrap();
+    assert!(tapes.iter().all(|tape| csv.contains(tape) && text.contains(tape)), "{csv}{text}");
+    let pdf = write("list.pdf");
+    if let Some(found) = scanned(&pdf, &scene.beside("pictures")) {
+        // The container's own bars are on both sheets.
+        let mut expected = tapes.clone();
+        expected.extend(["C7".to_owned(), "C7".to_owned()]);
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+    let taken = ["vault", "manifest", "C7", "--output", pdf.to_str().unwrap()];
+    vtl(&scene.data(), &taken).ended(2).says("is there already");
+    let other = ["vault", "manifest", "C7", "--output", "list.doc"];
+    vtl(&scene.data(), &other).ended(2).says(".pdf, .txt or .csv");
+    let unknown = ["vault", "manifest", "C8", "--output", "list.pdf"];
+    vtl(&scene.data(), &unknown).ended(4).says("C8");
+}
