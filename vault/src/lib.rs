@@ -4,9 +4,13 @@
 //! is `vtl_media`'s, and time is an argument. Read [`Digester`] and [`Manifest`] first.
 
 mod digest;
+mod export;
 mod receipt;
 
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
+pub use export::{
+    Contents, ExportError, Exported, Exports, Medium, Order, Tape, TapeError, TapeRead, Watcher,
+};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
     Target,
