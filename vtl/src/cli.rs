@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::bench::BenchOptions;
 use crate::labels::LabelOptions;
 use crate::request::{
-    InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
+    ExportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
@@ -112,6 +112,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
         share: Option<u32>,
     },
+    /// Write a cartridge to a physical tape, block for block, and prove that it can be read back from there.
+    Export(ExportChoice),
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -346,6 +348,7 @@ impl Command {
             Self::Verify { barcodes, all, share } => {
                 Request::Verify { barcodes, all, share_percent: share }
             }
+            Self::Export(choice) => Request::Export(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },
             Self::Unload { drive, library } => Request::Unload { drive, library },

@@ -147,6 +147,8 @@ async fn openapi() -> Json<Value> {
         "snapshot-delete",
         "verify",
         "verify-progress",
+        "export",
+        "export-progress",
         "move",
         "load",
         "unload",
@@ -177,7 +179,7 @@ async fn openapi() -> Json<Value> {
             "requestBody": { "required": true, "content": { "application/json": { "schema": {
                 "type": "object",
                 "required": ["operation"],
-                "properties": { "operation": { "type": "string", "enum": operations } },
+                "properties": { "operation": { "type": "string", "enum": operations.as_slice() } },
             }}}},
             "responses": {
                 "200": { "description": "Done: what the same command prints with --format json" },

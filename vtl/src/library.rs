@@ -16,6 +16,7 @@ use vtl_scsi::{ItNexus, Lun, NexusName};
 
 use crate::access::Access;
 use crate::elements::host_clock;
+use crate::exports::Transfers;
 use crate::holdings::{Holdings, Shown};
 use crate::loader::Loader;
 use crate::models::Models;
@@ -47,6 +48,8 @@ pub struct Library {
     portal: OnceLock<SocketAddr>,
     /// What is being read back.
     pub(crate) verifications: Verifications,
+    /// What is on its way to or from physical tapes.
+    pub(crate) transfers: Transfers,
     /// How cartridges are loaded into drives, except for whether they lay there.
     load_options: LoadOptions,
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
@@ -108,6 +111,7 @@ impl Library {
             undo_window: Mutex::default(),
             portal: OnceLock::new(),
             verifications: Verifications::default(),
+            transfers: Transfers::default(),
             load_options,
             drives: Mutex::default(),
             changer: Mutex::default(),
@@ -365,6 +369,7 @@ impl Library {
     /// Everything to disk and all labels closed: the end of the program.
     pub fn power_off(&self) {
         self.verifications.stop();
+        self.transfers.stop();
         let shown = std::mem::take(&mut *lock(&self.shown));
         for library in shown.values() {
             library.power_off();

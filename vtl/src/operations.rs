@@ -10,6 +10,7 @@ use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
+use crate::exports;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
@@ -72,6 +73,8 @@ pub(crate) fn answer(
             let manner = Manner { share_percent, is_given_up: caller.is_gone, actor };
             verification::verify(library, &barcodes, all, manner)
         }
+        Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;

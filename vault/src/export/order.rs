@@ -201,8 +201,10 @@ impl Order<'_> {
             self.store.copies().into_iter().find(|copy| of_it(copy) && copy.state.is_under_way());
         match copy {
             Some(copy) if copy.state == CopyState::Proved => Err(ExportError::Refused(format!(
-                "copy {} of {} is proved already: `--number` makes another one",
-                copy.number, copy.barcode
+                "copy {} of {} is proved already: `--copy {}` makes another one",
+                copy.number,
+                copy.barcode,
+                copy.number.saturating_add(1)
             ))),
             copy => Ok(copy),
         }
