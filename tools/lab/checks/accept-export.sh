@@ -30,6 +30,7 @@ physical=$(tape_dev 0)
 wait_ready "$physical"
 
 vtl_here serve --listen "127.0.0.1:$port" >/tmp/ready 2>/results/inner.log &
+inner=$!
 for ((tries = 0; tries < 300; tries++)); do
 	grep -q '^ready' /tmp/ready && break
 	sleep 0.1
@@ -74,8 +75,8 @@ vtl_here audit list --barcode VTL001L9 | grep copy_ || true
 
 # Everything of vtl is gone.
 iscsiadm -m node -p "127.0.0.1:$port" --logout >/dev/null
-kill %1
-wait %1 || true
+kill "$inner"
+wait "$inner" || true
 rm -rf "$library"
 mt -f "$physical" rewind
 mt -f "$physical" setblk 0
@@ -89,6 +90,6 @@ for file in 1 2; do
 	cmp /scratch/back /scratch/files/$file
 done
 equal "$(dd if="$physical" bs=1M 2>/dev/null | wc -c)" 0 "the length of the empty tape file"
-dd if="$physical" bs=2M of=/scratch/back 2>/dev/null
+dd if="$physical" bs=1M of=/scratch/back 2>/dev/null
 cmp /scratch/back /scratch/files/3
 echo "export: a cartridge was written, proved, and read back without vtl"
