@@ -25,8 +25,6 @@ pub mod store;
 mod twin;
 mod whole;
 
-pub use self::whole::{read_whole, replace_whole};
-
 pub use self::access::{AccessRule, SecretOf};
 pub use self::barcode::Barcode;
 pub use self::cartridge::{

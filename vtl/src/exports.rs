@@ -154,6 +154,7 @@ pub(crate) fn export(
         as_of: verification.as_of,
         number: choice.copy,
         overwrites: choice.overwrite,
+        begins_anew: choice.anew,
         actor,
         software: concat!("vtl ", env!("CARGO_PKG_VERSION")),
     };

@@ -272,6 +272,9 @@ pub(crate) struct ExportChoice {
     /// Write on a tape that has something on it, or that failed before. What is there cannot be brought back.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Give a copy of this number up that was begun and not finished, and begin a new one.
+    #[arg(long)]
+    pub(crate) anew: bool,
 }
 
 /// What goes into a snapshot.

@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use vtl_media::{
-    CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store, read_whole, replace_whole,
-};
+use vtl_media::disk::{read_whole, replace_whole};
+use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
 use super::stream::{self, Contents, Watcher};
@@ -55,6 +54,8 @@ pub struct Order<'a> {
     pub number: u32,
     /// Whether a tape with something on it may be written.
     pub overwrites: bool,
+    /// Whether a copy of this number that was begun is given up, and a new one begun.
+    pub begins_anew: bool,
     /// Who wants it.
     pub actor: &'a str,
     /// The program and its version.
@@ -98,7 +99,13 @@ impl Order<'_> {
         tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
         let medium = tape.medium();
         self.check_tape(&medium)?;
-        let copy = if let Some(copy) = self.under_way()? {
+        let mut under_way = self.under_way()?;
+        if let Some(copy) = under_way.take_if(|_| self.begins_anew) {
+            // Nothing is said of a tape: the one that it was begun on may be anywhere.
+            let why = "given up, and begun anew".to_owned();
+            self.step(&copy, CopyState::Failed, &Medium::default(), None, Some(why))?;
+        }
+        let copy = if let Some(copy) = under_way {
             copy
         } else {
             // What can be refused is refused before the ledger says that there will be a copy.
@@ -247,7 +254,7 @@ impl Order<'_> {
         };
         if !stream::has_section(tape, last)? {
             return Err(ExportError::Refused(format!(
-                "the tape in the drive is not the one that the copy of {} was begun on: section {} is not on it. It was left as it is",
+                "the tape in the drive is not the one that the copy of {} was begun on: section {} is not on it. It was left as it is; --anew gives that copy up",
                 self.entry.barcode, last.number
             )));
         }
@@ -433,7 +440,7 @@ fn is_same_tape(expected: Option<&String>, medium: &Medium) -> Result<(), Export
     }
     let name = |serial: Option<&String>| serial.map_or("none", String::as_str).to_owned();
     Err(ExportError::Refused(format!(
-        "the tape in the drive has serial number {}, and the copy was begun on {}: put that one in. Nothing was written on this one",
+        "the tape in the drive has serial number {}, and the copy was begun on {}: put that one in, or say --anew to give that copy up. Nothing was written on this one",
         name(medium.serial.as_ref()),
         name(expected)
     )))
