@@ -253,6 +253,32 @@ impl CopyRecord {
     }
 }
 
+/// What the copies of one cartridge come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CopySummary {
+    /// Copies that were read back, have a receipt, and are not known to be bad or gone.
+    pub good: u32,
+    /// The best state that one of them is in: the furthest of those with a receipt, else of those that are being made, else what became
+    /// of the others.
+    pub best: Option<CopyState>,
+    /// When a good one was last read back.
+    pub proved: Option<Timestamp>,
+}
+
+impl CopySummary {
+    /// Adds one copy.
+    pub fn add(&mut self, copy: &CopyRecord) {
+        if copy.state.is_receipted() {
+            self.good = self.good.saturating_add(1);
+            self.proved = self.proved.max(copy.proved);
+        }
+        let rank = |state: CopyState| (state.is_receipted(), state.is_under_way(), state);
+        if self.best.is_none_or(|best| rank(best) < rank(copy.state)) {
+            self.best = Some(copy.state);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +309,26 @@ mod tests {
             !without_receipt.contains(&CopyState::Courier),
             "it left the house without a receipt"
         );
+    }
+
+    #[test]
+    fn a_copy_that_is_good_counts_before_one_that_is_not() {
+        let time: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let barcode = Barcode::new("VTL001L9").unwrap();
+        let mut summary = CopySummary::default();
+        let mut add = |state| {
+            let mut copy = CopyRecord::new(Uuid::nil(), Uuid::nil(), barcode.clone(), 1, time);
+            (copy.state, copy.proved) = (state, Some(time));
+            summary.add(&copy);
+            summary
+        };
+        assert_eq!(add(CopyState::Lost).best, Some(CopyState::Lost));
+        assert_eq!(add(CopyState::Staged).best, Some(CopyState::Staged));
+        let good = add(CopyState::Offsite);
+        assert_eq!((good.good, good.best, good.proved), (1, Some(CopyState::Offsite), Some(time)));
+        let more = add(CopyState::Proved);
+        assert_eq!((more.good, more.best), (1, Some(CopyState::Offsite)));
+        assert_eq!(add(CopyState::Receipted).good, 2);
     }
 
     #[test]

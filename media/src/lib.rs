@@ -20,6 +20,7 @@ pub mod mam;
 pub mod payload;
 pub mod place;
 mod reservations;
+mod retention;
 pub mod seal;
 pub mod store;
 mod twin;
@@ -33,7 +34,7 @@ pub use self::cartridge::{
     Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
     Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
-pub use self::copies::{CopyFacts, CopyRecord, CopyState};
+pub use self::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
 pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};
@@ -41,12 +42,14 @@ pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::reservations::{KeptRegistrant, KeptReservation, KeptReservations};
+pub use self::retention::{ComplianceClock, Retention, Uptime};
 pub use self::seal::{
     AUTHENTICATED_BYTES_MAX, KEY_BYTES, Key, KeyDescription, Opening, Sealing,
     UNAUTHENTICATED_BYTES_MAX, forget as forget_key,
 };
 pub use self::store::{
     CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
-    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, Rewound, SnapshotMember,
-    SnapshotRecord, Store, StoreError, StoreOptions, UndoError, Verification,
+    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
+    RetentionChange, Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError,
+    StoreOptions, UndoError, Verification, WriteLabels,
 };

@@ -3,15 +3,38 @@
 //! This room decides and proves; it opens no device and no socket. A physical drive is whoever implements its trait for one, the ledger
 //! is `vtl_media`'s, and time is an argument. Read [`Digester`] and [`Manifest`] first.
 
+mod age;
+pub mod archive;
+mod calendar;
 mod digest;
 mod export;
-mod receipt;
+mod facts;
+mod gfs;
+mod group;
+mod hex;
+mod policy;
+mod pool;
+pub mod receipt;
+mod rules;
+mod shipping;
+mod trigger;
+pub mod walk;
 
+pub use age::Age;
+pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use export::{
     Contents, ExportError, Exported, Exports, Medium, Order, Tape, TapeError, TapeRead, Watcher,
 };
+pub use facts::Situation;
+pub use gfs::{Gfs, MediaSet, Membership};
+pub use group::{Group, matches_pattern};
+pub use policy::{Action, Plan, Planned, Policy, Waiting, plan};
+pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
     Target,
 };
+pub use rules::{Rules, RulesError};
+pub use shipping::{Row, ShippingList};
+pub use trigger::{Trigger, Verdict};

@@ -6,12 +6,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
+use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::labels::LabelOptions;
+use crate::receipts::ReceiptCommand;
 use crate::request::{
     ExportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
+use crate::retention::{HoldChange, NewLock};
+use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
+use crate::vaulting::VaultCommand;
 
 /// A tape library in one program: LTO drives and a media changer over iSCSI, cartridges as journals on disk.
 #[derive(Debug, Parser)]
@@ -114,12 +119,31 @@ pub(crate) enum Command {
     },
     /// Write a cartridge to a physical tape, block for block, and prove that it can be read back from there.
     Export(ExportChoice),
+    /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
+    Browse(BrowseChoice),
+    /// Get one file, or a directory, out of an archive on a cartridge.
+    Restore(RestoreOptions),
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Pools: which cartridge is written next, how long each is kept, and where new ones come from.
+    #[command(subcommand)]
+    Pool(PoolCommand),
+    /// Groups: cartridges that are handled all or none.
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Policies: what happens to cartridges after the backup, and why.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Copies on physical tape on their way off-site and back.
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Real drives and changers of this host.
     #[command(subcommand)]
     Physical(PhysicalCommand),
+    /// Receipts of copies on physical tape: signed proofs that a tape was read back and was right.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Make labels to be printed: Code 39, in the measures of LTO cartridges.
     Label(LabelOptions),
     /// Who may log in, and what he sees. Without any rule everybody on this machine may.
@@ -190,6 +214,10 @@ pub(crate) enum TapeCommand {
         #[arg(long, value_name = "PLACE")]
         place: Option<String>,
     },
+    /// Lock cartridges: until then nothing on them can be overwritten, erased, pruned or deleted, by a host or by anybody. A lock can be made longer, never shorter.
+    Lock(NewLock),
+    /// Hold cartridges, as for a lawsuit: nothing on them can be given up until the hold is lifted.
+    Hold(HoldChange),
     /// Bring cartridges to import/export elements, and from there to the shelf.
     Eject {
         #[arg(required = true)]
@@ -325,6 +353,8 @@ impl Command {
             Self::Inventory(filter) => Request::Inventory(filter),
             Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
             Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
+            Self::Tape(TapeCommand::Lock(new)) => Request::TapeLock(new),
+            Self::Tape(TapeCommand::Hold(wanted)) => Request::TapeHold(wanted),
             Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },
             Self::Tape(TapeCommand::Insert { barcodes, to }) => {
                 Request::TapeInsert { barcodes, to }
@@ -349,6 +379,11 @@ impl Command {
                 Request::Verify { barcodes, all, share_percent: share }
             }
             Self::Export(choice) => Request::Export(choice),
+            Self::Pool(command) => Request::Rules(command.request()),
+            Self::Group(command) => Request::Rules(command.request()),
+            Self::Policy(command) => Request::Rules(command.request()),
+            Self::Vault(command) => Request::Vault(command.request()),
+            Self::Browse(choice) => Request::Browse(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },
             Self::Unload { drive, library } => Request::Unload { drive, library },

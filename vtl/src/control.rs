@@ -130,7 +130,7 @@ fn refuse(failure: &Failure) -> Response {
 }
 
 async fn openapi() -> Json<Value> {
-    let operations = [
+    let operations: &[&str] = &[
         "status",
         "inventory",
         "tape-create",
@@ -138,6 +138,8 @@ async fn openapi() -> Json<Value> {
         "tape-eject",
         "tape-insert",
         "tape-delete",
+        "tape-lock",
+        "tape-hold",
         "tape-history",
         "tape-rewind",
         "tape-clone",
@@ -145,10 +147,14 @@ async fn openapi() -> Json<Value> {
         "snapshot-list",
         "snapshot-present",
         "snapshot-delete",
+        "rules",
+        "vault",
         "verify",
         "verify-progress",
         "export",
         "export-progress",
+        "browse",
+        "read-piece",
         "move",
         "load",
         "unload",
@@ -164,6 +170,7 @@ async fn openapi() -> Json<Value> {
         "catalog-rebuild",
         "audit-list",
         "audit-verify",
+        "receipt",
         "trace",
     ];
     let failure = json!({ "type": "object", "properties": {

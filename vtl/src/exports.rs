@@ -150,6 +150,7 @@ pub(crate) fn export(
         Watched::new(&library.transfers, entry.barcode.as_str(), total_bytes, is_given_up);
     let order = Order {
         store: &library.store,
+        receipts: &library.receipts,
         entry: &entry,
         as_of: verification.as_of,
         number: choice.copy,
@@ -201,6 +202,7 @@ fn row(exported: &Exported) -> Value {
         "copy": copy.id,
         "number": copy.number,
         "state": copy.state,
+        "receipt": copy.facts.receipt,
         "volume": copy.facts.volume,
         "medium_serial": copy.facts.medium_serial,
         "bytes": partition.map(|partition| partition.bytes),

@@ -11,6 +11,7 @@ mod access;
 mod arm;
 mod attached;
 mod bench;
+mod browse;
 mod bundle;
 mod capture;
 mod cli;
@@ -48,9 +49,12 @@ mod portal;
 mod profile_file;
 mod profiles;
 mod progress;
+mod receipts;
 mod refusals;
 mod request;
+mod retention;
 mod robot;
+mod rules;
 mod selftest;
 mod serve;
 mod session;
@@ -65,7 +69,9 @@ mod trace;
 mod undo;
 mod unit;
 mod upkeep;
+mod vaulting;
 mod verification;
+mod whereabouts;
 
 #[cfg(test)]
 mod tests;
@@ -97,12 +103,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let directory = cli.global.data.map_or_else(default_directory, Ok)?;
     let format = cli.global.format;
     let command = match cli.command.request() {
-        Ok(mut request) => {
-            read_files(&mut request)?;
-            let answer = client::ask(&directory, request)?;
-            output::print(&answer, format).map_err(Failure::failed)?;
-            return verification::verdict(&answer);
-        }
+        Ok(request) => return ask_library(&directory, request, format),
         Err(command) => *command,
     };
     match command {
@@ -147,6 +148,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&shown, format).map_err(Failure::failed)?;
             selftest::verdict(&answer)
         }
+        Command::Restore(options) => {
+            let answer = browse::restore(&directory, &options)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
         Command::Secret(_) => print_secret(format),
         Command::Trace(options) => trace::follow(&directory, &options, format),
         Command::Completions { shell } => {
@@ -160,9 +165,25 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let answer = labels::run(&directory, &options)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
+        Command::Receipt(command) => receipts::run(&directory, command, format),
         Command::Man => manual_page(),
         _ => Err(Failure::usage("there is no such command")),
     }
+}
+
+fn ask_library(
+    directory: &std::path::Path,
+    mut request: request::Request,
+    format: cli::Format,
+) -> Result<(), Failure> {
+    read_files(&mut request)?;
+    let is_browsed = matches!(request, request::Request::Browse(_));
+    let answer = client::ask(directory, request)?;
+    let is_for_people = format == cli::Format::Table;
+    let shown =
+        if is_browsed && is_for_people { browse::for_people(&answer) } else { answer.clone() };
+    output::print(&shown, format).map_err(Failure::failed)?;
+    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))
 }
 
 fn shown_profiles(
@@ -188,6 +209,7 @@ fn read_files(request: &mut request::Request) -> Result<(), Failure> {
     match request {
         request::Request::LibraryCreate(new) => libraries::read_profile(new),
         request::Request::AccessAdd(new) => access::read_secrets(new),
+        request::Request::Rules(request) => rules::read_document(request),
         _ => Ok(()),
     }
 }

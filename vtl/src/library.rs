@@ -13,6 +13,7 @@ use vtl_media::{
     CartridgeEntry, CartridgeFacts, LibraryRecord, LoadOptions, Place, SnapshotRecord, Store,
 };
 use vtl_scsi::{ItNexus, Lun, NexusName};
+use vtl_vault::receipt::Archive;
 
 use crate::access::Access;
 use crate::elements::host_clock;
@@ -50,6 +51,8 @@ pub struct Library {
     pub(crate) verifications: Verifications,
     /// What is on its way to or from physical tapes.
     pub(crate) transfers: Transfers,
+    /// Receipts of copies, and the keys that sign them.
+    pub(crate) receipts: Archive,
     /// How cartridges are loaded into drives, except for whether they lay there.
     load_options: LoadOptions,
     /// The drives, in order: drive n is LUN n + 1. Empty where nothing runs and the CLI works on the directory itself.
@@ -100,6 +103,7 @@ impl Library {
         site: Arc<Site>,
     ) -> Self {
         Self {
+            receipts: Archive::new(store.disk(), store.directory()),
             store,
             record,
             site,

@@ -26,7 +26,8 @@ pub(crate) fn name(sequence: u64) -> String {
     format!("p{sequence}")
 }
 
-fn time(text: &str, now: &Zoned) -> Option<Timestamp> {
+/// A time, or how long ago.
+pub(crate) fn time(text: &str, now: &Zoned) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);
     }

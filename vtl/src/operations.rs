@@ -4,25 +4,31 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::Zoned;
 use serde_json::{Value, json};
 use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
+use crate::browse;
 use crate::exports;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
 use crate::logging;
+use crate::receipts;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
+use crate::retention;
+use crate::rules;
 use crate::snapshots;
 use crate::status::status;
 use crate::tapes;
 use crate::trace;
 use crate::undo;
 use crate::unit::Device;
+use crate::vaulting;
 use crate::verification::{self, Manner};
+use crate::whereabouts;
 
 /// Entries of the ledger that are listed unless more are asked for.
 const AUDIT_LIMIT: usize = 1000;
@@ -50,7 +56,7 @@ pub(crate) fn answer(
         Request::Status {} => Ok(status(library)),
         Request::Inventory(filter) => list(library, filter),
         Request::TapeCreate(new) => tapes::create(library, &new, actor),
-        Request::TapeShow { barcodes } => tapes::show(library, &barcodes),
+        Request::TapeShow { barcodes } => whereabouts::show(library, &barcodes),
         Request::TapeEject { barcodes, to } => {
             tapes::eject(library, &barcodes, to.as_deref(), actor)
         }
@@ -58,6 +64,8 @@ pub(crate) fn answer(
             tapes::insert(library, &barcodes, to.as_deref(), actor)
         }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
+        Request::TapeLock(new) => retention::lock(library, &new, actor),
+        Request::TapeHold(wanted) => retention::hold(library, &wanted, actor),
         Request::TapeHistory { barcode, limit } => undo::history(library, &barcode, limit),
         Request::TapeRewind(rewind) => undo::rewind(library, &rewind, actor),
         Request::TapeClone { barcode, to, as_barcode, place } => {
@@ -76,6 +84,10 @@ pub(crate) fn answer(
         Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
         Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
+        Request::Rules(request) => rules::answer(library, request, caller),
+        Request::Vault(request) => vaulting::answer(library, request, actor),
+        Request::Browse(choice) => browse::browse(library, &choice),
+        Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;
             moved(library, &entry, &place(library, &to)?, actor)
@@ -111,13 +123,14 @@ pub(crate) fn answer(
             Ok(json!({ "rebuilt": true, "cartridges": library.store.cartridges().len() }))
         }
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
+        Request::Receipt { what } => receipts::answer(library, what, actor),
         Request::AuditVerify {} => audit_verify(library),
     }
 }
 
 fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure> {
     filter.location = filter.location.map(|text| as_written(library, text));
-    let rows = inventory::query(current(library), &filter, Timestamp::now())?;
+    let rows = inventory::query(library, &filter, &Zoned::now())?;
     if rows.is_empty()
         && let Some(barcode) = filter.pattern.filter(|pattern| !inventory::is_pattern(pattern))
     {
@@ -129,27 +142,23 @@ fn list(library: &Library, mut filter: InventoryFilter) -> Result<Value, Failure
 /// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
 /// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
-    library
-        .store
-        .cartridges()
-        .into_iter()
-        .map(|entry| {
-            let facts = library.drive_at(&entry.place).and_then(|unit| {
-                unit.with_drive_within(FACTS_LIMIT, |drive| {
-                    drive.cartridge().map(vtl_media::Volume::facts)
-                })
-                .flatten()
-            });
-            match facts {
-                Some(facts) => {
-                    let mut entry = entry;
-                    entry.set_facts(&facts);
-                    entry
-                }
-                None => entry,
-            }
-        })
-        .collect()
+    let refreshed = |entry| refreshed(library, entry);
+    let mut cartridges: Vec<CartridgeEntry> =
+        library.store.cartridges().into_iter().map(refreshed).collect();
+    rules::name_groups(library, &mut cartridges);
+    cartridges
+}
+
+/// A cartridge with what its drive knows, if it is in one.
+pub(crate) fn refreshed(library: &Library, mut entry: CartridgeEntry) -> CartridgeEntry {
+    let facts = library.drive_at(&entry.place).and_then(|unit| {
+        unit.with_drive_within(FACTS_LIMIT, |drive| drive.cartridge().map(vtl_media::Volume::facts))
+            .flatten()
+    });
+    if let Some(facts) = facts {
+        entry.set_facts(&facts);
+    }
+    entry
 }
 
 /// The cartridge with this barcode, or exit code 4.

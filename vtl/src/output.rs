@@ -8,9 +8,21 @@ use serde_json::{Map, Value};
 
 use crate::cli::Format;
 
+/// What only the story of a cartridge has.
+const STORY: &str = "restore";
 /// Columns of the inventory for people, in this order; the others only with JSON or CSV.
-const COLUMNS: [&str; 7] =
-    ["barcode", "kind", "location", "state", "written_bytes", "last_written", "pool"];
+const COLUMNS: [&str; 10] = [
+    "barcode",
+    "kind",
+    "location",
+    "state",
+    "written_bytes",
+    "last_written",
+    "last_proved",
+    "copies",
+    "copy_state",
+    "pool",
+];
 
 /// Prints one answer. Whoever has seen enough of it, as `head`, closes the pipe: that is no failure.
 pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
@@ -22,6 +34,9 @@ pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
 
 fn print_all(value: &Value, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    if let Some(list) = crate::vaulting::printed(value, format) {
+        return write!(out, "{list}");
+    }
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, value)?;
@@ -29,6 +44,9 @@ fn print_all(value: &Value, format: Format) -> io::Result<()> {
         }
         Format::Csv => csv(&mut out, value),
         Format::Table => match value {
+            Value::Array(rows) if rows.iter().any(|row| row.get(STORY).is_some()) => {
+                stories(&mut out, rows)
+            }
             Value::Array(rows) => rows_for_people(&mut out, rows),
             Value::Object(_) => fields_for_people(&mut out, value, 0),
             other => writeln!(out, "{}", text(other)),
@@ -46,6 +64,9 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
     } else {
         first.keys().cloned().collect()
     };
+    if is_inventory && rows.iter().any(|row| !is_nothing(row.get("group"))) {
+        columns.push("group".to_owned());
+    }
     if !is_inventory {
         // A column that says nothing only makes the others hard to read.
         columns.retain(|column| rows.iter().any(|row| !is_nothing(row.get(column))));
@@ -62,6 +83,21 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
     writeln!(out, "{table}")
 }
 
+/// What is too much for a table: one thing after the other, without what is not known.
+fn stories(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
+    for (number, row) in rows.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        let fields = row.as_object().into_iter().flatten();
+        let known = fields.filter(|(_, value)| !is_nothing(Some(value)));
+        let known: Map<String, Value> =
+            known.map(|(name, value)| (name.clone(), value.clone())).collect();
+        fields_for_people(out, &Value::Object(known), 0)?;
+    }
+    Ok(())
+}
+
 fn fields_for_people(out: &mut impl Write, value: &Value, indent: usize) -> io::Result<()> {
     for (name, value) in value.as_object().into_iter().flatten() {
         let key = name.replace('_', " ");
@@ -71,6 +107,12 @@ fn fields_for_people(out: &mut impl Write, value: &Value, indent: usize) -> io::
                 writeln!(out, "{:indent$}{key}:", "")?;
                 rows_for_people(out, rows)?;
             }
+            Value::Array(lines) if lines.iter().any(is_sentence) => {
+                writeln!(out, "{:indent$}{key}:", "")?;
+                for line in lines {
+                    writeln!(out, "{:indent$}  - {}", "", visible(&text(line)))?;
+                }
+            }
             Value::Object(_) => {
                 writeln!(out, "{:indent$}{key}:", "")?;
                 fields_for_people(out, value, indent + 2)?;
@@ -79,6 +121,11 @@ fn fields_for_people(out: &mut impl Write, value: &Value, indent: usize) -> io::
         }
     }
     Ok(())
+}
+
+/// Sentences have a line each; words stand in one.
+fn is_sentence(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains(' '))
 }
 
 fn is_nothing(value: Option<&Value>) -> bool {

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
+use crate::browse::{BrowseChoice, Piece};
+use crate::receipts::ReceiptRequest;
+use crate::retention::{HoldChange, NewLock};
+use crate::rules::RulesRequest;
+use crate::vaulting::VaultRequest;
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +29,10 @@ pub(crate) enum Request {
     TapeInsert { barcodes: Vec<String>, to: Option<String> },
     /// Away for good. Cartridges with data on them only with `force`.
     TapeDelete { barcodes: Vec<String>, force: bool },
+    /// Cartridges on which nothing may be given up until a time.
+    TapeLock(NewLock),
+    /// Cartridges on which nothing may be given up until the hold is lifted.
+    TapeHold(HoldChange),
     /// What has been on a cartridge: recovery points and generations.
     TapeHistory { barcode: String, limit: Option<usize> },
     /// Cartridges as they were: twins, or the cartridges themselves.
@@ -43,6 +52,10 @@ pub(crate) enum Request {
     SnapshotPresent { name: String, hide: bool },
     /// A snapshot away; the cartridges stay.
     SnapshotDelete { name: String },
+    /// Pools, groups and policies; the field `action` says what.
+    Rules(RulesRequest),
+    /// Copies on their way off-site and back; the field `action` says what.
+    Vault(VaultRequest),
     /// Cartridges read back from the disk.
     Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
     /// How far that is.
@@ -51,6 +64,10 @@ pub(crate) enum Request {
     Export(ExportChoice),
     /// How far exports and imports are.
     ExportProgress {},
+    /// What lies on a cartridge.
+    Browse(BrowseChoice),
+    /// Bytes of a tape file.
+    ReadPiece(Piece),
     /// A cartridge from a place, or named by its barcode, to a place.
     Move { from: String, to: String },
     /// A cartridge into a drive.
@@ -98,6 +115,8 @@ pub(crate) enum Request {
     AuditList { limit: Option<usize>, barcode: Option<String> },
     /// Reads the whole ledger back and checks its chain.
     AuditVerify {},
+    /// Something about receipts.
+    Receipt { what: ReceiptRequest },
     /// The last commands of a logical unit: those behind a number, or the last `count`.
     Trace {
         unit: String,
@@ -127,15 +146,36 @@ pub(crate) struct InventoryFilter {
     /// Only what is there: slot, drive, mail, shelf or offsite, or one place such as slot:3.
     #[arg(long)]
     pub(crate) location: Option<String>,
-    /// Only cartridges in this state: empty, written, cleaning, damaged, missing.
+    /// Only cartridges in this state: empty, written, proved, cleaning, damaged, missing.
     #[arg(long)]
     pub(crate) state: Option<String>,
-    /// Only what was not written for so long, such as 30d or 12h.
+    /// Only what was not written for so long, such as 30d or 12h, or since a time such as 'yesterday 18:00'.
     #[arg(long, value_name = "TIME")]
     pub(crate) older_than: Option<String>,
-    /// Sort by this key of the JSON output (a leading - turns the order around).
-    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    /// Only what was written within so long, or since a time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) newer_than: Option<String>,
+    /// Only cartridges with so much data on them or more, such as 500GB.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) min_size: Option<String>,
+    /// Only cartridges with so much data on them or less.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_size: Option<String>,
+    /// Only data cartridges with fewer good copies on physical tape than this.
+    #[arg(long, value_name = "N")]
+    pub(crate) copies_below: Option<u32>,
+    /// Only cartridges whose best copy is in this state, such as offsite.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) copy_state: Option<String>,
+    /// Sort by these keys of the JSON output, separated by commas (a leading - turns one around).
+    #[arg(long, value_name = "KEY,…", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
+    /// The other way around.
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Only the first so many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
 }
 
 /// A library to make.

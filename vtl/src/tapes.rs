@@ -89,18 +89,6 @@ pub(crate) fn create(
     serde_json::to_value(made).map_err(Failure::failed)
 }
 
-/// Everything that is known of cartridges.
-pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Failure> {
-    let all = current(library);
-    let mut rows = Vec::new();
-    for barcode in barcodes {
-        let uuid = find(library, barcode)?.uuid;
-        let entry = all.iter().find(|entry| entry.uuid == uuid);
-        rows.push(serde_json::to_value(entry).map_err(Failure::failed)?);
-    }
-    Ok(Value::Array(rows))
-}
-
 /// To import/export elements; what is in one already, to the shelf.
 pub(crate) fn eject(
     library: &Arc<Library>,
@@ -175,6 +163,13 @@ pub(crate) fn delete(
                 entry.barcode, entry.place
             )));
         }
+        let now = library.store.compliance_clock().now();
+        if let Some(reason) = library.store.retention(entry.uuid).reason(now) {
+            return Err(Failure::refused(format!(
+                "{} may not be deleted: {reason}",
+                entry.barcode
+            )));
+        }
         if entry.written_bytes > 0 && !force {
             return Err(Failure::refused(format!(
                 "{} holds {} bytes of data, which cannot be brought back: say --force to delete it",
@@ -185,7 +180,9 @@ pub(crate) fn delete(
     let mut rows = Vec::new();
     for entry in entries {
         library.store.delete_cartridge(entry.uuid, actor).map_err(|error| match error {
-            DeleteError::Needed { .. } => Failure::refused(error.to_string()),
+            DeleteError::Needed { .. } | DeleteError::Locked { .. } => {
+                Failure::refused(error.to_string())
+            }
             error => Failure::failed(error),
         })?;
         rows.push(json!({ "barcode": entry.barcode, "deleted": true }));

@@ -197,6 +197,11 @@ impl Disk for DirectoryDisk {
         let StatVfs { f_blocks, f_frsize, .. } = self.space(path)?;
         Ok(f_blocks.saturating_mul(f_frsize))
     }
+
+    fn mode(&self, path: &Path) -> io::Result<u32> {
+        let found = self.open_below(path, OFlags::PATH, Mode::empty())?;
+        Ok(rustix::fs::fstat(found)?.st_mode & real::MODE_BITS)
+    }
 }
 
 fn openat2(

@@ -150,6 +150,10 @@ impl Disk for FaultDisk {
         self.plan.check(Call::Space, path)?;
         self.inner.total_bytes(path)
     }
+
+    fn mode(&self, path: &Path) -> io::Result<u32> {
+        self.inner.mode(path)
+    }
 }
 
 #[derive(Debug)]

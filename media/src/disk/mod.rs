@@ -62,6 +62,10 @@ pub trait Disk: Send + Sync + Debug {
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
     /// The size of the file system that holds `path`.
     fn total_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// Who may do what with a file or directory, as `chmod` writes it: for what is kept secret. A disk of one's own knows no others.
+    fn mode(&self, _path: &Path) -> io::Result<u32> {
+        Ok(0o700)
+    }
 }
 
 /// One open file. All positions are explicit, so that a descriptor has no state but its sync error.

@@ -87,7 +87,14 @@ impl Disk for RealDisk {
         let StatVfs { f_blocks, f_frsize, .. } = rustix::fs::statvfs(path)?;
         Ok(f_blocks.saturating_mul(f_frsize))
     }
+
+    fn mode(&self, path: &Path) -> io::Result<u32> {
+        Ok(fs::symlink_metadata(path)?.mode() & MODE_BITS)
+    }
 }
+
+/// What `chmod` sets.
+pub(super) const MODE_BITS: u32 = 0o7777;
 
 /// An open file of this machine.
 #[derive(Debug)]

@@ -102,10 +102,11 @@ impl Selection<'_> {
             | Event::ReservationsKept { .. }
             | Event::AccessGranted { .. }
             | Event::AccessRevoked { .. }
-            | Event::SecretReplaced { .. } => false,
-            Event::CreationIntended { cartridges } | Event::CreationAbandoned { cartridges } => {
-                cartridges.contains(&wanted)
-            }
+            | Event::SecretReplaced { .. }
+            | Event::RulesApplied { .. } => false,
+            Event::CreationIntended { cartridges }
+            | Event::CreationAbandoned { cartridges }
+            | Event::CartridgesPooled { cartridges, .. } => cartridges.contains(&wanted),
             Event::CartridgeCreated { uuid, .. } | Event::CartridgeDeleted { uuid, .. } => {
                 *uuid == wanted
             }
@@ -119,6 +120,7 @@ impl Selection<'_> {
             | Event::RewindIntended { cartridge, .. }
             | Event::Rewound { cartridge, .. }
             | Event::Pruned { cartridge, .. }
+            | Event::RetentionSet { cartridge, .. }
             | Event::Verified { cartridge, .. } => *cartridge == wanted,
             Event::SnapshotMembers { members, .. } => {
                 members.iter().any(|member| member.cartridge == wanted)

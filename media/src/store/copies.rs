@@ -1,12 +1,14 @@
 //! Copies on physical tape, which the ledger keeps.
 
+use std::collections::HashMap;
+
 use thiserror::Error;
 use uuid::Uuid;
 
 use super::Store;
 use super::error::{StoreError, UndoError};
 use crate::barcode::Barcode;
-use crate::copies::{CopyFacts, CopyRecord, CopyState};
+use crate::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
 use crate::label::CartridgeKind;
 use crate::ledger::{Event, Head};
 
@@ -74,6 +76,15 @@ impl Store {
         all
     }
 
+    /// What the copies of each cartridge come to, for those that have one.
+    pub fn copy_summaries(&self) -> HashMap<Uuid, CopySummary> {
+        let mut all: HashMap<Uuid, CopySummary> = HashMap::new();
+        for copy in self.inventory().copies() {
+            all.entry(copy.cartridge).or_default().add(copy);
+        }
+        all
+    }
+
     /// One copy.
     pub fn copy(&self, id: Uuid) -> Option<CopyRecord> {
         self.inventory().copy(id).cloned()
@@ -117,13 +128,16 @@ impl Store {
         actor: &str,
     ) -> Result<Vec<CopyRecord>, CopyError> {
         let changing = self.begin_change();
+        // A copy may take several steps at once: what came back damaged has come back.
+        let mut reached: HashMap<Uuid, CopyState> = HashMap::new();
         for step in steps {
             let record = self.copy(step.copy).ok_or(CopyError::NoCopy(step.copy))?;
-            if !record.state.may_become(step.state) {
+            let from = reached.insert(step.copy, step.state).unwrap_or(record.state);
+            if !from.may_become(step.state) {
                 return Err(CopyError::Step {
                     barcode: record.barcode,
                     number: record.number,
-                    from: record.state,
+                    from,
                     to: step.state,
                 });
             }

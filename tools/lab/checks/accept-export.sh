@@ -63,8 +63,8 @@ refused 3 'in use by another program' export VTL001L9 --to "$physical"
 exec 7<&-
 
 vtl_here --format json export VTL001L9 --to "$physical" | tee /results/export.json
-says '"state": "proved"' "$(cat /results/export.json)"
-refused 3 'proved already' export VTL001L9 --to "$physical"
+says '"state": "receipted"' "$(cat /results/export.json)"
+refused 3 'is there already' export VTL001L9 --to "$physical"
 serial=$(sed -n 's/.*"medium_serial": "\(.*\)".*/\1/p' /results/export.json)
 if [[ -n $serial ]]; then
 	refused 3 'which counts' export VTL001L9 --copy 2 --to "$physical" --overwrite

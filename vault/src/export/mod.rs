@@ -1,13 +1,13 @@
 //! Exporting: a cartridge to a physical tape, block for block and filemark for filemark, with proof.
 //!
 //! ```text
-//! STAGED ── write ──► MANIFESTED ── everything is on the tape ──► WRITTEN ── unload, load, read back, equal ──► PROVED
+//! STAGED ── write ──► MANIFESTED ── everything is on the tape ──► WRITTEN ── unload, load, read back, equal ──► PROVED ── signed ──► RECEIPTED
 //!    │ bad or full tape, or not equal ──► FAILED: that tape is not written again without being asked for
 //!    └ stopped, tape gone, drive broken: it stays where it is, and goes on with the same tape
 //! ```
 //!
-//! The steps are in the ledger before the next one begins; what goes with them (how far it is, manifest, proof) is in files that are
-//! durable before the step. Nothing here makes a receipt: that is what comes behind PROVED.
+//! The steps are in the ledger before the next one begins; what goes with them is in files that are
+//! durable before the step: how far it is, what was written and read, and the receipt's first and second phase.
 
 mod order;
 mod stream;

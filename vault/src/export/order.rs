@@ -15,6 +15,7 @@ use super::ExportError;
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape, TapeRead};
 use crate::digest::{Hash, PartitionDigest, Section};
+use crate::receipt::{Archive, Receipt, how_to_read};
 use crate::receipt::{LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
 
 /// The cartridges that are being exported: each one once at a time.
@@ -46,6 +47,8 @@ impl Exports {
 pub struct Order<'a> {
     /// Where the cartridge is, and its ledger.
     pub store: &'a Store,
+    /// Where receipts are kept, and what signs them.
+    pub receipts: &'a Archive,
     /// The cartridge, as it was when its contents were opened.
     pub entry: &'a CartridgeEntry,
     /// The moment of it that is copied.
@@ -65,7 +68,7 @@ pub struct Order<'a> {
 /// What has come of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
-    /// The copy, proved.
+    /// The copy, with its receipt.
     pub copy: CopyRecord,
     /// What was written.
     pub manifest: Manifest,
@@ -96,10 +99,13 @@ impl Order<'_> {
         watcher: &dyn Watcher,
     ) -> Result<Exported, ExportError> {
         let _taken = exports.take(self.entry)?;
+        let mut under_way = self.under_way();
+        if let Some(copy) = under_way.take_if(|copy| copy.state == CopyState::Proved) {
+            return self.sign_again(&copy);
+        }
         tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
         let medium = tape.medium();
         self.check_tape(&medium)?;
-        let mut under_way = self.under_way()?;
         if let Some(copy) = under_way.take_if(|_| self.begins_anew) {
             // Nothing is said of a tape: the one that it was begun on may be anywhere.
             let why = "given up, and begun anew".to_owned();
@@ -201,20 +207,10 @@ impl Order<'_> {
         )))
     }
 
-    fn under_way(&self) -> Result<Option<CopyRecord>, ExportError> {
+    fn under_way(&self) -> Option<CopyRecord> {
         let of_it =
             |copy: &CopyRecord| copy.cartridge == self.entry.uuid && copy.number == self.number;
-        let copy =
-            self.store.copies().into_iter().find(|copy| of_it(copy) && copy.state.is_under_way());
-        match copy {
-            Some(copy) if copy.state == CopyState::Proved => Err(ExportError::Refused(format!(
-                "copy {} of {} is proved already: `--copy {}` makes another one",
-                copy.number,
-                copy.barcode,
-                copy.number.saturating_add(1)
-            ))),
-            copy => Ok(copy),
-        }
+        self.store.copies().into_iter().find(|copy| of_it(copy) && copy.state.is_under_way())
     }
 
     fn stage(&self) -> Result<CopyRecord, ExportError> {
@@ -294,6 +290,7 @@ impl Order<'_> {
         let manifest = self.manifest(copy, medium, digest, watcher.now());
         self.keep(copy.id, WRITTEN, &pass)?;
         self.keep(copy.id, MANIFEST, &manifest)?;
+        self.sign_manifest(&manifest)?;
         let bytes = manifest.partitions.first().map(|partition| partition.bytes);
         self.step(copy, CopyState::Manifested, medium, bytes, None)?;
         Ok((manifest, pass))
@@ -338,8 +335,53 @@ impl Order<'_> {
             });
             return Err(ExportError::Different(what));
         }
-        let copy = self.step(copy, CopyState::Proved, medium, None, None)?;
+        self.step(copy, CopyState::Proved, medium, None, None)?;
+        self.sign(copy, medium, manifest, proof)
+    }
+
+    /// The program ended between the proof and the receipt.
+    fn sign_again(&self, copy: &CopyRecord) -> Result<Exported, ExportError> {
+        let kept = self.kept(copy.id, MANIFEST)?.zip(self.kept(copy.id, PROOF)?);
+        let (manifest, proof) = kept.ok_or_else(|| {
+            ExportError::Failed(format!("the proof of {} is not there any more", copy.id))
+        })?;
+        self.sign(copy, &Medium::default(), manifest, proof)
+    }
+
+    /// The second phase of the receipt, unless it is there already, and the step that needs it.
+    fn sign(
+        &self,
+        copy: &CopyRecord,
+        medium: &Medium,
+        manifest: Manifest,
+        proof: Proof,
+    ) -> Result<Exported, ExportError> {
+        let failed =
+            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
+        let mut receipt = self.receipts.receipt(copy.id).map_err(|error| failed(&error))?;
+        if receipt.content().proof.is_none() {
+            let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
+            receipt = receipt.proved(proof.clone(), &key).map_err(|error| failed(&error))?;
+            self.receipts.keep(&receipt).map_err(|error| failed(&error))?;
+        }
+        let facts = CopyFacts {
+            volume: medium.barcode.clone(),
+            medium_serial: medium.serial.clone(),
+            receipt: Some(receipt.content().sha256.to_string()),
+            ..CopyFacts::default()
+        };
+        let copy = self.store.advance_copy(copy.id, CopyState::Receipted, facts, self.actor);
+        let copy = copy.map_err(|error| failed(&error))?;
         Ok(Exported { copy, manifest, proof })
+    }
+
+    fn sign_manifest(&self, manifest: &Manifest) -> Result<(), ExportError> {
+        let failed =
+            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
+        let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
+        let receipt =
+            Receipt::manifested(manifest.clone(), &key).map_err(|error| failed(&error))?;
+        self.receipts.keep(&receipt).map(drop).map_err(|error| failed(&error))
     }
 
     fn manifest(
@@ -350,7 +392,7 @@ impl Order<'_> {
         time: Timestamp,
     ) -> Manifest {
         let head = self.store.ledger_head();
-        Manifest {
+        let mut manifest = Manifest {
             id: copy.id,
             time,
             source: Source {
@@ -369,14 +411,16 @@ impl Order<'_> {
                 medium_maker: medium.maker.clone(),
                 copy: self.number,
             },
-            how_to_read: how_to_read(&digest),
+            how_to_read: String::new(),
             partitions: vec![digest],
             attributes: Vec::new(),
             group_members: Vec::new(),
             ledger: Some(LedgerPoint { entry: head.sequence, hash: Hash(head.hash.0) }),
             operator: self.actor.to_owned(),
             software: self.software.to_owned(),
-        }
+        };
+        manifest.how_to_read = how_to_read(&manifest);
+        manifest
     }
 
     fn step(
@@ -467,18 +511,6 @@ fn compare(expected: &PartitionDigest, found: &PartitionDigest) -> Vec<Mismatch>
         })
     };
     (0..count).filter_map(one).take(MISMATCHES_MAX).collect()
-}
-
-fn how_to_read(digest: &PartitionDigest) -> String {
-    let longest =
-        digest.sections.iter().map(|section| section.longest_block_bytes).max().unwrap_or(0);
-    format!(
-        "The tape has the blocks and filemarks of the cartridge and nothing else; the software that wrote the cartridge reads it.\n\
-         On Linux, for section N (they count from 0), with the drive as /dev/nst0:\n\
-         mt -f /dev/nst0 rewind; mt -f /dev/nst0 setblk 0; mt -f /dev/nst0 fsf N\n\
-         dd if=/dev/nst0 bs={longest} of=section-N; sha256sum section-N\n\
-         The sums are those of the sections in this manifest."
-    )
 }
 
 /// One way through the tape has begun.

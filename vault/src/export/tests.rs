@@ -14,7 +14,7 @@ use vtl_media::{
 };
 
 use super::*;
-use crate::receipt::{Counters, DriveIdentity};
+use crate::receipt::{Archive, Counters, DriveIdentity};
 
 /// An object on a tape or on a cartridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,6 +196,7 @@ struct Scene {
     disk: MemoryDisk,
     store: Store,
     exports: Exports,
+    receipts: Archive,
 }
 
 fn open(disk: &MemoryDisk) -> Store {
@@ -204,19 +205,24 @@ fn open(disk: &MemoryDisk) -> Store {
     Store::open(disk, Path::new("/data"), options).unwrap()
 }
 
+fn archive(disk: &MemoryDisk) -> Archive {
+    Archive::new(Arc::new(disk.clone()), Path::new("/data"))
+}
+
 impl Scene {
     fn new() -> Self {
         let disk = MemoryDisk::new();
         let store = open(&disk);
         let cartridges = vec![NewCartridge::new(Barcode::new("A00001L9").unwrap(), "lto9")];
         store.initialize(LibrarySpec { cartridges, ..LibrarySpec::default() }).unwrap();
-        Self { disk, store, exports: Exports::default() }
+        Self { receipts: archive(&disk), disk, store, exports: Exports::default() }
     }
 
     /// The program is started again.
     fn restarted(self) -> Self {
-        drop(self.store);
-        Self { store: open(&self.disk), disk: self.disk, exports: Exports::default() }
+        let Self { disk, store, receipts, .. } = self;
+        drop(store);
+        Self { store: open(&disk), disk, receipts, exports: Exports::default() }
     }
 
     fn entry(&self) -> CartridgeEntry {
@@ -240,6 +246,7 @@ impl Scene {
         let entry = self.entry();
         let order = Order {
             store: &self.store,
+            receipts: &self.receipts,
             entry: &entry,
             as_of: Timestamp::UNIX_EPOCH,
             number: 1,
@@ -262,7 +269,7 @@ fn a_copy_is_what_the_cartridge_is_and_is_proved() {
     let (scene, mut drive) = (Scene::new(), Drive::blank());
     let exported = scene.run(&mut drive).unwrap();
     assert_eq!(drive.objects, objects());
-    assert_eq!(exported.copy.state, CopyState::Proved);
+    assert_eq!(exported.copy.state, CopyState::Receipted);
     assert_eq!(exported.copy.facts.medium_serial.as_deref(), Some("PHY1"));
     assert!(exported.proof.is_equal && exported.proof.mismatches.is_empty());
     assert_eq!(exported.manifest.partitions, exported.proof.partitions);
@@ -286,7 +293,7 @@ fn a_write_error_at_every_object_fails_the_copy() {
             let mut other = Drive { serial: Some("PHY2".into()), ..Drive::blank() };
             scene.run(&mut other).unwrap();
             states = scene.states();
-            assert_eq!(states, [CopyState::Failed, CopyState::Proved]);
+            assert_eq!(states, [CopyState::Failed, CopyState::Receipted]);
             assert_eq!(other.objects, objects());
         }
     }
@@ -358,6 +365,7 @@ fn a_tape_that_is_gone_for_good_does_not_stand_in_the_way() {
     let entry = scene.entry();
     let order = Order {
         store: &scene.store,
+        receipts: &scene.receipts,
         entry: &entry,
         as_of: Timestamp::UNIX_EPOCH,
         number: 1,
@@ -368,7 +376,7 @@ fn a_tape_that_is_gone_for_good_does_not_stand_in_the_way() {
     };
     let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
     order.run(&scene.exports, &mut other, &mut Script(objects(), 0), &watcher).unwrap();
-    assert_eq!(scene.states(), [CopyState::Failed, CopyState::Proved]);
+    assert_eq!(scene.states(), [CopyState::Failed, CopyState::Receipted]);
 }
 
 /// Whatever happens to the tape between writing and reading, there is no proof of it.
@@ -391,7 +399,7 @@ fn what_does_not_come_back_is_not_proved() {
         drive.serial = Some("PHY1".into());
         drive.writes = 0;
         scene.run(&mut drive).unwrap();
-        assert_eq!((scene.states(), drive.writes), (vec![CopyState::Proved], 0), "{swap:?}");
+        assert_eq!((scene.states(), drive.writes), (vec![CopyState::Receipted], 0), "{swap:?}");
     }
 }
 
@@ -415,6 +423,7 @@ fn what_may_not_be_written_is_refused_before_anything_is() {
     let entry = scene.entry();
     let order = Order {
         store: &scene.store,
+        receipts: &scene.receipts,
         entry: &entry,
         as_of: Timestamp::UNIX_EPOCH,
         number: 2,

@@ -9,6 +9,7 @@ mod kept_reservations;
 mod libraries;
 mod names;
 mod sessions;
+mod vaulting;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

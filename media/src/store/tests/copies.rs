@@ -75,3 +75,16 @@ fn a_copy_is_asked_for_once_and_again_when_it_has_failed() {
     store.stage_copies(&[(uuid, 2), (uuid, 1)], "op").unwrap();
     assert_eq!(store.copies().len(), 3);
 }
+
+#[test]
+fn several_steps_of_one_copy_are_checked_one_after_the_other() {
+    let store = small_store(Arc::new(MemoryDisk::new()));
+    let uuid = store.find("A00001L9").unwrap().uuid;
+    let copy = store.stage_copies(&[(uuid, 1)], "op").unwrap().pop().unwrap();
+    let step = |state: CopyState| CopyStep { copy: copy.id, state, facts: facts("made") };
+    let skipping = [step(CopyState::Manifested), step(CopyState::Proved)];
+    assert!(matches!(store.advance_copies(&skipping, "op"), Err(CopyError::Step { .. })));
+    assert_eq!(store.copy(copy.id).unwrap().state, CopyState::Staged);
+    store.advance_copies(&MADE.map(step), "op").unwrap();
+    assert_eq!(store.copy(copy.id).unwrap().state, CopyState::Receipted);
+}

@@ -4,6 +4,8 @@ mod catalogue;
 mod copies;
 mod crash;
 mod directory;
+mod retention;
+mod rules;
 mod undo;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,92 @@
+//! Protection groups: cartridges that belong to one application or one backup set, and are handled all or none.
+
+use std::str::Chars;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use vtl_media::Barcode;
+
+/// A group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Group {
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Barcodes, and patterns such as `MAIL*` (`*` any characters, `?` one).
+    pub members: Vec<Spanned<String>>,
+}
+
+impl Group {
+    /// Whether a cartridge of this barcode is a member.
+    pub fn has(&self, barcode: &Barcode) -> bool {
+        // Most members are barcodes or begin like one: a library has many cartridges.
+        let barcode = barcode.as_str();
+        self.members.iter().any(|member| match member.as_ref().find(['*', '?']) {
+            None => member.as_ref() == barcode,
+            Some(plain) => {
+                barcode.get(..plain) == member.as_ref().get(..plain)
+                    && matches_pattern(member.as_ref(), barcode)
+            }
+        })
+    }
+}
+
+/// Whether a text matches a pattern of `*` and `?`. It is asked for each of 100,000 cartridges, so it takes no memory; of several `*` only
+/// the last one is tried again, which is enough, so that the time is at most the product of the lengths.
+pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let (mut wanted, mut found) = (pattern.chars(), text.chars());
+    // Behind the last `*`, and where in the text that was tried last.
+    let mut again: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let here = found.clone();
+        match (wanted.next(), found.next()) {
+            (Some('*'), _) => {
+                found = here;
+                again = Some((wanted.clone(), found.clone()));
+            }
+            (Some('?'), Some(_)) => {}
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => return true,
+            _ => {
+                let Some((behind, tried)) = &mut again else { return false };
+                if tried.next().is_none() {
+                    return false;
+                }
+                (wanted, found) = (behind.clone(), tried.clone());
+            }
+        }
+    }
+}
+
+/// Why a text cannot be a member, if it cannot.
+pub(crate) fn check_member(text: &str) -> Result<(), String> {
+    let is_good = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "*?".contains(c);
+    if (1..=Barcode::LENGTH_MAX).contains(&text.len()) && text.chars().all(is_good) {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no barcode and no pattern of one: A to Z, 0 to 9, `*` and `?`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, matches) in [
+            ("VTL0*", "VTL001L9", true),
+            ("*L9", "VTL001L9", true),
+            ("VTL00?L9", "VTL001L9", true),
+            ("VTL00?L9", "VTL011L9", false),
+            ("*", "", true),
+            ("", "V", false),
+            ("V*1*9", "VTL001L9", true),
+            ("V*8*9", "VTL001L9", false),
+            ("VTL001L9", "VTL001L9", true),
+        ] {
+            assert_eq!(matches_pattern(pattern, text), matches, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Policies: what happens to which cartridges and when. A plan is made of facts alone and says why, in words; nothing happens here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use uuid::Uuid;
+
+use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, Place};
+
+use crate::age::moment;
+use crate::facts::Situation;
+use crate::group::{Group, matches_pattern};
+use crate::rules::Rules;
+use crate::trigger::Trigger;
+
+/// A policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// What it is for.
+    pub description: Option<String>,
+    /// The cartridges of this pool.
+    pub pool: Option<Spanned<String>>,
+    /// The cartridges of this group.
+    pub group: Option<Spanned<String>>,
+    /// Cartridges with these barcodes or patterns.
+    pub members: Vec<Spanned<String>>,
+    /// When.
+    pub when: Trigger,
+    /// Read it back from the disk, unless that was done since it was last written.
+    pub verify: bool,
+    /// So many copies on physical tape, 1 to 5; none if 0.
+    pub copies: Option<Spanned<u32>>,
+    /// Bring it to an import/export element when its copies have their receipts.
+    pub eject: bool,
+    /// Give up the cartridge on disk when its copies have their receipts and the undo window is over.
+    pub free_disk: bool,
+}
+
+/// What a policy does to a cartridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Read it back from the disk.
+    Verify,
+    /// Ask for a copy on physical tape.
+    Export {
+        /// Which of several copies, from 1.
+        copy: u32,
+    },
+    /// Bring it to an import/export element.
+    Eject,
+    /// Give up the cartridge on disk.
+    FreeDisk,
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Verify => f.pad("verify"),
+            Self::Export { copy } => f.pad(&format!("export, copy {copy}")),
+            Self::Eject => f.pad("eject"),
+            Self::FreeDisk => f.pad("free the disk copy"),
+        }
+    }
+}
+
+/// One action of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The policy.
+    pub policy: String,
+    /// The cartridge.
+    pub barcode: Barcode,
+    /// Its identity.
+    pub cartridge: Uuid,
+    /// The group that it is handled with.
+    pub group: Option<String>,
+    /// What is to be done.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// What stands in the way; nothing if it can be done at once.
+    pub blocked: Option<String>,
+}
+
+/// A cartridge that a policy is for, and that it leaves alone for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The policy.
+    pub policy: String,
+    /// The cartridge.
+    pub barcode: Barcode,
+    /// Why nothing is done.
+    pub reason: String,
+}
+
+/// What all policies would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What is to be done, in this order.
+    pub actions: Vec<Planned>,
+    /// What is left alone.
+    pub waiting: Vec<Waiting>,
+}
+
+impl Policy {
+    /// How many copies on physical tape it wants.
+    pub fn copies_wanted(&self) -> u32 {
+        self.copies.as_ref().map_or(0, |copies| *copies.as_ref())
+    }
+
+    fn names(&self, entry: &CartridgeEntry, rules: &Rules) -> bool {
+        let is_of_pool = |pool: &Spanned<String>| entry.pool.as_ref() == Some(pool.as_ref());
+        let is_of_group = |name: &Spanned<String>| {
+            rules.groups.get(name.as_ref()).is_some_and(|group| group.has(&entry.barcode))
+        };
+        let is_member = self
+            .members
+            .iter()
+            .any(|member| matches_pattern(member.as_ref(), entry.barcode.as_str()));
+        self.pool.as_ref().is_none_or(is_of_pool)
+            && self.group.as_ref().is_none_or(is_of_group)
+            && (self.members.is_empty() || is_member)
+    }
+}
+
+/// What the policies would do in this situation.
+pub fn plan(rules: &Rules, situation: &Situation) -> Plan {
+    let mut plan = Plan::default();
+    for (name, policy) in &rules.policies {
+        plan_policy(name, policy, rules, situation, &mut plan);
+    }
+    plan
+}
+
+fn plan_policy(name: &str, policy: &Policy, rules: &Rules, situation: &Situation, plan: &mut Plan) {
+    let has_data = |entry: &&CartridgeEntry| {
+        entry.kind == CartridgeKind::Data
+            && entry.last_written.is_some()
+            && entry.state != CartridgeState::Empty
+    };
+    let of_group = |entry: &CartridgeEntry| rules.group_of(&entry.barcode);
+    let named: Vec<&CartridgeEntry> = situation
+        .cartridges
+        .iter()
+        .filter(has_data)
+        .filter(|entry| policy.names(entry, rules))
+        .collect();
+    // All or none: who names one member of a group means all of them.
+    let groups: BTreeSet<&str> =
+        named.iter().filter_map(|entry| of_group(entry)).map(|(name, _)| name).collect();
+    let mut by_group: BTreeMap<Option<&str>, Vec<&CartridgeEntry>> = BTreeMap::new();
+    for entry in situation.cartridges.iter().filter(has_data) {
+        let group = of_group(entry).map(|(name, _): (&str, &Group)| name);
+        let is_meant = match group {
+            Some(group) => groups.contains(group),
+            None => named.iter().any(|named| named.uuid == entry.uuid),
+        };
+        if is_meant {
+            by_group.entry(group).or_default().push(entry);
+        }
+    }
+    for (group, entries) in by_group {
+        match group {
+            None => entries
+                .iter()
+                .for_each(|entry| plan_together(name, policy, None, &[entry], situation, plan)),
+            Some(group) => plan_together(name, policy, Some(group), &entries, situation, plan),
+        }
+    }
+}
+
+/// Plans for cartridges that are handled all or none.
+fn plan_together(
+    name: &str,
+    policy: &Policy,
+    group: Option<&str>,
+    entries: &[&CartridgeEntry],
+    situation: &Situation,
+    plan: &mut Plan,
+) {
+    let judged: Vec<_> =
+        entries.iter().map(|entry| (*entry, policy.when.judge(entry, situation))).collect();
+    let hindrance = judged.iter().find(|(_, verdict)| !verdict.holds);
+    for (entry, verdict) in &judged {
+        let wait = |reason: String| Waiting {
+            policy: name.to_owned(),
+            barcode: entry.barcode.clone(),
+            reason,
+        };
+        match hindrance {
+            Some(_) if !verdict.holds => plan.waiting.push(wait(verdict.reason.clone())),
+            Some((other, why)) => plan.waiting.push(wait(format!(
+                "group {} is handled all or none, and of {} {}",
+                group.unwrap_or_default(),
+                other.barcode,
+                why.reason
+            ))),
+            None => {
+                let steps = steps(policy, entry, situation, &verdict.reason);
+                if steps.is_empty() {
+                    plan.waiting.push(wait("all that the policy asks for is done".to_owned()));
+                }
+                plan.actions.extend(steps.into_iter().map(|step| Planned {
+                    policy: name.to_owned(),
+                    barcode: entry.barcode.clone(),
+                    cartridge: entry.uuid,
+                    group: group.map(str::to_owned),
+                    action: step.action,
+                    reason: step.reason,
+                    blocked: step.blocked,
+                }));
+            }
+        }
+    }
+    if group.is_some() {
+        hold_together(entries, plan);
+    }
+}
+
+/// What one member cannot leave the house with, no other leaves with.
+fn hold_together(entries: &[&CartridgeEntry], plan: &mut Plan) {
+    let is_member = |planned: &Planned| entries.iter().any(|entry| entry.uuid == planned.cartridge);
+    let is_final = |action: Action| matches!(action, Action::Eject | Action::FreeDisk);
+    for wanted in [Action::Eject, Action::FreeDisk] {
+        let hindrance = plan
+            .actions
+            .iter()
+            .find(|planned| {
+                planned.action == wanted && is_member(planned) && planned.blocked.is_some()
+            })
+            .map(|planned| (planned.barcode.clone(), planned.blocked.clone().unwrap_or_default()));
+        let Some((barcode, why)) = hindrance else { continue };
+        for planned in &mut plan.actions {
+            if planned.action == wanted
+                && is_final(planned.action)
+                && entries.iter().any(|entry| entry.uuid == planned.cartridge)
+                && planned.blocked.is_none()
+            {
+                planned.blocked = Some(format!("its group waits for {barcode}: {why}"));
+            }
+        }
+    }
+}
+
+struct Step {
+    action: Action,
+    reason: String,
+    blocked: Option<String>,
+}
+
+/// What is left to be done to a cartridge whose trigger holds.
+fn steps(policy: &Policy, entry: &CartridgeEntry, situation: &Situation, why: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let is_proved = entry.last_proved > entry.last_written;
+    let damage = damage(entry);
+    if policy.verify && !is_proved {
+        let reason = format!("{why}; it was not read back since");
+        steps.push(Step { action: Action::Verify, reason, blocked: missing(entry) });
+    }
+    let current: Vec<&CopyRecord> = situation.current_copies(entry).collect();
+    let made = u32::try_from(current.len()).unwrap_or(u32::MAX);
+    let wanted = policy.copies_wanted();
+    let taken: Vec<u32> = situation.standing_copies(entry.uuid).map(|copy| copy.number).collect();
+    let free = (1..).filter(|number| !taken.contains(number));
+    for copy in free.take(usize::try_from(wanted.saturating_sub(made)).unwrap_or(0)) {
+        let reason = format!("{why}; {made} of {wanted} copies hold what is on it now");
+        steps.push(Step { action: Action::Export { copy }, reason, blocked: damage.clone() });
+    }
+    let unfinished = unfinished(entry, &current, wanted);
+    if policy.eject && matches!(entry.place, Place::Storage { .. } | Place::Drive { .. }) {
+        let in_drive = in_drive(entry);
+        let blocked = damage.clone().or(in_drive).or_else(|| unfinished.clone());
+        steps.push(Step { action: Action::Eject, reason: why.to_owned(), blocked });
+    }
+    if policy.free_disk {
+        let blocked = in_drive(entry).or(unfinished).or_else(|| undoable(entry, situation));
+        let reason = format!("{why}; {wanted} copies on tape");
+        steps.push(Step { action: Action::FreeDisk, reason, blocked });
+    }
+    steps
+}
+
+fn damage(entry: &CartridgeEntry) -> Option<String> {
+    missing(entry).or_else(|| {
+        (entry.state == CartridgeState::Damaged).then(|| {
+            format!("it is damaged: `vtl verify {}` names what cannot be read", entry.barcode)
+        })
+    })
+}
+
+fn missing(entry: &CartridgeEntry) -> Option<String> {
+    let is_missing = entry.state == CartridgeState::Missing;
+    is_missing.then(|| "its files are missing".to_owned())
+}
+
+fn in_drive(entry: &CartridgeEntry) -> Option<String> {
+    matches!(entry.place, Place::Drive { .. }).then(|| format!("it is in {}", entry.place))
+}
+
+/// Which copies have no receipt yet.
+fn unfinished(entry: &CartridgeEntry, current: &[&CopyRecord], wanted: u32) -> Option<String> {
+    if wanted == 0 {
+        return None;
+    }
+    if let Some(copy) = current.iter().find(|copy| !copy.state.is_receipted()) {
+        return Some(format!(
+            "copy {} of {} is {}, and has no receipt",
+            copy.number, entry.barcode, copy.state
+        ));
+    }
+    let made = current.len();
+    let is_short = u32::try_from(made).is_ok_and(|made| made < wanted);
+    is_short.then(|| format!("{made} of {wanted} copies have receipts"))
+}
+
+fn undoable(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
+    let end = entry.last_written?.checked_add(situation.undo_window).ok()?;
+    (end > situation.now).then(|| format!("the undo window is open until {}", moment(end)))
+}

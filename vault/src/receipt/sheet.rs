@@ -1,0 +1,281 @@
+//! How to read a tape without this program: a sheet of plain text that is a shell script in its lines without `#`.
+
+use std::fmt::{self, Write};
+
+use super::{Manifest, Source, Target};
+use crate::digest::{PartitionDigest, Section, SectionEnd};
+
+/// As many sections have lines of their own; the hashes of the others are in the manifest.
+const SECTIONS_MAX: usize = 1000;
+/// Blocks that are longer than this cannot be read with some host adapters.
+const LONG_BLOCK_BYTES: u32 = 1 << 20;
+
+/// The sheet for a tape: what to type, and what has to come out. It becomes `how_to_read` of the same manifest.
+pub fn how_to_read(manifest: &Manifest) -> String {
+    let mut sheet = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_all(&mut sheet, manifest);
+    sheet
+}
+
+fn write_all(out: &mut String, manifest: &Manifest) -> fmt::Result {
+    let Manifest { source, target, partitions, .. } = manifest;
+    write_head(out, source, target)?;
+    let is_partitioned = partitions.len() > 1;
+    if is_partitioned {
+        writeln!(
+            out,
+            "# The tape has {} partitions, which the kernel has to be told to use:",
+            partitions.len()
+        )?;
+        writeln!(out, "mt -f /dev/nst0 stsetoptions can-partitions\n")?;
+    }
+    let mut room = SECTIONS_MAX;
+    for partition in partitions {
+        write_partition(out, partition, is_partitioned, &mut room)?;
+    }
+    writeln!(
+        out,
+        "# Whatever prints another hash is not what was written: compare the receipt first (`vtl receipt verify`),"
+    )?;
+    writeln!(out, "# then clean the drive or take another one, and read that section again.")
+}
+
+fn write_head(out: &mut String, source: &Source, target: &Target) -> fmt::Result {
+    writeln!(out, "# HOW TO READ THIS TAPE WITHOUT THE SOFTWARE THAT WROTE IT")?;
+    writeln!(out, "#")?;
+    let label = target.barcode.as_deref().unwrap_or("not known");
+    writeln!(out, "# Label on the tape:    {}", printable(label))?;
+    if let Some(serial) = &target.medium_serial {
+        writeln!(out, "# Serial of the medium: {}", printable(serial))?;
+    }
+    writeln!(
+        out,
+        "# Copy {} of cartridge {} ({})",
+        target.copy,
+        printable(&source.barcode),
+        source.uuid
+    )?;
+    writeln!(out, "# Written as:           {}", printable(&source.media_type))?;
+    writeln!(out, "#")?;
+    writeln!(
+        out,
+        "# The blocks and filemarks on it are those that the backup software wrote: it can read the tape in any drive of that"
+    )?;
+    writeln!(
+        out,
+        "# kind, on any machine. To check and copy it with the tools of Linux (mt-st, coreutils) alone, type the lines without"
+    )?;
+    writeln!(
+        out,
+        "# a #. /dev/nst0 is the drive, with n: it does not rewind by itself. What each line must print stands below it."
+    )?;
+    writeln!(
+        out,
+        "# To keep a section in a file, write `> FILE` for `| sha256sum`. \"Cannot allocate memory\" says that a block is longer"
+    )?;
+    writeln!(out, "# than bs=: then this is not the tape that the sheet belongs to.\n")?;
+    writeln!(out, "# Blocks of any length, as they are on the tape:")?;
+    writeln!(out, "mt -f /dev/nst0 setblk 0\n")
+}
+
+fn write_partition(
+    out: &mut String,
+    partition: &PartitionDigest,
+    is_partitioned: bool,
+    room: &mut usize,
+) -> fmt::Result {
+    let PartitionDigest { partition: number, sections, blocks, filemarks, bytes, .. } = partition;
+    writeln!(out, "# PARTITION {number}: {blocks} blocks, {filemarks} filemarks, {bytes} bytes")?;
+    if is_partitioned {
+        writeln!(out, "mt -f /dev/nst0 setpartition {number}")?;
+    }
+    if sections.is_empty() {
+        return writeln!(out, "# Nothing is on it.\n");
+    }
+    for section in sections.iter().take(*room) {
+        write_section(out, section)?;
+    }
+    if let Some(left) = sections.len().checked_sub(*room).filter(|left| *left > 0) {
+        writeln!(
+            out,
+            "# {left} more sections follow. Their hashes are in the receipt: manifest, partitions, sections, sha256.\n"
+        )?;
+    }
+    *room = room.saturating_sub(sections.len());
+    Ok(())
+}
+
+fn write_section(out: &mut String, section: &Section) -> fmt::Result {
+    let Section { number, blocks, bytes, longest_block_bytes, shortest_block_bytes, .. } = section;
+    let end = match section.end {
+        SectionEnd::Filemark => "then a filemark",
+        SectionEnd::EndOfData => "then the end of the data",
+    };
+    if *blocks == 0 {
+        return writeln!(out, "# Section {number}: no block, {end}\n");
+    }
+    writeln!(
+        out,
+        "# Section {number}: {blocks} blocks of {shortest_block_bytes} to {longest_block_bytes} bytes, {bytes} bytes, {end}"
+    )?;
+    if *longest_block_bytes > LONG_BLOCK_BYTES {
+        writeln!(
+            out,
+            "# (long blocks: if they cannot be read, try another host adapter, or a kernel that lets st have large buffers)"
+        )?;
+    }
+    writeln!(out, "mt -f /dev/nst0 rewind")?;
+    if *number > 0 {
+        writeln!(out, "mt -f /dev/nst0 fsf {number}")?;
+    }
+    // A block of no bytes cannot be on a tape; dd would not take the number either.
+    writeln!(out, "dd if=/dev/nst0 bs={} | sha256sum", (*longest_block_bytes).max(1))?;
+    writeln!(out, "#   {}  -\n", section.sha256)
+}
+
+/// A name that somebody has chosen cannot become a line of the script.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+    use proptest::prelude::*;
+
+    use super::super::tests::{manifest_of, partition, tape};
+    use super::*;
+    use crate::hex;
+
+    type Tape = Vec<Vec<Option<Vec<u8>>>>;
+
+    /// A drive that understands what is on the sheet and nothing else, as mt(1) and st(4) say.
+    struct Drive<'a> {
+        tape: &'a Tape,
+        partition: usize,
+        object: usize,
+        is_variable: bool,
+        has_partitions: bool,
+    }
+
+    impl Drive<'_> {
+        fn objects(&self) -> &[Option<Vec<u8>>] {
+            &self.tape[self.partition]
+        }
+
+        fn mt(&mut self, words: &[&str]) {
+            match words {
+                ["setblk", "0"] => self.is_variable = true,
+                ["stsetoptions", "can-partitions"] => self.has_partitions = true,
+                ["setpartition", number] => {
+                    assert!(self.has_partitions);
+                    (self.partition, self.object) = (number.parse().unwrap(), 0);
+                }
+                ["rewind"] => self.object = 0,
+                ["fsf", count] => {
+                    for _ in 0..count.parse::<u32>().unwrap() {
+                        let rest = &self.objects()[self.object..];
+                        self.object += 1 + rest.iter().position(Option::is_none).unwrap();
+                    }
+                }
+                other => panic!("mt {other:?}"),
+            }
+        }
+
+        fn dd(&mut self, words: &[&str]) -> String {
+            let ["if=/dev/nst0", size, "|", "sha256sum"] = words else { panic!("dd {words:?}") };
+            let size: usize = size.strip_prefix("bs=").unwrap().parse().unwrap();
+            assert!(size > 0 && self.is_variable);
+            let mut read = Vec::new();
+            while let Some(object) = self.objects().get(self.object) {
+                let object = object.clone();
+                self.object += 1;
+                let Some(block) = object else { break };
+                assert!(block.len() <= size, "ENOMEM");
+                read.extend(block);
+            }
+            format!("#   {}  -", hex::encode(digest(&SHA256, &read).as_ref()))
+        }
+    }
+
+    /// Types the sheet, and gives how many sections were read and found to be right.
+    fn follow(sheet: &str, tape: &Tape) -> usize {
+        let mut drive =
+            Drive { tape, partition: 0, object: 0, is_variable: false, has_partitions: false };
+        let mut right = 0;
+        let mut lines = sheet.lines();
+        while let Some(line) = lines.next() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                [""] | ["#", ..] => {}
+                ["mt", "-f", "/dev/nst0", rest @ ..] => drive.mt(rest),
+                ["dd", rest @ ..] => {
+                    assert_eq!(lines.next(), Some(drive.dd(rest).as_str()), "after {line}");
+                    right += 1;
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        right
+    }
+
+    fn sheet_of(tape: &Tape) -> String {
+        let mut manifest = manifest_of(&[]);
+        manifest.partitions =
+            (0..).zip(tape).map(|(number, tape)| partition(number, tape)).collect();
+        how_to_read(&manifest)
+    }
+
+    #[test]
+    fn what_the_sheet_says_finds_each_section() {
+        let tape = vec![tape(), vec![Some(vec![1; 10])]];
+        let sheet = sheet_of(&tape);
+        assert_eq!(follow(&sheet, &tape), 3, "{sheet}");
+        let one = vec![super::super::tests::tape()];
+        assert!(!sheet_of(&one).contains("setpartition"));
+    }
+
+    #[test]
+    #[should_panic(expected = "after dd")]
+    fn another_tape_is_noticed() {
+        let mut other = vec![tape()];
+        other[0][0] = Some(b"lebel".to_vec());
+        follow(&sheet_of(&vec![tape()]), &other);
+    }
+
+    #[test]
+    fn names_are_no_commands() {
+        let mut manifest = manifest_of(&tape());
+        manifest.target.barcode = Some("A\nmt -f /dev/nst0 erase".to_owned());
+        assert!(
+            how_to_read(&manifest).lines().all(|line| !line.starts_with("mt -f /dev/nst0 erase"))
+        );
+    }
+
+    #[test]
+    fn a_tape_of_very_many_sections_has_a_short_sheet() {
+        let many = std::iter::repeat_n([Some(vec![1]), None], SECTIONS_MAX + 5).flatten();
+        let tape = vec![many.collect(), vec![Some(vec![2])]];
+        let sheet = sheet_of(&tape);
+        assert_eq!(follow(&sheet, &tape), SECTIONS_MAX);
+        assert!(sheet.contains("# 5 more sections") && sheet.contains("# 1 more sections"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn any_tape_can_be_read_by_its_sheet(
+            tape in proptest::collection::vec(
+                proptest::collection::vec(proptest::option::of(proptest::collection::vec(any::<u8>(), 1..40)), 0..15),
+                1..4,
+            )
+        ) {
+            let with_blocks: usize = (0..).zip(&tape).map(|(number, tape)| {
+                partition(number, tape).sections.iter().filter(|section| section.blocks > 0).count()
+            }).sum();
+            prop_assert_eq!(follow(&sheet_of(&tape), &tape), with_blocks);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! `vtl policy plan` and `vtl policy run`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use vtl_media::{CopyError, Place};
+use vtl_vault::{Action, Plan, Planned, Situation};
+
+use super::{check_groups, parse, pools, rules_in_force, situation};
+use crate::library::Library;
+use crate::operations::Caller;
+use crate::request::{Failure, FailureKind};
+use crate::tapes;
+use crate::verification::{self, Manner};
+
+/// What the policies would do, in words; those of a document that is not in force, if there is one.
+pub(super) fn plan(
+    library: &Library,
+    file: Option<&Path>,
+    document: Option<&str>,
+) -> Result<Value, Failure> {
+    let rules = match document {
+        Some(document) => parse(file, document)?,
+        None => rules_in_force(library)?,
+    };
+    check_groups(library, &rules)?;
+    let situation = situation::situation(library)?;
+    let plan = vtl_vault::plan(&rules, &situation);
+    Ok(json!({
+        "lacks": pools::lacks(&rules, &situation),
+        "actions": plan.actions.iter().map(planned_row).collect::<Vec<_>>(),
+        "waiting": plan.waiting.iter().map(|waiting| json!({
+            "barcode": waiting.barcode, "policy": waiting.policy, "reason": waiting.reason,
+        })).collect::<Vec<_>>(),
+        "summary": summary(&plan),
+    }))
+}
+
+fn planned_row(planned: &Planned) -> Value {
+    json!({
+        "barcode": planned.barcode,
+        "action": planned.action.to_string(),
+        "policy": planned.policy,
+        "group": planned.group,
+        "reason": planned.reason,
+        "blocked": planned.blocked,
+    })
+}
+
+fn summary(plan: &Plan) -> String {
+    let blocked = plan.actions.iter().filter(|planned| planned.blocked.is_some()).count();
+    let ready = plan.actions.len() - blocked;
+    format!(
+        "{ready} actions can be done now, {blocked} are blocked, {} cartridges wait",
+        plan.waiting.len()
+    )
+}
+
+/// Does what can be done, one kind after the other: what one finds out decides about the next.
+pub(super) fn run(
+    library: &Arc<Library>,
+    frees_disk: bool,
+    caller: &Caller<'_>,
+) -> Result<Value, Failure> {
+    let mut done = pools::fill(library, caller.actor)?;
+    let is_verify = |action: Action| action == Action::Verify;
+    let is_export = |action: Action| matches!(action, Action::Export { .. });
+    let is_eject = |action: Action| action == Action::Eject;
+    let is_free = |action: Action| action == Action::FreeDisk;
+    // What could not be done is not tried again by the next policy, nor built upon.
+    let mut failed: BTreeSet<Uuid> = BTreeSet::new();
+    let phases: [(&dyn Fn(Action) -> bool, Doing); 4] =
+        [(&is_verify, verify), (&is_export, stage), (&is_eject, eject), (&is_free, free)];
+    for (is_meant, doing) in phases {
+        for (together, situation) in bundles(library, is_meant, &failed)? {
+            if caller.is_gone.load(Ordering::Relaxed) {
+                return Err(Failure::failed(
+                    "given up; `vtl policy run` goes on where this one ended",
+                ));
+            }
+            if is_free(together.first().map_or(Action::Verify, |first| first.action)) && !frees_disk
+            {
+                done.extend(together.iter().map(|planned| {
+                    row(
+                        planned,
+                        "left",
+                        "say --free-disk to give the cartridge on disk up".to_owned(),
+                    )
+                }));
+                continue;
+            }
+            let rows = doing(library, &together, &situation, caller);
+            if rows.iter().any(|row| row.get("result").and_then(Value::as_str) != Some("done")) {
+                failed.extend(together.iter().map(|planned| planned.cartridge));
+            }
+            done.extend(rows);
+        }
+    }
+    let left = vtl_vault::plan(&rules_in_force(library)?, &situation::situation(library)?);
+    let blocked = left.actions.iter().filter(|planned| planned.blocked.is_some());
+    Ok(json!({ "done": done, "blocked": blocked.map(planned_row).collect::<Vec<_>>() }))
+}
+
+type Doing = fn(&Arc<Library>, &[Planned], &Situation, &Caller<'_>) -> Vec<Value>;
+
+/// The actions of a kind that can be done now; those of one group and one policy together.
+fn bundles(
+    library: &Library,
+    is_meant: &dyn Fn(Action) -> bool,
+    failed: &BTreeSet<Uuid>,
+) -> Result<Vec<(Vec<Planned>, Arc<Situation>)>, Failure> {
+    let situation = Arc::new(situation::situation(library)?);
+    let plan = vtl_vault::plan(&rules_in_force(library)?, &situation);
+    let mut bundles: Vec<Vec<Planned>> = Vec::new();
+    // Two policies may want the same: it is done once.
+    let mut taken: BTreeSet<(Uuid, Action)> = BTreeSet::new();
+    for planned in plan.actions {
+        let is_due = is_meant(planned.action)
+            && planned.blocked.is_none()
+            && !failed.contains(&planned.cartridge)
+            && taken.insert((planned.cartridge, planned.action));
+        if !is_due {
+            continue;
+        }
+        let belongs = |bundle: &&mut Vec<Planned>| {
+            bundle.first().is_some_and(|first| {
+                first.policy == planned.policy
+                    && first.group.is_some()
+                    && first.group == planned.group
+            })
+        };
+        match bundles.iter_mut().find(belongs) {
+            Some(bundle) => bundle.push(planned),
+            None => bundles.push(vec![planned]),
+        }
+    }
+    // One member of a group that failed holds the others back.
+    bundles.retain(|bundle| {
+        let groups: BTreeSet<&String> =
+            bundle.iter().filter_map(|one| one.group.as_ref()).collect();
+        let fails = |uuid: &Uuid| {
+            let entry = situation.cartridges.iter().find(|entry| entry.uuid == *uuid);
+            entry.and_then(|entry| entry.group.as_ref()).is_some_and(|group| groups.contains(group))
+        };
+        !failed.iter().any(fails)
+    });
+    Ok(bundles.into_iter().map(|bundle| (bundle, Arc::clone(&situation))).collect())
+}
+
+fn row(planned: &Planned, result: &str, reason: String) -> Value {
+    json!({
+        "barcode": planned.barcode,
+        "action": planned.action.to_string(),
+        "policy": planned.policy,
+        "result": result,
+        "reason": reason,
+    })
+}
+
+fn verify(
+    library: &Arc<Library>,
+    together: &[Planned],
+    situation: &Situation,
+    caller: &Caller<'_>,
+) -> Vec<Value> {
+    let manner = Manner { share_percent: 100, is_given_up: caller.is_gone, actor: caller.actor };
+    let one = |planned: &Planned| {
+        let Some(entry) = situation.cartridges.iter().find(|entry| entry.uuid == planned.cartridge)
+        else {
+            return row(planned, "failed", "the cartridge is gone".to_owned());
+        };
+        match verification::verify_one(library, entry, manner) {
+            Ok(answer) if answer.get("verdict").and_then(Value::as_str) == Some("damaged") => row(
+                planned,
+                "failed",
+                format!(
+                    "it is damaged: `vtl verify {}` names what has to be restored",
+                    planned.barcode
+                ),
+            ),
+            Ok(_) => row(planned, "done", planned.reason.clone()),
+            Err(failure) => row(planned, "failed", failure.message),
+        }
+    };
+    together.iter().map(one).collect()
+}
+
+/// Asks for copies, those of a group all or none. They are made by whoever has a drive.
+fn stage(
+    library: &Arc<Library>,
+    together: &[Planned],
+    _: &Situation,
+    caller: &Caller<'_>,
+) -> Vec<Value> {
+    let number = |planned: &Planned| match planned.action {
+        Action::Export { copy } => Some((planned.cartridge, copy)),
+        _ => None,
+    };
+    let wanted: Vec<(Uuid, u32)> = together.iter().filter_map(number).collect();
+    match library.store.stage_copies(&wanted, caller.actor) {
+        Ok(_) => together
+            .iter()
+            .map(|planned| {
+                row(planned, "done", format!("asked for, and not written yet: {}", planned.reason))
+            })
+            .collect(),
+        Err(error) => {
+            let failure = explain_copy(&error);
+            together.iter().map(|planned| row(planned, "failed", failure.message.clone())).collect()
+        }
+    }
+}
+
+fn eject(
+    library: &Arc<Library>,
+    together: &[Planned],
+    _: &Situation,
+    caller: &Caller<'_>,
+) -> Vec<Value> {
+    let records = library.store.libraries();
+    let is_free = |place: &Place| library.store.at(place).is_none();
+    let places = |record: &vtl_media::LibraryRecord| record.import_export().filter(is_free).count();
+    let free: usize = records.iter().map(places).sum();
+    if free < together.len() {
+        let reason = format!(
+            "{free} import/export elements are free, and {} are needed: take cartridges out of them with `vtl tape eject`",
+            together.len()
+        );
+        return together.iter().map(|planned| row(planned, "left", reason.clone())).collect();
+    }
+    let one = |planned: &Planned| match tapes::eject(
+        library,
+        &[planned.barcode.to_string()],
+        None,
+        caller.actor,
+    ) {
+        Ok(_) => row(planned, "done", planned.reason.clone()),
+        Err(failure) => row(planned, "failed", failure.message),
+    };
+    together.iter().map(one).collect()
+}
+
+fn free(
+    library: &Arc<Library>,
+    together: &[Planned],
+    _: &Situation,
+    caller: &Caller<'_>,
+) -> Vec<Value> {
+    let one = |planned: &Planned| match tapes::delete(
+        library,
+        &[planned.barcode.to_string()],
+        true,
+        caller.actor,
+    ) {
+        Ok(_) => row(planned, "done", planned.reason.clone()),
+        Err(failure) => row(planned, "failed", failure.message),
+    };
+    together.iter().map(one).collect()
+}
+
+/// What went wrong with copies, as the user is told of it.
+pub(crate) fn explain_copy(error: &CopyError) -> Failure {
+    let kind = match error {
+        CopyError::NoCartridge(_) | CopyError::NoCopy(_) => FailureKind::NotFound,
+        CopyError::Cleaning(_) | CopyError::Exists { .. } | CopyError::Step { .. } => {
+            FailureKind::Refused
+        }
+        _ => FailureKind::Failed,
+    };
+    Failure::new(kind, error.to_string())
+}

@@ -1,0 +1,256 @@
+//! Pools, groups, policies and the vault as the command line and the control socket ask for them.
+
+use std::sync::atomic::AtomicBool;
+
+use serde_json::{Value, json};
+use vtl_media::{CopyFacts, CopyState, CopyStep};
+
+use super::*;
+use crate::models::Models;
+use crate::operations::{self, Caller};
+use crate::request::{Failure, FailureKind};
+
+/// A library without a daemon: what the CLI works on.
+fn library() -> Arc<Library> {
+    on(MemoryDisk::new())
+}
+
+fn on(disk: MemoryDisk) -> Arc<Library> {
+    let store = store(Arc::new(disk));
+    if store.is_new() {
+        let cartridges = ["A00001L9", "A00002L9", "B00001L9"].map(|barcode| {
+            let mut new = NewCartridge::new(Barcode::new(barcode).unwrap(), "lto9");
+            new.capacity_bytes = Some(1 << 30);
+            new
+        });
+        let spec = LibrarySpec {
+            drives: 1,
+            storage_elements: 20,
+            import_export_elements: 2,
+            cartridges: cartridges.to_vec(),
+            ..LibrarySpec::default()
+        };
+        store.initialize(spec).unwrap();
+    }
+    Arc::new(Library::offline(Arc::new(store), Arc::new(Models::default())).unwrap())
+}
+
+fn ask(library: &Arc<Library>, request: Value) -> Result<Value, Failure> {
+    let caller = Caller { actor: "cli uid 7", is_gone: &AtomicBool::new(false) };
+    operations::answer(library, serde_json::from_value(request).unwrap(), &caller)
+}
+
+fn refused(library: &Arc<Library>, request: Value) -> (u8, String) {
+    let failure = ask(library, request).unwrap_err();
+    (failure.kind.exit_code(), failure.message)
+}
+
+fn apply(library: &Arc<Library>, document: &str) -> Result<Value, Failure> {
+    let request =
+        json!({ "operation": "rules", "action": "apply", "file": "r.toml", "document": document });
+    ask(library, request)
+}
+
+fn write(library: &Arc<Library>, barcode: &str) {
+    let store = &library.store;
+    let uuid = store.find(barcode).unwrap().uuid;
+    let mut volume =
+        vtl_media::Volume::load(store.disk(), &store.directory_of(uuid), options()).unwrap();
+    volume.write(Box::new(block(1, 4096)), 4096, 1).unwrap();
+    let facts = volume.unload().unwrap();
+    store.update_facts(uuid, &facts).unwrap();
+}
+
+/// Takes all copies that are asked for to their receipts, as a drive would.
+fn make_copies(library: &Arc<Library>) {
+    for copy in library.store.copies() {
+        if copy.state == CopyState::Staged {
+            let made = [
+                CopyState::Manifested,
+                CopyState::Written,
+                CopyState::Proved,
+                CopyState::Receipted,
+            ];
+            let steps =
+                made.map(|state| CopyStep { copy: copy.id, state, facts: CopyFacts::default() });
+            library.store.advance_copies(&steps, "drive").unwrap();
+        }
+    }
+}
+
+fn rows<'a>(answer: &'a Value, key: &str, field: &str) -> Vec<&'a str> {
+    answer[key].as_array().unwrap().iter().map(|row| row[field].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_document_with_an_error_changes_nothing_and_names_file_line_and_key() {
+    let disk = MemoryDisk::new();
+    let library = on(disk.clone());
+    apply(&library, "[pool.daily]\n[group.a]\nmembers = [\"A*\"]").unwrap();
+    let failure = apply(&library, "[pool.daily]\nretention = \"ever\"\n").unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Usage);
+    assert!(failure.message.starts_with("r.toml: line 2: pool.daily.retention: "), "{failure}");
+    assert!(failure.message.ends_with("nothing was applied"));
+    drop(library);
+    let library = on(disk);
+    let inventory = json!({ "operation": "inventory", "group": "a" });
+    let found = ask(&library, inventory).unwrap();
+    let barcodes: Vec<&str> =
+        found.as_array().unwrap().iter().map(|row| row["barcode"].as_str().unwrap()).collect();
+    assert_eq!(barcodes, ["A00001L9", "A00002L9"], "the group is known after a restart");
+    assert_eq!(found[0]["group"], "a");
+}
+
+#[test]
+fn pools_are_made_changed_and_deleted_only_when_empty() {
+    let library = library();
+    let set = |action: Value| {
+        let mut request = json!({ "operation": "rules", "kind": "pool" });
+        request.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+        request
+    };
+    let made = set(
+        json!({ "action": "set", "name": "daily", "settings": ["retention=30d", "low=2", "create=3"], "is_new": true }),
+    );
+    ask(&library, made.clone()).unwrap();
+    assert_eq!(refused(&library, made).0, 3, "it is there already");
+    let bad = set(json!({ "action": "set", "name": "daily", "settings": ["create=11"] }));
+    let (code, told) = refused(&library, bad);
+    assert_eq!(code, 2);
+    assert!(told.starts_with("pool.daily.create: 11 cartridges"), "{told}");
+    let shown = ask(&library, set(json!({ "action": "show", "name": "daily" }))).unwrap();
+    assert_eq!(shown["rules"], json!({ "create": 3, "low": 2, "retention": "30d" }));
+    assert_eq!(
+        shown["lacks"][0],
+        "make 3 cartridges: 0 empty cartridges are in the library, and low is 2"
+    );
+    ask(&library, set(json!({ "action": "set", "name": "daily", "add": ["a0000?l9"] }))).unwrap();
+    let (code, told) = refused(&library, set(json!({ "action": "delete", "name": "daily" })));
+    assert_eq!(code, 3);
+    assert!(told.contains("2 cartridges are in it"), "{told}");
+    let left_out = apply(&library, "[pool.other]").unwrap_err();
+    assert_eq!(left_out.kind.exit_code(), 3, "{left_out}");
+    ask(&library, set(json!({ "action": "set", "name": "daily", "remove": ["A*"] }))).unwrap();
+    ask(&library, set(json!({ "action": "delete", "name": "daily" }))).unwrap();
+    assert_eq!(refused(&library, set(json!({ "action": "show", "name": "daily" }))).0, 4);
+}
+
+#[test]
+fn a_policy_run_fills_pools_verifies_stages_and_ejects() {
+    let library = library();
+    let document = "[pool.daily]\nlow = 2\ncreate = 2\nprefix = \"NEW\"\n\
+                    [policy.offsite]\nmembers = [\"A*\"]\nverify = true\ncopies = 1\neject = true\nfree-disk = true\n";
+    apply(&library, document).unwrap();
+    write(&library, "A00001L9");
+    let run = |free_disk: bool| {
+        ask(&library, json!({ "operation": "rules", "action": "run", "free_disk": free_disk }))
+            .unwrap()
+    };
+    let first = run(false);
+    assert_eq!(rows(&first, "done", "action"), ["fill up", "verify", "export, copy 1"], "{first}");
+    assert!(rows(&first, "done", "result").iter().all(|result| *result == "done"), "{first}");
+    assert_eq!(library.store.find("NEW001L9").unwrap().pool.as_deref(), Some("daily"));
+    assert!(library.store.find("A00001L9").unwrap().last_proved.is_some());
+    let told = first["blocked"][0]["blocked"].as_str().unwrap();
+    assert_eq!(told, "copy 1 of A00001L9 is staged, and has no receipt");
+    let again = run(true);
+    assert_eq!(again["done"], json!([]), "what is done is not done again");
+    make_copies(&library);
+    let second = run(true);
+    assert_eq!(rows(&second, "done", "action"), ["eject"]);
+    let place = library.store.find("A00001L9").unwrap().place;
+    assert!(matches!(place, Place::ImportExport { .. }), "{place}");
+    let blocked = second["blocked"][0]["blocked"].as_str().unwrap();
+    assert!(blocked.starts_with("the undo window is open until"), "{blocked}");
+}
+
+#[test]
+fn a_damaged_member_holds_its_group_back() {
+    let library = library();
+    let document =
+        "[group.a]\nmembers = [\"A*\"]\n[policy.a]\ngroup = \"a\"\nverify = true\ncopies = 1\n";
+    apply(&library, document).unwrap();
+    write(&library, "A00001L9");
+    write(&library, "A00002L9");
+    let uuid = library.store.find("A00002L9").unwrap().uuid;
+    let segment = library.store.directory_of(uuid).join("journal/000001.seg");
+    let disk = library.store.disk();
+    let file = disk.open(&segment, vtl_media::disk::OpenMode::ReadWrite).unwrap();
+    let length = file.length().unwrap();
+    vtl_media::disk::write_all_at(&*file, &[0x55; 64], length / 2).unwrap();
+    let answer =
+        ask(&library, json!({ "operation": "rules", "action": "run", "free_disk": false }))
+            .unwrap();
+    let results: Vec<(&str, &str)> =
+        rows(&answer, "done", "barcode").into_iter().zip(rows(&answer, "done", "result")).collect();
+    assert_eq!(results, [("A00001L9", "done"), ("A00002L9", "failed")], "{answer}");
+    assert!(library.store.copies().is_empty(), "no copy of half a group: {answer}");
+    assert_eq!(crate::rules::verdict(&answer).unwrap_err().kind, FailureKind::Failed);
+}
+
+#[test]
+fn a_container_goes_out_and_comes_back_step_by_step() {
+    let library = library();
+    let vault = |action: Value| {
+        let mut request = json!({ "operation": "vault" });
+        request.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+        request
+    };
+    let uuids =
+        ["A00001L9", "A00002L9", "B00001L9"].map(|name| library.store.find(name).unwrap().uuid);
+    library.store.stage_copies(&uuids.map(|uuid| (uuid, 1)), "op").unwrap();
+    let ship = vault(
+        json!({ "action": "ship", "barcodes": ["A00001L9"], "container": "BOX1", "seal": "S1", "to": "offsite:north", "expect": "2d" }),
+    );
+    let (code, told) = refused(&library, ship.clone());
+    assert_eq!(code, 3);
+    assert!(
+        told.ends_with(
+            "cannot be courier before it is manifested, written, proved, receipted, ejected"
+        ),
+        "{told}"
+    );
+    make_copies(&library);
+    apply(&library, "[group.a]\nmembers = [\"A*\"]").unwrap();
+    let taken = ask(&library, vault(json!({ "action": "run" }))).unwrap();
+    assert_eq!(taken["taken_out"], json!(["A00001L9", "A00002L9", "B00001L9"]));
+    let list = crate::vaulting::printed(&taken, crate::cli::Format::Table).unwrap();
+    assert!(list.contains("[ ] A00002L9") && list.contains("3 tapes"), "{list}");
+    let shipped = ask(&library, ship.clone()).unwrap();
+    assert_eq!(rows(&shipped, "rows", "barcode"), ["A00001L9", "A00002L9"], "its group goes along");
+    let (code, told) = refused(&library, ship);
+    assert_eq!(code, 3);
+    assert!(told.starts_with("a container BOX1 is courier since"), "{told}");
+    let other_seal = vault(json!({ "action": "receive", "container": "BOX1", "seal": "S2" }));
+    assert_eq!(refused(&library, other_seal).0, 3);
+    ask(&library, vault(json!({ "action": "receive", "container": "BOX1", "seal": "S1" })))
+        .unwrap();
+    let back = vault(
+        json!({ "action": "return", "barcodes": ["A00001L9", "B00001L9"], "container": "BOX1" }),
+    );
+    assert_eq!(refused(&library, back.clone()).0, 4, "nobody has asked it back");
+    let recall = vault(json!({ "action": "recall", "barcodes": ["A00002L9"], "expect": "3d" }));
+    assert_eq!(ask(&library, recall).unwrap().as_array().unwrap().len(), 2);
+    assert_eq!(ask(&library, vault(json!({ "action": "overdue" }))).unwrap(), json!([]));
+    let compared = ask(&library, back).unwrap();
+    assert_eq!(compared["returned"], json!(["A00001L9"]));
+    assert_eq!(compared["lost"], json!(["A00002L9"]));
+    assert_eq!(rows(&compared, "unexpected", "barcode"), ["B00001L9"]);
+    assert_eq!(crate::vaulting::verdict(&compared).unwrap_err().kind, FailureKind::Failed);
+    let found = vault(json!({ "action": "return", "barcodes": ["A00002L9"], "container": "BOX1" }));
+    assert_eq!(ask(&library, found).unwrap()["returned"], json!(["A00002L9"]), "it turned up");
+    let entries = library.store.ledger().list(&vtl_media::EntryFilter::default()).unwrap();
+    let of_copies = entries.iter().filter(|entry| entry.event.name() == "copy_advanced");
+    assert!(of_copies.filter(|entry| entry.actor == "cli uid 7").count() >= 3 + 2 + 2 + 2 + 2);
+}
+
+#[test]
+fn dates_lie_ahead() {
+    let library = library();
+    for bad in ["yesterday", "2001-01-01", "2001-01-01T00:00:00Z", "-3d", ""] {
+        let request = json!({ "operation": "vault", "action": "ship", "container": "B", "seal": "S", "to": "offsite:n", "expect": bad });
+        let (code, told) = refused(&library, request);
+        assert_eq!(code, 2, "{bad}: {told}");
+        assert!(told.starts_with("--expect"), "{told}");
+    }
+}

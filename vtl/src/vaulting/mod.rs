@@ -1,0 +1,458 @@
+//! `vtl vault …`: copies on physical tape on their way off-site and back. Every step is in the ledger with who took it.
+
+mod cli;
+
+use jiff::civil::Date;
+use jiff::{Timestamp, Zoned};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep, Place};
+use vtl_vault::ShippingList;
+use vtl_vault::walk::{self, Choice, Shipment, WalkError};
+
+pub(crate) use self::cli::VaultCommand;
+use crate::cli::Format;
+use crate::library::Library;
+use crate::request::{Failure, FailureKind};
+use crate::rules::policies::explain_copy;
+use crate::rules::rules_in_force;
+
+/// What can be asked about copies and their way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum VaultRequest {
+    /// What is next for each copy.
+    Plan {},
+    /// What can be done is done.
+    Run {},
+    /// Tapes go to the courier.
+    Ship(Shipped),
+    /// The other site has them.
+    Receive(Received),
+    /// They are asked back.
+    Recall(Recalled),
+    /// They are here again.
+    Return(Returned),
+    /// All copies.
+    List { state: Option<String>, site: Option<String>, container: Option<String> },
+    /// What has not come in time.
+    Overdue {},
+    /// The tapes of a container, or those to be packed.
+    Manifest { container: Option<String> },
+}
+
+/// A container that leaves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Shipped {
+    /// Barcodes of tapes (default: all that were taken out). One that came back goes out again if it is named.
+    pub(crate) barcodes: Vec<String>,
+    /// The container's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: String,
+    /// The number of the seal on it.
+    #[arg(long)]
+    pub(crate) seal: String,
+    /// The other site.
+    #[arg(long, value_name = "offsite:NAME")]
+    pub(crate) to: String,
+    /// When it is expected there: a day, a time, or in how long, such as 2d.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) expect: String,
+    /// Only copies of this number.
+    #[arg(long, value_name = "N")]
+    pub(crate) copy: Option<u32>,
+}
+
+/// A container that has arrived.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Received {
+    /// The container's name.
+    pub(crate) container: String,
+    /// The seal that was found on it; another one than it was shipped with is refused.
+    #[arg(long)]
+    pub(crate) seal: Option<String>,
+    /// Why another seal is accepted all the same.
+    #[arg(long, value_name = "REASON", requires = "seal")]
+    pub(crate) accept: Option<String>,
+    /// Tapes that are not in it: they are lost.
+    #[arg(long, num_args = 1.., value_name = "BARCODE")]
+    pub(crate) missing: Vec<String>,
+    /// When the tapes are to come back, if that is agreed.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) return_by: Option<String>,
+}
+
+/// Tapes that are asked back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Recalled {
+    /// Barcodes of tapes, or of the cartridges that they are copies of.
+    #[arg(required_unless_present = "container")]
+    pub(crate) barcodes: Vec<String>,
+    /// All tapes that were shipped in this container.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: Option<String>,
+    /// When they are expected here.
+    #[arg(long, value_name = "DATE", required_unless_present = "call_off")]
+    pub(crate) expect: Option<String>,
+    /// Why they are needed.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only copies of this number.
+    #[arg(long, value_name = "N")]
+    pub(crate) copy: Option<u32>,
+    /// Call the recall off: they stay there.
+    #[arg(long, conflicts_with = "expect")]
+    pub(crate) call_off: bool,
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Returned {
+    /// Barcodes of all tapes that are in the container.
+    pub(crate) barcodes: Vec<String>,
+    /// The container that they were shipped in.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: String,
+    /// Tapes that are in it and damaged.
+    #[arg(long, num_args = 1.., value_name = "BARCODE")]
+    pub(crate) damaged: Vec<String>,
+}
+
+/// Carries a request out.
+pub(crate) fn answer(
+    library: &Library,
+    request: VaultRequest,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let now = Zoned::now();
+    match request {
+        VaultRequest::Plan {} => plan(library, now.timestamp()),
+        VaultRequest::Run {} => run(library, now.timestamp(), actor),
+        VaultRequest::Ship(shipped) => ship(library, shipped, &now, actor),
+        VaultRequest::Receive(received) => receive(library, received, &now, actor),
+        VaultRequest::Recall(recalled) => recall(library, recalled, &now, actor),
+        VaultRequest::Return(returned) => take_back(library, &returned, actor),
+        VaultRequest::List { state, site, container } => {
+            list(library, state.as_deref(), site.as_deref(), container.as_deref())
+        }
+        VaultRequest::Overdue {} => {
+            let copies = library.store.copies();
+            let late = walk::overdue(&copies, now.timestamp());
+            Ok(Value::Array(late.into_iter().map(|copy| row(copy, now.timestamp())).collect()))
+        }
+        VaultRequest::Manifest { container } => manifest(library, container.as_deref()),
+    }
+}
+
+/// A list as it is printed on paper or loaded into a spreadsheet; nothing for other answers.
+pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
+    if format == Format::Json {
+        return None;
+    }
+    let list = answer.get("pick_list").unwrap_or(answer);
+    let list: ShippingList = serde_json::from_value(list.clone()).ok()?;
+    if format == Format::Csv {
+        return Some(list.to_csv());
+    }
+    let rows = |key: &str| answer.get(key).and_then(Value::as_array).into_iter().flatten();
+    let mut text = list.to_text();
+    let taken: Vec<&str> = rows("taken_out").filter_map(Value::as_str).collect();
+    if !taken.is_empty() {
+        text = format!("Taken out of the library now: {}\n\n{text}", taken.join(", "));
+    }
+    let field = |row: &Value, key: &str| {
+        row.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    for row in rows("to_be_written") {
+        let parts =
+            ["copy", "barcode", "state", "next"].map(|key| field(row, key).unwrap_or_default());
+        let [copy, barcode, state, next] = parts;
+        text.push_str(&format!("\n  copy {copy} of {barcode} is {state}: {next}"));
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Some(text)
+}
+
+/// A failure if an answer says that something is lost, damaged or not ours, for the exit code.
+pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
+    let names = |key: &str| -> Vec<String> {
+        let rows = answer.get(key).and_then(Value::as_array).into_iter().flatten();
+        let name =
+            |row: &Value| row.as_str().or_else(|| row.get("barcode")?.as_str()).map(str::to_owned);
+        rows.filter_map(name).collect()
+    };
+    if answer.get("container").is_none() || answer.get("returned").is_none() {
+        return Ok(());
+    }
+    let (damaged, lost, unexpected) = (names("damaged"), names("lost"), names("unexpected"));
+    let mut told = Vec::new();
+    for (names, what) in [(&damaged, "damaged"), (&lost, "lost"), (&unexpected, "unexpected")] {
+        if !names.is_empty() {
+            told.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    match (told.is_empty(), damaged.is_empty()) {
+        (true, _) => Ok(()),
+        (false, is_sound) => {
+            let kind = if is_sound { FailureKind::Failed } else { FailureKind::Damaged };
+            let message = format!(
+                "what came back is not what was sent; {}. It is in the ledger",
+                told.join("; ")
+            );
+            Err(Failure::new(kind, message))
+        }
+    }
+}
+
+fn plan(library: &Library, now: Timestamp) -> Result<Value, Failure> {
+    let rows = walk::next_steps(&rules_in_force(library)?, &library.store.copies(), now);
+    serde_json::to_value(rows).map_err(Failure::failed)
+}
+
+fn run(library: &Library, now: Timestamp, actor: &str) -> Result<Value, Failure> {
+    let rules = rules_in_force(library)?;
+    let steps = walk::eject(&rules, &library.store.copies());
+    let moved = advance(library, &steps, actor)?;
+    let copies = library.store.copies();
+    let left = walk::next_steps(&rules, &copies, now);
+    let is_waiting = |step: &&walk::NextStep| step.state.is_under_way();
+    Ok(json!({
+        "taken_out": moved.iter().map(walk::volume_of).collect::<Vec<_>>(),
+        "pick_list": walk::pick_list(&copies),
+        "to_be_written": left.iter().filter(is_waiting).collect::<Vec<_>>(),
+    }))
+}
+
+fn ship(library: &Library, shipped: Shipped, now: &Zoned, actor: &str) -> Result<Value, Failure> {
+    let Ok(Place::Offsite(site)) = shipped.to.parse::<Place>() else {
+        return Err(Failure::usage(format!(
+            "--to {}: write offsite:NAME, the other site's name",
+            shipped.to
+        )));
+    };
+    for (option, name) in [("--container", &shipped.container), ("--seal", &shipped.seal)] {
+        check_name(option, name)?;
+    }
+    let shipment = Shipment {
+        container: shipped.container.clone(),
+        seal: shipped.seal,
+        site,
+        expected: deadline("--expect", &shipped.expect, now)?,
+    };
+    let choice = Choice { barcodes: upper(&shipped.barcodes), copy: shipped.copy, container: None };
+    let copies = library.store.copies();
+    let steps = walk::ship(&rules_in_force(library)?, &copies, &choice, &shipment)
+        .map_err(|error| explain(&error))?;
+    advance(library, &steps, actor)?;
+    manifest(library, Some(&shipped.container))
+}
+
+fn receive(
+    library: &Library,
+    received: Received,
+    now: &Zoned,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let missing = barcodes("--missing", &received.missing)?;
+    let expected =
+        received.return_by.as_deref().map(|text| deadline("--return-by", text, now)).transpose()?;
+    let is_accepted = received.accept.is_some();
+    let facts = CopyFacts {
+        seal: received.seal,
+        reason: received.accept,
+        expected,
+        ..CopyFacts::default()
+    };
+    let copies = library.store.copies();
+    let steps = walk::receive(&copies, &received.container, &missing, &facts, is_accepted)
+        .map_err(|error| explain(&error))?;
+    rows(&advance(library, &steps, actor)?, now)
+}
+
+fn recall(
+    library: &Library,
+    recalled: Recalled,
+    now: &Zoned,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let expected =
+        recalled.expect.as_deref().map(|text| deadline("--expect", text, now)).transpose()?;
+    let choice = Choice {
+        barcodes: upper(&recalled.barcodes),
+        copy: recalled.copy,
+        container: recalled.container,
+    };
+    let facts = CopyFacts { expected, reason: recalled.reason, ..CopyFacts::default() };
+    let copies = library.store.copies();
+    let steps = if recalled.call_off {
+        walk::call_off(&copies, &choice, &facts)
+    } else {
+        walk::recall(&rules_in_force(library)?, &copies, &choice, &facts)
+    };
+    let steps = steps.map_err(|error| explain(&error))?;
+    rows(&advance(library, &steps, actor)?, now)
+}
+
+fn take_back(library: &Library, returned: &Returned, actor: &str) -> Result<Value, Failure> {
+    let mut came = barcodes("BARCODE", &returned.barcodes)?;
+    let damaged = barcodes("--damaged", &returned.damaged)?;
+    came.extend(damaged.iter().cloned());
+    if came.is_empty() {
+        return Err(Failure::usage(
+            "name the barcodes of all tapes in the container: those that are not named are lost",
+        ));
+    }
+    let copies = library.store.copies();
+    let (comparison, steps) = walk::take_back(&copies, &returned.container, &came, &damaged)
+        .map_err(|error| explain(&error))?;
+    advance(library, &steps, actor)?;
+    let mut answer = json!({ "container": returned.container });
+    if let (Value::Object(answer), Ok(Value::Object(fields))) =
+        (&mut answer, serde_json::to_value(comparison))
+    {
+        answer.extend(fields);
+    }
+    Ok(answer)
+}
+
+fn list(
+    library: &Library,
+    state: Option<&str>,
+    site: Option<&str>,
+    container: Option<&str>,
+) -> Result<Value, Failure> {
+    if let Some(state) =
+        state.filter(|name| CopyState::ALL.iter().all(|state| state.name() != *name))
+    {
+        let names: Vec<&str> = CopyState::ALL.iter().map(|state| state.name()).collect();
+        return Err(Failure::usage(format!("--state {state}: there are {}", names.join(", "))));
+    }
+    let site = site.map(|site| site.strip_prefix("offsite:").unwrap_or(site));
+    let fits = |copy: &&CopyRecord| {
+        state.is_none_or(|state| copy.state.name() == state)
+            && site.is_none_or(|site| copy.facts.site.as_deref() == Some(site))
+            && container.is_none_or(|name| copy.facts.container.as_deref() == Some(name))
+    };
+    let now = Timestamp::now();
+    let copies = library.store.copies();
+    Ok(Value::Array(copies.iter().filter(fits).map(|copy| row(copy, now)).collect()))
+}
+
+fn manifest(library: &Library, container: Option<&str>) -> Result<Value, Failure> {
+    let copies = library.store.copies();
+    let list = match container {
+        None => walk::pick_list(&copies),
+        Some(container) => walk::manifest(&copies, container).ok_or_else(|| {
+            Failure::not_found(format!(
+                "no copy is or was in a container {container}; `vtl vault list` shows which container each is in"
+            ))
+        })?,
+    };
+    serde_json::to_value(list).map_err(Failure::failed)
+}
+
+fn rows(copies: &[CopyRecord], now: &Zoned) -> Result<Value, Failure> {
+    Ok(Value::Array(copies.iter().map(|copy| row(copy, now.timestamp())).collect()))
+}
+
+fn row(copy: &CopyRecord, now: Timestamp) -> Value {
+    let facts = &copy.facts;
+    json!({
+        "volume": walk::volume_of(copy),
+        "barcode": copy.barcode,
+        "copy": copy.number,
+        "state": copy.state,
+        "since": copy.since,
+        "container": facts.container,
+        "seal": facts.seal,
+        "site": facts.site,
+        "expected": facts.expected,
+        "overdue": copy.is_overdue(now),
+        "proved": copy.proved,
+        "bytes": facts.bytes,
+        "medium_serial": facts.medium_serial,
+        "hash": facts.receipt,
+        "reason": facts.reason,
+        "id": copy.id,
+        "cartridge": copy.cartridge,
+    })
+}
+
+fn advance(library: &Library, steps: &[CopyStep], actor: &str) -> Result<Vec<CopyRecord>, Failure> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut moved =
+        library.store.advance_copies(steps, actor).map_err(|error| explain_copy(&error))?;
+    // One that took two steps is told of once.
+    moved.dedup_by_key(|copy| copy.id);
+    Ok(moved)
+}
+
+fn explain(error: &WalkError) -> Failure {
+    let kind = match error {
+        WalkError::NoCopy(_) | WalkError::NoContainer { .. } | WalkError::NotInContainer { .. } => {
+            FailureKind::NotFound
+        }
+        _ => FailureKind::Refused,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+fn upper(barcodes: &[String]) -> Vec<String> {
+    barcodes.iter().map(|barcode| barcode.to_ascii_uppercase()).collect()
+}
+
+fn barcodes(option: &str, texts: &[String]) -> Result<Vec<Barcode>, Failure> {
+    let read = |text: &String| {
+        Barcode::new(&text.to_ascii_uppercase())
+            .map_err(|error| Failure::usage(format!("{option} {text}: {error}")))
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Containers and seals are written on paper and read out on the telephone.
+fn check_name(option: &str, name: &str) -> Result<(), Failure> {
+    let is_good = |c: char| c.is_alphanumeric() || "-_./ ".contains(c);
+    if (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name.trim() == name
+        && name.chars().all(is_good)
+    {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{option} {name:?}: 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, `.`, `/` and spaces within"
+    )))
+}
+
+/// A day, which lasts until its end; a time; or in how long. It lies ahead.
+fn deadline(option: &str, text: &str, now: &Zoned) -> Result<Timestamp, Failure> {
+    let end_of_day = |day: Date| {
+        let next = day.tomorrow().ok()?.to_zoned(now.time_zone().clone()).ok()?;
+        next.timestamp().checked_sub(jiff::SignedDuration::from_secs(1)).ok()
+    };
+    let ahead = |text: &str| {
+        let span = vtl_vault::Age::parse(text).ok()?;
+        now.timestamp().checked_add(span.duration()).ok()
+    };
+    let time = text
+        .parse::<Timestamp>()
+        .ok()
+        .or_else(|| text.parse::<Date>().ok().and_then(end_of_day))
+        .or_else(|| ahead(text));
+    match time {
+        Some(time) if time > now.timestamp() => Ok(time),
+        Some(_) => Err(Failure::usage(format!("{option} {text}: that is over already"))),
+        None => Err(Failure::usage(format!(
+            "{option} {text}: write a day such as 2027-01-31, a time such as 2027-01-31T12:00:00Z, or in how long, such as 3d"
+        ))),
+    }
+}
+
+const NAME_BYTES_MAX: usize = 64;
