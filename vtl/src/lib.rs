@@ -22,6 +22,7 @@ mod control;
 mod doctor;
 mod elements;
 mod explain;
+mod exports;
 mod failures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -43,6 +44,7 @@ mod nexuses;
 mod operations;
 mod output;
 mod pending;
+mod physical_tape;
 mod portal;
 mod profile_file;
 mod profiles;

@@ -11,6 +11,7 @@ use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, St
 
 use crate::access;
 use crate::browse;
+use crate::exports;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
@@ -80,6 +81,8 @@ pub(crate) fn answer(
             let manner = Manner { share_percent, is_given_up: caller.is_gone, actor };
             verification::verify(library, &barcodes, all, manner)
         }
+        Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),
         Request::Vault(request) => vaulting::answer(library, request, actor),
