@@ -153,6 +153,7 @@ async fn openapi() -> Json<Value> {
         "verify-progress",
         "export",
         "export-progress",
+        "import",
         "browse",
         "read-piece",
         "move",
@@ -186,7 +187,7 @@ async fn openapi() -> Json<Value> {
             "requestBody": { "required": true, "content": { "application/json": { "schema": {
                 "type": "object",
                 "required": ["operation"],
-                "properties": { "operation": { "type": "string", "enum": operations.as_slice() } },
+                "properties": { "operation": { "type": "string", "enum": operations } },
             }}}},
             "responses": {
                 "200": { "description": "Done: what the same command prints with --format json" },
