@@ -386,7 +386,7 @@ impl Command {
             Self::Pool(command) => Request::Rules(command.request()),
             Self::Group(command) => Request::Rules(command.request()),
             Self::Policy(command) => Request::Rules(command.request()),
-            Self::Vault(command) => Request::Vault(command.request()),
+            Self::Vault(command) if !command.is_for_a_file() => Request::Vault(command.request()),
             Self::Browse(choice) => Request::Browse(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },

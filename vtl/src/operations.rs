@@ -104,6 +104,18 @@ pub(crate) fn answer(
             let of = of.map(|name| libraries::named(library, &name)).transpose()?;
             unload(library, of.as_ref().unwrap_or(&library.record), drive, actor)
         }
+        other => administer(library, other, caller),
+    }
+}
+
+/// What is asked about libraries, access and records rather than about cartridges.
+fn administer(
+    library: &Arc<Library>,
+    request: Request,
+    caller: &Caller<'_>,
+) -> Result<Value, Failure> {
+    let actor = caller.actor;
+    match request {
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),
         Request::LibraryShow { name } => libraries::show(library, &name),
@@ -127,6 +139,7 @@ pub(crate) fn answer(
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
         Request::Receipt { what } => receipts::answer(library, what, actor),
         Request::AuditVerify {} => audit_verify(library),
+        _ => Err(Failure::usage("there is no such request")),
     }
 }
 

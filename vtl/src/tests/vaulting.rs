@@ -176,7 +176,7 @@ fn a_damaged_member_holds_its_group_back() {
     let segment = library.store.directory_of(uuid).join("journal/000001.seg");
     let disk = library.store.disk();
     let file = disk.open(&segment, vtl_media::disk::OpenMode::ReadWrite).unwrap();
-    let length = file.length().unwrap();
+    let length = file.length_bytes().unwrap();
     vtl_media::disk::write_all_at(&*file, &[0x55; 64], length / 2).unwrap();
     let answer =
         ask(&library, json!({ "operation": "rules", "action": "run", "free_disk": false }))
