@@ -67,7 +67,7 @@ fn watch(
 fn progress_request(request: &Request) -> Option<Request> {
     match request {
         Request::Verify { .. } => Some(Request::VerifyProgress {}),
-        Request::Export(_) => Some(Request::ExportProgress {}),
+        Request::Export(_) | Request::Import(_) => Some(Request::ExportProgress {}),
         _ => None,
     }
 }
@@ -124,7 +124,7 @@ fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
     let library = Arc::new(Library::offline(store.clone(), models).map_err(Failure::failed)?);
     let caller = Caller { actor: &actor, is_gone: &AtomicBool::new(false) };
     let watched = Arc::clone(&library);
-    let is_transfer = matches!(request, Request::Export(_));
+    let is_transfer = matches!(request, Request::Export(_) | Request::Import(_));
     let watch = watch(&request, move || {
         let verifications = || watched.verifications.progress();
         Some(if is_transfer { watched.transfers.progress() } else { verifications() })
