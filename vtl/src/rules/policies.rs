@@ -153,6 +153,7 @@ fn bundles(
 fn row(planned: &Planned, result: &str, reason: &str) -> Value {
     json!({
         "barcode": planned.barcode,
+        "pool": null,
         "action": planned.action.to_string(),
         "policy": planned.policy,
         "result": result,

@@ -187,7 +187,7 @@ pub(super) fn fill(library: &Arc<Library>, actor: &str) -> Result<Vec<Value>, Fa
                 Err(failure) => ("failed", failure.message),
             };
             rows.push(
-                json!({ "pool": name, "action": "fill up", "result": result, "reason": reason }),
+                json!({ "barcode": null, "pool": name, "action": "fill up", "policy": null, "result": result, "reason": reason }),
             );
         }
     }

@@ -206,7 +206,7 @@ fn a_container_goes_out_and_comes_back_step_by_step() {
     assert_eq!(code, 3);
     assert!(
         told.ends_with(
-            "cannot be courier before it is manifested, written, proved, receipted, ejected"
+            "before the step to courier it has to be manifested, written, proved, receipted, ejected"
         ),
         "{told}"
     );
