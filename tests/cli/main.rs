@@ -13,5 +13,6 @@ mod diagnosing;
 mod inventory;
 mod labels;
 mod measuring;
+mod receipts;
 mod refusals;
 mod serving;

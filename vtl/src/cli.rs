@@ -10,7 +10,7 @@ use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
 use crate::request::{
-    InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
+    ExportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
 use crate::retention::{HoldChange, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
@@ -117,6 +117,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
         share: Option<u32>,
     },
+    /// Write a cartridge to a physical tape, block for block, and prove that it can be read back from there.
+    Export(ExportChoice),
     /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
     Browse(BrowseChoice),
     /// Get one file, or a directory, out of an archive on a cartridge.
@@ -376,10 +378,11 @@ impl Command {
             Self::Verify { barcodes, all, share } => {
                 Request::Verify { barcodes, all, share_percent: share }
             }
+            Self::Export(choice) => Request::Export(choice),
             Self::Pool(command) => Request::Rules(command.request()),
             Self::Group(command) => Request::Rules(command.request()),
             Self::Policy(command) => Request::Rules(command.request()),
-            Self::Vault(command) => Request::Vault(command.request()),
+            Self::Vault(command) if !command.is_for_a_file() => Request::Vault(command.request()),
             Self::Browse(choice) => Request::Browse(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },

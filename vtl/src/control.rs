@@ -151,6 +151,8 @@ async fn openapi() -> Json<Value> {
         "vault",
         "verify",
         "verify-progress",
+        "export",
+        "export-progress",
         "browse",
         "read-piece",
         "move",

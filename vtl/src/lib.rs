@@ -22,6 +22,7 @@ mod control;
 mod doctor;
 mod elements;
 mod explain;
+mod exports;
 mod failures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -43,6 +44,7 @@ mod nexuses;
 mod operations;
 mod output;
 mod pending;
+mod physical_tape;
 mod portal;
 mod profile_file;
 mod profiles;
@@ -84,6 +86,7 @@ use crate::cli::{Cli, Command};
 pub use crate::library::Library;
 use crate::request::Failure;
 pub use crate::unit::{Device, DriveSnapshot, Reply, Ticket, Unit};
+use crate::vaulting::VaultCommand;
 
 /// The whole program: reads the command line, does what it says, and gives the exit code.
 pub fn command_line() -> ExitCode {
@@ -111,26 +114,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 .map_err(|error| Failure::failed(undo::chain(error.as_ref())))
         }
         Command::Status { .. } => watch_status(&directory, format),
-        Command::Doctor { bundle: Some(file) } => {
-            let answer = bundle::write(&directory, &file)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
         Command::Doctor { bundle: None } => {
             let report = doctor::examine(&directory);
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
             report.verdict()
-        }
-        Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
-            let answer = capture::capture(&device, &output)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
-        Command::Profile(command) => {
-            let answer = shown_profiles(&directory, command)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
-        Command::Bench(options) => {
-            let answer = bench::run(&directory, &options)?;
-            output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Explain { what } => {
             let explanation = explain::explain(&what)?;
@@ -146,25 +133,39 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&shown, format).map_err(Failure::failed)?;
             selftest::verdict(&answer)
         }
-        Command::Restore(options) => {
-            let answer = browse::restore(&directory, &options)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
         Command::Secret(_) => print_secret(format),
         Command::Trace(options) => trace::follow(&directory, &options, format),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
             Ok(())
         }
-        Command::Physical(cli::PhysicalCommand::List) => {
-            output::print(&attached::list()?, format).map_err(Failure::failed)
-        }
-        Command::Label(options) => {
-            let answer = labels::run(&directory, &options)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
         Command::Receipt(command) => receipts::run(&directory, command, format),
         Command::Man => manual_page(),
+        command => {
+            let answer = plain_answer(&directory, command)?;
+            output::print(&answer, format).map_err(Failure::failed)
+        }
+    }
+}
+
+/// What a command has to say that is done here, and is printed like any answer.
+fn plain_answer(
+    directory: &std::path::Path,
+    command: Command,
+) -> Result<serde_json::Value, Failure> {
+    match command {
+        Command::Doctor { bundle: Some(file) } => bundle::write(directory, &file),
+        Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
+            capture::capture(&device, &output)
+        }
+        Command::Profile(command) => shown_profiles(directory, command),
+        Command::Bench(options) => bench::run(directory, &options),
+        Command::Restore(options) => browse::restore(directory, &options),
+        Command::Physical(cli::PhysicalCommand::List) => attached::list(),
+        Command::Label(options) => labels::run(directory, &options),
+        Command::Vault(VaultCommand::Manifest { container, output: Some(file) }) => {
+            labels::shipping::run(directory, container, &file)
+        }
         _ => Err(Failure::usage("there is no such command")),
     }
 }

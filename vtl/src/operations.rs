@@ -11,6 +11,7 @@ use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, St
 
 use crate::access;
 use crate::browse;
+use crate::exports;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
@@ -80,6 +81,8 @@ pub(crate) fn answer(
             let manner = Manner { share_percent, is_given_up: caller.is_gone, actor };
             verification::verify(library, &barcodes, all, manner)
         }
+        Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),
         Request::Vault(request) => vaulting::answer(library, request, actor),
@@ -99,6 +102,18 @@ pub(crate) fn answer(
             let of = of.map(|name| libraries::named(library, &name)).transpose()?;
             unload(library, of.as_ref().unwrap_or(&library.record), drive, actor)
         }
+        other => administer(library, other, caller),
+    }
+}
+
+/// What is asked about libraries, access and records rather than about cartridges.
+fn administer(
+    library: &Arc<Library>,
+    request: Request,
+    caller: &Caller<'_>,
+) -> Result<Value, Failure> {
+    let actor = caller.actor;
+    match request {
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),
         Request::LibraryShow { name } => libraries::show(library, &name),
@@ -122,6 +137,7 @@ pub(crate) fn answer(
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
         Request::Receipt { what } => receipts::answer(library, what, actor),
         Request::AuditVerify {} => audit_verify(library),
+        _ => Err(Failure::usage("there is no such request")),
     }
 }
 

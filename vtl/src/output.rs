@@ -213,7 +213,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Bytes with three digits and a unit, as disks and tapes are sold: 1 kB is 1000 B.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 4] =
         [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
     for (unit, factor) in UNITS {

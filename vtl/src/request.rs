@@ -60,6 +60,10 @@ pub(crate) enum Request {
     Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
     /// How far that is.
     VerifyProgress {},
+    /// A cartridge to a physical tape.
+    Export(ExportChoice),
+    /// How far exports and imports are.
+    ExportProgress {},
     /// What lies on a cartridge.
     Browse(BrowseChoice),
     /// Bytes of a tape file.
@@ -290,6 +294,27 @@ pub(crate) struct Rewind {
     /// The cartridge itself, and no twin of it. That can be taken back as well.
     #[arg(long)]
     pub(crate) in_place: bool,
+}
+
+/// What is to be exported, and where to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExportChoice {
+    /// The cartridge.
+    #[arg(required = true, value_name = "BARCODE")]
+    pub(crate) barcodes: Vec<String>,
+    /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) to: String,
+    /// Which of several copies it is.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub(crate) copy: u32,
+    /// Write on a tape that has something on it, or that failed before. What is there cannot be brought back.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Give a copy of this number up that was begun and not finished, and begin a new one.
+    #[arg(long)]
+    pub(crate) anew: bool,
 }
 
 /// What goes into a snapshot.

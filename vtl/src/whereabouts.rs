@@ -11,6 +11,7 @@ use crate::library::Library;
 use crate::operations::{find, refreshed};
 use crate::receipts;
 use crate::request::Failure;
+use crate::rules;
 
 /// The stories of cartridges, and of those that are gone and have copies.
 pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Failure> {
@@ -18,7 +19,12 @@ pub(crate) fn show(library: &Library, barcodes: &[String]) -> Result<Value, Fail
     let all = library.store.copies();
     let rows = barcodes.iter().map(|barcode| {
         let entry = match find(library, barcode) {
-            Ok(entry) => Some(refreshed(library, entry)),
+            Ok(entry) => {
+                let mut entry = [refreshed(library, entry)];
+                rules::name_groups(library, &mut entry);
+                let [entry] = entry;
+                Some(entry)
+            }
             // A copy outlives its cartridge: that is what it is for.
             Err(_) if all.iter().any(|copy| is_called(&copy.barcode, barcode)) => None,
             Err(failure) => return Err(failure),
@@ -51,7 +57,9 @@ fn story(
         None => json!({ "barcode": barcode.to_ascii_uppercase(), "state": "deleted" }),
     };
     let mut summary = CopySummary::default();
-    copies.iter().for_each(|copy| summary.add(copy));
+    for copy in copies {
+        summary.add(copy);
+    }
     let receipt = receipts::newest(library, copies);
     let mut restore: Vec<String> = entry.map(on_this_disk).into_iter().collect();
     restore.extend(copies.iter().map(|copy| way_back(copy, now)));
@@ -64,7 +72,7 @@ fn story(
         add("retained_until", json!(retention.until));
         add("hold", retention.hold.into());
         add("copies", summary.good.into());
-        add("copy_state", summary.best.map(|state| state.name()).into());
+        add("copy_state", summary.best.map(CopyState::name).into());
         add("copy_proved", summary.proved.map(|time| time.to_string()).into());
         add("copy_list", copies.iter().map(|copy| line(copy, now)).collect());
         add("newest_receipt", receipt.as_ref().map_or(Value::Null, receipt_line));

@@ -48,7 +48,7 @@ impl<'a> Condition<'a> {
         })
     }
 
-    /// Whether a cartridge is wanted.
+    /// Whether a cartridge is wanted, for all but its group, which only the rules know.
     pub(super) fn holds(&self, entry: &CartridgeEntry, copies: &CopySummary) -> bool {
         self.holds_for_copies(entry, copies)
             && self.state.is_none_or(|state| state == entry.state)

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use jiff::Zoned;
 use serde_json::Value;
 use uuid::Uuid;
-use vtl_media::{CartridgeEntry, CopySummary};
+use vtl_media::{CartridgeEntry, CopyState, CopySummary};
 use vtl_vault::Rules;
 
 use self::condition::Condition;
@@ -69,7 +69,7 @@ impl Row {
         if let Some(fields) = value.as_object_mut() {
             let CopySummary { good, best, proved } = self.copies;
             fields.insert("copies".to_owned(), good.into());
-            fields.insert("copy_state".to_owned(), best.map(|state| state.name()).into());
+            fields.insert("copy_state".to_owned(), best.map(CopyState::name).into());
             let proved = proved.map(|time| time.to_string());
             fields.insert("copy_proved".to_owned(), proved.into());
         }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
-use vtl_media::Place;
+use vtl_media::{CopyState, Place};
 
 use super::Row;
 use crate::request::Failure;
@@ -85,7 +85,7 @@ const KEYS: [(&str, Key); 28] = [
     ("twin_of", |row| Value::Text(row.entry.twin_of.as_ref().map(AsRef::as_ref))),
     ("created", |row| Value::Time(Some(row.entry.created))),
     ("copies", |row| Value::Number(row.copies.good.into())),
-    ("copy_state", |row| Value::Text(row.copies.best.map(|state| state.name()))),
+    ("copy_state", |row| Value::Text(row.copies.best.map(CopyState::name))),
     ("copy_proved", |row| Value::Time(row.copies.proved)),
 ];
 

@@ -3,6 +3,7 @@
 
 mod code_39;
 mod pdf;
+pub(crate) mod shipping;
 mod svg;
 
 use std::fs::OpenOptions;
@@ -97,19 +98,23 @@ pub(crate) fn run(directory: &Path, options: &LabelOptions) -> Result<Value, Fai
             )));
         }
     };
-    write_new(&options.output, &bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Failure::usage(format!(
-            "{} is there already: name a new file",
-            options.output.display()
-        )),
-        _ => Failure::failed(format!("cannot write {}: {error}", options.output.display())),
-    })?;
+    create(&options.output, &bytes)?;
     Ok(json!({
         "file": options.output.display().to_string(),
         "labels": labels.len(),
         "sheets": sheets,
         "next": "print at 100 %, not fitted to the page, and have a library or scanner read one before sticking them on",
     }))
+}
+
+/// Writes a new file, or says what is wrong with it.
+fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_new(path, bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::usage(format!("{} is there already: name a new file", path.display()))
+        }
+        _ => Failure::failed(format!("cannot write {}: {error}", path.display())),
+    })
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

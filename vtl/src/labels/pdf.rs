@@ -67,6 +67,6 @@ fn drawn(sheet: &[Label], grid: &Grid, height: f64) -> Vec<u8> {
 
 /// Millimetres in points; half a micrometre more or less does not matter.
 #[expect(clippy::cast_possible_truncation, reason = "a sheet of paper is small")]
-fn points(millimetres: f64) -> f32 {
+pub(super) fn points(millimetres: f64) -> f32 {
     (millimetres * POINTS) as f32
 }

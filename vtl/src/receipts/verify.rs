@@ -69,13 +69,10 @@ fn wanted_keys(text: &str) -> Result<Vec<PublicKey>, Failure> {
         return Ok(vec![key]);
     }
     let usage = |why: &str| Failure::usage(format!("--key {text}: {why}"));
-    let bytes = match read(Path::new(text), KEY_FILE_BYTES_MAX) {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            return Err(usage(
-                "neither a file that can be read nor a public key (64 digits 0-9 and a-f)",
-            ));
-        }
+    let Ok(bytes) = read(Path::new(text), KEY_FILE_BYTES_MAX) else {
+        return Err(usage(
+            "neither a file that can be read nor a public key (64 digits 0-9 and a-f)",
+        ));
     };
     let content = String::from_utf8_lossy(&bytes);
     let is_edge = |c: char| !c.is_ascii_alphanumeric();

@@ -1,5 +1,7 @@
 //! `vtl vault …` on the command line.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::{Recalled, Received, Returned, Shipped, VaultRequest};
@@ -34,10 +36,20 @@ pub(crate) enum VaultCommand {
     /// List copies whose next step was expected by now and has not come.
     Overdue,
     /// Print the shipping manifest of a container, or the pick list of what is to be packed; --format csv or json.
-    Manifest { container: Option<String> },
+    Manifest {
+        container: Option<String>,
+        /// Write it to a new file: .pdf with bars to be scanned, .txt or .csv.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 impl VaultCommand {
+    /// Whether the answer goes to a file.
+    pub(crate) fn is_for_a_file(&self) -> bool {
+        matches!(self, Self::Manifest { output: Some(_), .. })
+    }
+
     pub(crate) fn request(self) -> VaultRequest {
         match self {
             Self::Plan => VaultRequest::Plan {},
@@ -48,7 +60,7 @@ impl VaultCommand {
             Self::Return(returned) => VaultRequest::Return(returned),
             Self::List { state, site, container } => VaultRequest::List { state, site, container },
             Self::Overdue => VaultRequest::Overdue {},
-            Self::Manifest { container } => VaultRequest::Manifest { container },
+            Self::Manifest { container, .. } => VaultRequest::Manifest { container },
         }
     }
 }
