@@ -87,7 +87,7 @@ pub(crate) fn answer(
         Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),
-        Request::Vault(request) => vaulting::answer(library, request, actor),
+        Request::Vault(request) => vaulting::answer(library, request, caller),
         Request::Browse(choice) => browse::browse(library, &choice),
         Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {
