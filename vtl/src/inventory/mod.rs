@@ -1,6 +1,6 @@
 //! Inventory queries: which cartridges there are, where, how old, how large, and how well they are copied.
 //!
-//! A query looks at each of perhaps 100,000 cartridges where the store has them, and copies those alone that are wanted.
+//! A query looks at each of perhaps 100,000 cartridges where the store has them, and copies those alone that are listed.
 
 mod condition;
 mod order;
@@ -20,9 +20,19 @@ use crate::request::{Failure, InventoryFilter};
 use crate::rules;
 
 /// A cartridge and what its copies come to.
-struct Row {
-    entry: CartridgeEntry,
+struct Row<'a> {
+    entry: &'a CartridgeEntry,
     copies: CopySummary,
+}
+
+/// Everything that a query needs to know beside the cartridges.
+struct Query<'a> {
+    condition: Condition<'a>,
+    order: Order,
+    limit: Option<usize>,
+    summaries: HashMap<Uuid, CopySummary>,
+    /// What is in drives, with what the drives know.
+    in_drives: HashMap<Uuid, CartridgeEntry>,
 }
 
 /// The cartridges that match, as JSON objects in the order that was asked for.
@@ -31,24 +41,50 @@ pub(crate) fn query(
     filter: &InventoryFilter,
     now: &Zoned,
 ) -> Result<Vec<Value>, Failure> {
-    let condition = Condition::new(filter, now)?;
-    let order = Order::parse(filter.sort.as_deref().unwrap_or("barcode"), filter.reverse)?;
-    let summaries = library.store.copy_summaries();
-    // What is in a drive is asked for what it knows, which takes too long to be done with the store's lock held.
-    let wanted = |entry: &CartridgeEntry| {
-        is_in_drive(entry) || condition.holds(entry, &of(&summaries, entry.uuid))
-    };
-    let entries = library.store.cartridges_where(wanted).into_iter();
-    let mut entries: Vec<_> = entries.map(|entry| refreshed(library, entry)).collect();
-    rules::name_groups(library, &mut entries);
-    let rows = entries.into_iter().filter(|entry| condition.has_group(entry)).map(|entry| {
-        let copies = of(&summaries, entry.uuid);
-        Row { entry, copies }
+    let sort = filter.sort.as_deref().unwrap_or("barcode");
+    // Drives take too long to answer to be asked while the store waits.
+    let mut in_drives = library.store.look_at_cartridges(|all| {
+        all.filter(|entry| is_in_drive(entry)).cloned().collect::<Vec<_>>()
     });
-    let mut rows: Vec<Row> = rows.filter(|row| condition.holds(&row.entry, &row.copies)).collect();
-    order.sort(&mut rows);
-    rows.truncate(filter.limit.unwrap_or(usize::MAX));
-    rows.iter().map(Row::to_json).collect()
+    in_drives = in_drives.into_iter().map(|entry| refreshed(library, entry)).collect();
+    rules::name_groups(library, &mut in_drives);
+    let query = Query {
+        condition: Condition::new(filter, now)?,
+        order: Order::parse(sort, filter.reverse)?,
+        limit: filter.limit,
+        summaries: library.store.copy_summaries(),
+        in_drives: in_drives.into_iter().map(|entry| (entry.uuid, entry)).collect(),
+    };
+    let chosen = if filter.group.is_some() || sort.contains("group") {
+        // The groups are the rules', not the store's: here all have to be known before one is chosen.
+        let mut all = library.store.cartridges();
+        rules::name_groups(library, &mut all);
+        query.choose(&mut all.iter())
+    } else {
+        let mut chosen = library.store.look_at_cartridges(|all| query.choose(all));
+        rules::name_groups(library, &mut chosen);
+        chosen
+    };
+    let rows = chosen.iter().map(|entry| Row { entry, copies: query.copies_of(entry) });
+    rows.map(|row| row.to_json()).collect()
+}
+
+impl Query<'_> {
+    /// Copies of those cartridges that are wanted, in the order that is.
+    fn choose(&self, all: &mut dyn Iterator<Item = &CartridgeEntry>) -> Vec<CartridgeEntry> {
+        let now = all.map(|entry| self.in_drives.get(&entry.uuid).unwrap_or(entry));
+        let rows = now.map(|entry| Row { entry, copies: self.copies_of(entry) });
+        let is_wanted = |row: &Row<'_>| {
+            self.condition.holds(row.entry, &row.copies) && self.condition.has_group(row.entry)
+        };
+        let mut rows: Vec<Row<'_>> = rows.filter(is_wanted).collect();
+        self.order.choose(&mut rows, self.limit);
+        rows.into_iter().map(|row| row.entry.clone()).collect()
+    }
+
+    fn copies_of(&self, entry: &CartridgeEntry) -> CopySummary {
+        self.summaries.get(&entry.uuid).copied().unwrap_or_default()
+    }
 }
 
 /// A single barcode that looks like none of the patterns.
@@ -56,9 +92,9 @@ pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-impl Row {
+impl Row<'_> {
     fn to_json(&self) -> Result<Value, Failure> {
-        let mut value = serde_json::to_value(&self.entry).map_err(Failure::failed)?;
+        let mut value = serde_json::to_value(self.entry).map_err(Failure::failed)?;
         if let Some(fields) = value.as_object_mut() {
             let CopySummary { good, best, proved } = self.copies;
             fields.insert("copies".to_owned(), good.into());
@@ -68,8 +104,4 @@ impl Row {
         }
         Ok(value)
     }
-}
-
-fn of(summaries: &HashMap<Uuid, CopySummary>, uuid: Uuid) -> CopySummary {
-    summaries.get(&uuid).copied().unwrap_or_default()
 }
