@@ -7,7 +7,8 @@ mod order;
 
 use std::collections::HashMap;
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 use vtl_media::{CartridgeEntry, CopyState, CopySummary};
@@ -35,12 +36,42 @@ struct Query<'a> {
     in_drives: HashMap<Uuid, CartridgeEntry>,
 }
 
-/// The cartridges that match, as JSON objects in the order that was asked for.
+/// A line of the answer.
+#[derive(Debug, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    entry: CartridgeEntry,
+    copies: u32,
+    copy_state: Option<CopyState>,
+    copy_proved: Option<Timestamp>,
+}
+
+/// The cartridges that match, in the order that was asked for.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Listing(Vec<Line>);
+
+impl Listing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn to_value(&self) -> Result<Value, Failure> {
+        serde_json::to_value(self).map_err(Failure::failed)
+    }
+
+    /// The same as text, without the detour, which takes ten times as long.
+    pub(crate) fn to_text(&self) -> Result<Vec<u8>, Failure> {
+        serde_json::to_vec(self).map_err(Failure::failed)
+    }
+}
+
+/// The cartridges that match, in the order that was asked for.
 pub(crate) fn query(
     library: &Library,
     filter: &InventoryFilter,
     now: &Zoned,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Listing, Failure> {
     let sort = filter.sort.as_deref().unwrap_or("barcode");
     // Drives take too long to answer to be asked while the store waits.
     let mut in_drives = library.store.look_at_cartridges(|all| {
@@ -65,8 +96,11 @@ pub(crate) fn query(
         rules::name_groups(library, &mut chosen);
         chosen
     };
-    let rows = chosen.iter().map(|entry| Row { entry, copies: query.copies_of(entry) });
-    rows.map(|row| row.to_json()).collect()
+    let lines = chosen.into_iter().map(|entry| {
+        let CopySummary { good, best, proved } = query.copies_of(&entry);
+        Line { entry, copies: good, copy_state: best, copy_proved: proved }
+    });
+    Ok(Listing(lines.collect()))
 }
 
 impl Query<'_> {
@@ -90,18 +124,4 @@ impl Query<'_> {
 /// A single barcode that looks like none of the patterns.
 pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
-}
-
-impl Row<'_> {
-    fn to_json(&self) -> Result<Value, Failure> {
-        let mut value = serde_json::to_value(self.entry).map_err(Failure::failed)?;
-        if let Some(fields) = value.as_object_mut() {
-            let CopySummary { good, best, proved } = self.copies;
-            fields.insert("copies".to_owned(), good.into());
-            fields.insert("copy_state".to_owned(), best.map(CopyState::name).into());
-            let proved = proved.map(|time| time.to_string());
-            fields.insert("copy_proved".to_owned(), proved.into());
-        }
-        Ok(value)
-    }
 }
