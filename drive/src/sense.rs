@@ -7,7 +7,9 @@ use vtl_scsi::sense::Sense;
 pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sense {
     let sense = match error {
         MediumError::EndOfDataMissing { .. } => Sense::end_of_data_not_found(),
-        MediumError::Fenced | MediumError::ReadOnly => Sense::write_protected(),
+        MediumError::Fenced | MediumError::ReadOnly | MediumError::Locked { .. } => {
+            Sense::write_protected()
+        }
         MediumError::Worm => Sense::worm_overwrite_attempted(),
         MediumError::WriteFailed { objects_not_written, .. } => {
             return Sense::write_error()

@@ -20,6 +20,7 @@ pub mod mam;
 pub mod payload;
 pub mod place;
 mod reservations;
+mod retention;
 pub mod seal;
 pub mod store;
 mod twin;
@@ -41,6 +42,7 @@ pub use self::mam::{Attribute, AttributeFormat, Mam, MamError};
 pub use self::payload::{HEADROOM_BYTES, Payload};
 pub use self::place::{LibraryId, Place, PlaceError};
 pub use self::reservations::{KeptRegistrant, KeptReservation, KeptReservations};
+pub use self::retention::{ComplianceClock, Retention, Uptime};
 pub use self::seal::{
     AUTHENTICATED_BYTES_MAX, KEY_BYTES, Key, KeyDescription, Opening, Sealing,
     UNAUTHENTICATED_BYTES_MAX, forget as forget_key,
@@ -48,6 +50,6 @@ pub use self::seal::{
 pub use self::store::{
     CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
     History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
-    Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError, StoreOptions,
-    UndoError, Verification,
+    RetentionChange, Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError,
+    StoreOptions, UndoError, Verification, WriteLabels,
 };

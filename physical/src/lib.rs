@@ -1,8 +1,14 @@
-//! Real SCSI devices of this host, through the generic SCSI driver of Linux (`/dev/sgN`).
+//! Real SCSI devices of this host, through the kernel's drivers for tapes (`/dev/nstN`) and for any SCSI device (`/dev/sgN`).
 //!
-//! This room asks devices and knows nothing of what they answer. It is the only one with unsafe code, which is one call of
-//! the kernel in [`Device::read`]. Read [`Device`] first.
+//! This room asks and orders; what is to be done with tapes is decided elsewhere. It is the only one with unsafe code, which is one call
+//! of the kernel in [`Device::send`]. Read [`Device`] and [`TapeDrive`] first.
 
+mod medium;
+mod sense;
 mod sg_io;
+mod tape;
 
-pub use sg_io::{Device, DeviceError};
+pub use medium::{DriveFacts, ErrorCounters, MediumFacts};
+pub use sense::Sense;
+pub use sg_io::{Answer, Data, Device, DeviceError};
+pub use tape::{Done, TapeDrive, TapeFault};

@@ -50,20 +50,64 @@ impl Device {
         Ok(Self(file))
     }
 
+    /// Opens a device so that nobody else on this host can open the same node meanwhile. Of `/dev/nstN` the kernel sees to it by itself,
+    /// and it lets commands through by `SG_IO` too, for root; `/dev/sgN` is asked for it.
+    pub fn open_exclusively(path: &Path) -> io::Result<Self> {
+        let open = |writable: bool| {
+            OpenOptions::new()
+                .read(true)
+                .write(writable)
+                .custom_flags(libc::O_NONBLOCK | libc::O_EXCL)
+                .open(path)
+        };
+        // The kernel's tape driver does not open a write-protected tape for writing; its state is asked for later.
+        let file = open(true).or_else(|error| {
+            if error.raw_os_error() == Some(libc::EROFS) { open(false) } else { Err(error) }
+        })?;
+        if !file.metadata()?.file_type().is_char_device() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "this is no device such as /dev/nst0",
+            ));
+        }
+        Ok(Self(file))
+    }
+
     /// Sends a command that has an answer, and gives what came: at most `room` bytes.
     pub fn read(&self, cdb: &[u8], room: usize, timeout: Duration) -> Result<Vec<u8>, DeviceError> {
         let mut data = vec![0; room];
+        let answer = self.send(cdb, &mut Data::In(&mut data), timeout)?;
+        if answer.status != 0 {
+            return Err(DeviceError::Status { status: answer.status, sense: answer.sense });
+        }
+        data.truncate(answer.transferred);
+        Ok(data)
+    }
+
+    /// Sends a command and gives whatever the device answered: a status other than GOOD is an answer too.
+    pub fn send(
+        &self,
+        cdb: &[u8],
+        data: &mut Data<'_>,
+        timeout: Duration,
+    ) -> Result<Answer, DeviceError> {
         let mut sense = [0; SENSE_BYTES];
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+        let (direction, pointer, length) = match data {
+            Data::None => (NO_DATA, std::ptr::null_mut(), 0),
+            Data::In(buffer) => (FROM_DEVICE, buffer.as_mut_ptr().cast(), buffer.len()),
+            // The kernel only reads from it: its structure has one pointer for both directions.
+            Data::Out(buffer) => (TO_DEVICE, buffer.as_ptr().cast_mut().cast(), buffer.len()),
+        };
         // Invariant: the lengths in the header are those of the buffers that it points to.
         let mut header = SgIoHeader {
             interface_id: INTERFACE_ID,
-            direction: FROM_DEVICE,
+            direction,
             command_bytes: u8::try_from(cdb.len()).map_err(|_| invalid())?,
             sense_room: u8::try_from(sense.len()).map_err(|_| invalid())?,
             iovec_count: 0,
-            data_bytes: u32::try_from(data.len()).map_err(|_| invalid())?,
-            data: data.as_mut_ptr().cast(),
+            data_bytes: u32::try_from(length).map_err(|_| invalid())?,
+            data: pointer,
             command: cdb.as_ptr(),
             sense: sense.as_mut_ptr(),
             timeout_ms: u32::try_from(timeout.as_millis()).map_err(|_| invalid())?,
@@ -81,29 +125,51 @@ impl Device {
             info: 0,
         };
         // SAFETY: SG_IO takes a pointer to a header of interface version 3, which `SgIoHeader` is, field by field (the test
-        // below pins its size). The kernel reads `command_bytes` of `command`, and writes at most `data_bytes` to `data` and
-        // `sense_room` to `sense`; these are the lengths of `cdb`, `data` and `sense`, which all outlive the call, and nothing
-        // else refers to the two that are written meanwhile. Without SG_FLAG_MMAP_IO or an iovec it keeps no pointer when it
-        // returns. A descriptor that is no SCSI device makes it fail with ENOTTY before it looks at the header.
+        // below pins its size). The kernel reads `command_bytes` of `command`; it writes at most `data_bytes` to `data` where the
+        // direction is FROM_DEVICE, reads as many where it is TO_DEVICE, touches none where it is NO_DATA; and it writes at most
+        // `sense_room` to `sense`. These are the lengths of `cdb`, `data` and `sense`, which all outlive the call; those that are
+        // written are borrowed mutably, so that nothing else refers to them meanwhile. Without SG_FLAG_MMAP_IO or an iovec it
+        // keeps no pointer when it returns. A descriptor that is no SCSI device makes it fail with ENOTTY before it looks at the header.
         #[allow(unsafe_code, reason = "there is no other way to ask the kernel for this")]
         let outcome =
             unsafe { libc::ioctl(self.0.as_raw_fd(), SG_IO, std::ptr::from_mut(&mut header)) };
         if outcome < 0 {
             return Err(io::Error::last_os_error().into());
         }
-        let sense: Vec<u8> = sense.into_iter().take(header.sense_bytes.into()).collect();
-        if header.status != 0 {
-            return Err(DeviceError::Status { status: header.status, sense });
-        }
         // The driver's bit 3 only says that there is sense data.
         let (host, driver) = (header.host_status, header.driver_status & !DRIVER_SENSE);
-        if host != 0 || driver != 0 {
+        if header.status == 0 && (host != 0 || driver != 0) {
             return Err(DeviceError::Transport { host, driver });
         }
-        let left = usize::try_from(header.residual).unwrap_or(0).min(data.len());
-        data.truncate(data.len() - left);
-        Ok(data)
+        let left = usize::try_from(header.residual).unwrap_or(0).min(length);
+        Ok(Answer {
+            status: header.status,
+            sense: sense.into_iter().take(header.sense_bytes.into()).collect(),
+            transferred: length - left,
+        })
     }
+}
+
+/// What goes with a command.
+#[derive(Debug)]
+pub enum Data<'a> {
+    /// Nothing.
+    None,
+    /// Room for what the device sends.
+    In(&'a mut [u8]),
+    /// What is sent to it.
+    Out(&'a [u8]),
+}
+
+/// What a device answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The SCSI status.
+    pub status: u8,
+    /// Sense data, if it sent any.
+    pub sense: Vec<u8>,
+    /// Bytes of data that went over.
+    pub transferred: usize,
 }
 
 /// `struct sg_io_hdr`.
@@ -135,6 +201,8 @@ struct SgIoHeader {
 
 const SG_IO: libc::Ioctl = 0x2285;
 const INTERFACE_ID: libc::c_int = 'S' as libc::c_int;
+const NO_DATA: libc::c_int = -1;
+const TO_DEVICE: libc::c_int = -2;
 const FROM_DEVICE: libc::c_int = -3;
 const DRIVER_SENSE: u16 = 0x08;
 const SENSE_BYTES: usize = 96;

@@ -7,6 +7,7 @@
     reason = "tests say what they expect"
 )]
 
+mod locks;
 mod partitions;
 mod ransom;
 mod rewind;

@@ -88,6 +88,12 @@ impl Digester {
         Self { partition, next_object: 0, sections: Vec::new(), open: Open::new(0) }
     }
 
+    /// Behind sections that are known already.
+    pub fn resume(partition: u8, sections: Vec<Section>) -> Self {
+        let objects = sections.iter().map(|section| section.blocks.saturating_add(1)).sum();
+        Self { partition, next_object: objects, sections, open: Open::new(objects) }
+    }
+
     /// The next object is a block.
     pub fn block(&mut self, data: &[u8]) {
         self.open.take(data);

@@ -4,8 +4,10 @@
 //! is `vtl_media`'s, and time is an argument. Read [`Digester`] and [`Manifest`] first.
 
 mod age;
+pub mod archive;
 mod calendar;
 mod digest;
+mod export;
 mod facts;
 mod gfs;
 mod group;
@@ -21,6 +23,9 @@ pub mod walk;
 pub use age::Age;
 pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
+pub use export::{
+    Contents, ExportError, Exported, Exports, Medium, Order, Tape, TapeError, TapeRead, Watcher,
+};
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};
 pub use group::{Group, matches_pattern};

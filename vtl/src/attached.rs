@@ -93,7 +93,7 @@ fn scan(directory: &Path) -> std::io::Result<Vec<Attached>> {
 }
 
 /// The node that does not rewind, or that of the changer.
-fn node_of(device: &Path) -> Option<String> {
+pub(crate) fn node_of(device: &Path) -> Option<String> {
     let names = |directory: &str| {
         let entries = fs::read_dir(device.join(directory)).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
+use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
 use crate::request::{
-    InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
+    ExportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
 };
+use crate::retention::{HoldChange, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
@@ -115,6 +117,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
         share: Option<u32>,
     },
+    /// Write a cartridge to a physical tape, block for block, and prove that it can be read back from there.
+    Export(ExportChoice),
+    /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
+    Browse(BrowseChoice),
+    /// Get one file, or a directory, out of an archive on a cartridge.
+    Restore(RestoreOptions),
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -206,6 +214,10 @@ pub(crate) enum TapeCommand {
         #[arg(long, value_name = "PLACE")]
         place: Option<String>,
     },
+    /// Lock cartridges: until then nothing on them can be overwritten, erased, pruned or deleted, by a host or by anybody. A lock can be made longer, never shorter.
+    Lock(NewLock),
+    /// Hold cartridges, as for a lawsuit: nothing on them can be given up until the hold is lifted.
+    Hold(HoldChange),
     /// Bring cartridges to import/export elements, and from there to the shelf.
     Eject {
         #[arg(required = true)]
@@ -341,6 +353,8 @@ impl Command {
             Self::Inventory(filter) => Request::Inventory(filter),
             Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
             Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
+            Self::Tape(TapeCommand::Lock(new)) => Request::TapeLock(new),
+            Self::Tape(TapeCommand::Hold(wanted)) => Request::TapeHold(wanted),
             Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },
             Self::Tape(TapeCommand::Insert { barcodes, to }) => {
                 Request::TapeInsert { barcodes, to }
@@ -364,10 +378,12 @@ impl Command {
             Self::Verify { barcodes, all, share } => {
                 Request::Verify { barcodes, all, share_percent: share }
             }
+            Self::Export(choice) => Request::Export(choice),
             Self::Pool(command) => Request::Rules(command.request()),
             Self::Group(command) => Request::Rules(command.request()),
             Self::Policy(command) => Request::Rules(command.request()),
             Self::Vault(command) if !command.is_for_a_file() => Request::Vault(command.request()),
+            Self::Browse(choice) => Request::Browse(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },
             Self::Unload { drive, library } => Request::Unload { drive, library },

@@ -38,7 +38,8 @@ pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> 
     match runtime.block_on(UnixStream::connect(&socket)) {
         Ok(stream) => {
             let watched = socket.clone();
-            let _watch = watch(&request, move || progress_over_socket(&watched));
+            let asked = progress_request(&request);
+            let _watch = watch(&request, move || progress_over_socket(&watched, asked.as_ref()?));
             runtime.block_on(over_socket(stream, &request))
         }
         // Nobody listens: a daemon that was killed leaves its socket behind.
@@ -59,14 +60,23 @@ fn watch(
     request: &Request,
     progress: impl Fn() -> Option<Value> + Send + 'static,
 ) -> Option<Watch> {
-    matches!(request, Request::Verify { .. }).then(|| Watch::start(progress))
+    progress_request(request).is_some().then(|| Watch::start(progress))
 }
 
-fn progress_over_socket(socket: &Path) -> Option<Value> {
+/// What to ask for how far a request is.
+fn progress_request(request: &Request) -> Option<Request> {
+    match request {
+        Request::Verify { .. } => Some(Request::VerifyProgress {}),
+        Request::Export(_) => Some(Request::ExportProgress {}),
+        _ => None,
+    }
+}
+
+fn progress_over_socket(socket: &Path, asked: &Request) -> Option<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let stream = UnixStream::connect(socket).await.ok()?;
-        over_socket(stream, &Request::VerifyProgress {}).await.ok()
+        over_socket(stream, asked).await.ok()
     })
 }
 
@@ -114,7 +124,11 @@ fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
     let library = Arc::new(Library::offline(store.clone(), models).map_err(Failure::failed)?);
     let caller = Caller { actor: &actor, is_gone: &AtomicBool::new(false) };
     let watched = Arc::clone(&library);
-    let watch = watch(&request, move || Some(watched.verifications.progress()));
+    let is_transfer = matches!(request, Request::Export(_));
+    let watch = watch(&request, move || {
+        let verifications = || watched.verifications.progress();
+        Some(if is_transfer { watched.transfers.progress() } else { verifications() })
+    });
     let answer = operations::answer(&library, request, &caller);
     drop(watch);
     drop(library);

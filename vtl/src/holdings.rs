@@ -183,7 +183,12 @@ impl Holdings {
         Volume::load(
             store.disk(),
             &store.directory_of(owner),
-            LoadOptions { at, at_parts, ..options },
+            LoadOptions {
+                at,
+                at_parts,
+                compliance: store.compliance_clock().as_clock(),
+                ..options
+            },
         )
     }
 

@@ -11,6 +11,7 @@ mod access;
 mod arm;
 mod attached;
 mod bench;
+mod browse;
 mod bundle;
 mod capture;
 mod cli;
@@ -21,6 +22,7 @@ mod control;
 mod doctor;
 mod elements;
 mod explain;
+mod exports;
 mod failures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -42,6 +44,7 @@ mod nexuses;
 mod operations;
 mod output;
 mod pending;
+mod physical_tape;
 mod portal;
 mod profile_file;
 mod profiles;
@@ -49,6 +52,7 @@ mod progress;
 mod receipts;
 mod refusals;
 mod request;
+mod retention;
 mod robot;
 mod rules;
 mod selftest;
@@ -100,13 +104,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let directory = cli.global.data.map_or_else(default_directory, Ok)?;
     let format = cli.global.format;
     let command = match cli.command.request() {
-        Ok(mut request) => {
-            read_files(&mut request)?;
-            let answer = client::ask(&directory, request)?;
-            output::print(&answer, format).map_err(Failure::failed)?;
-            verification::verdict(&answer).and(rules::verdict(&answer))?;
-            return vaulting::verdict(&answer);
-        }
+        Ok(request) => return ask_library(&directory, request, format),
         Err(command) => *command,
     };
     match command {
@@ -116,26 +114,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 .map_err(|error| Failure::failed(undo::chain(error.as_ref())))
         }
         Command::Status { .. } => watch_status(&directory, format),
-        Command::Doctor { bundle: Some(file) } => {
-            let answer = bundle::write(&directory, &file)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
         Command::Doctor { bundle: None } => {
             let report = doctor::examine(&directory);
             output::print(&report.to_json(), format).map_err(Failure::failed)?;
             report.verdict()
-        }
-        Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
-            let answer = capture::capture(&device, &output)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
-        Command::Profile(command) => {
-            let answer = shown_profiles(&directory, command)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
-        Command::Bench(options) => {
-            let answer = bench::run(&directory, &options)?;
-            output::print(&answer, format).map_err(Failure::failed)
         }
         Command::Explain { what } => {
             let explanation = explain::explain(&what)?;
@@ -157,21 +139,50 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "vtl", &mut std::io::stdout());
             Ok(())
         }
-        Command::Physical(cli::PhysicalCommand::List) => {
-            output::print(&attached::list()?, format).map_err(Failure::failed)
-        }
-        Command::Label(options) => {
-            let answer = labels::run(&directory, &options)?;
-            output::print(&answer, format).map_err(Failure::failed)
-        }
         Command::Receipt(command) => receipts::run(&directory, command, format),
-        Command::Vault(VaultCommand::Manifest { container, output: Some(file) }) => {
-            let answer = labels::shipping::run(&directory, container, &file)?;
+        Command::Man => manual_page(),
+        command => {
+            let answer = plain_answer(&directory, command)?;
             output::print(&answer, format).map_err(Failure::failed)
         }
-        Command::Man => manual_page(),
+    }
+}
+
+/// What a command has to say that is done here, and is printed like any answer.
+fn plain_answer(
+    directory: &std::path::Path,
+    command: Command,
+) -> Result<serde_json::Value, Failure> {
+    match command {
+        Command::Doctor { bundle: Some(file) } => bundle::write(directory, &file),
+        Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
+            capture::capture(&device, &output)
+        }
+        Command::Profile(command) => shown_profiles(directory, command),
+        Command::Bench(options) => bench::run(directory, &options),
+        Command::Restore(options) => browse::restore(directory, &options),
+        Command::Physical(cli::PhysicalCommand::List) => attached::list(),
+        Command::Label(options) => labels::run(directory, &options),
+        Command::Vault(VaultCommand::Manifest { container, output: Some(file) }) => {
+            labels::shipping::run(directory, container, &file)
+        }
         _ => Err(Failure::usage("there is no such command")),
     }
+}
+
+fn ask_library(
+    directory: &std::path::Path,
+    mut request: request::Request,
+    format: cli::Format,
+) -> Result<(), Failure> {
+    read_files(&mut request)?;
+    let is_browsed = matches!(request, request::Request::Browse(_));
+    let answer = client::ask(directory, request)?;
+    let is_for_people = format == cli::Format::Table;
+    let shown =
+        if is_browsed && is_for_people { browse::for_people(&answer) } else { answer.clone() };
+    output::print(&shown, format).map_err(Failure::failed)?;
+    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))
 }
 
 fn shown_profiles(

@@ -17,6 +17,7 @@ use vtl_vault::receipt::Archive;
 
 use crate::access::Access;
 use crate::elements::host_clock;
+use crate::exports::Transfers;
 use crate::holdings::{Holdings, Shown};
 use crate::loader::Loader;
 use crate::models::Models;
@@ -48,6 +49,8 @@ pub struct Library {
     portal: OnceLock<SocketAddr>,
     /// What is being read back.
     pub(crate) verifications: Verifications,
+    /// What is on its way to or from physical tapes.
+    pub(crate) transfers: Transfers,
     /// Receipts of copies, and the keys that sign them.
     pub(crate) receipts: Archive,
     /// How cartridges are loaded into drives, except for whether they lay there.
@@ -112,6 +115,7 @@ impl Library {
             undo_window: Mutex::default(),
             portal: OnceLock::new(),
             verifications: Verifications::default(),
+            transfers: Transfers::default(),
             load_options,
             drives: Mutex::default(),
             changer: Mutex::default(),
@@ -369,6 +373,7 @@ impl Library {
     /// Everything to disk and all labels closed: the end of the program.
     pub fn power_off(&self) {
         self.verifications.stop();
+        self.transfers.stop();
         let shown = std::mem::take(&mut *lock(&self.shown));
         for library in shown.values() {
             library.power_off();

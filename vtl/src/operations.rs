@@ -10,12 +10,15 @@ use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
+use crate::browse;
+use crate::exports;
 use crate::inventory::{self, Listing};
 use crate::libraries;
 use crate::library::Library;
 use crate::logging;
 use crate::receipts;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
+use crate::retention;
 use crate::rules;
 use crate::snapshots;
 use crate::status::status;
@@ -61,6 +64,8 @@ pub(crate) fn answer(
             tapes::insert(library, &barcodes, to.as_deref(), actor)
         }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
+        Request::TapeLock(new) => retention::lock(library, &new, actor),
+        Request::TapeHold(wanted) => retention::hold(library, &wanted, actor),
         Request::TapeHistory { barcode, limit } => undo::history(library, &barcode, limit),
         Request::TapeRewind(rewind) => undo::rewind(library, &rewind, actor),
         Request::TapeClone { barcode, to, as_barcode, place } => {
@@ -76,9 +81,13 @@ pub(crate) fn answer(
             let manner = Manner { share_percent, is_given_up: caller.is_gone, actor };
             verification::verify(library, &barcodes, all, manner)
         }
+        Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),
         Request::Vault(request) => vaulting::answer(library, request, actor),
+        Request::Browse(choice) => browse::browse(library, &choice),
+        Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;
             moved(library, &entry, &place(library, &to)?, actor)
@@ -93,6 +102,18 @@ pub(crate) fn answer(
             let of = of.map(|name| libraries::named(library, &name)).transpose()?;
             unload(library, of.as_ref().unwrap_or(&library.record), drive, actor)
         }
+        other => administer(library, other, caller),
+    }
+}
+
+/// What is asked about libraries, access and records rather than about cartridges.
+fn administer(
+    library: &Arc<Library>,
+    request: Request,
+    caller: &Caller<'_>,
+) -> Result<Value, Failure> {
+    let actor = caller.actor;
+    match request {
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),
         Request::LibraryShow { name } => libraries::show(library, &name),
@@ -116,6 +137,7 @@ pub(crate) fn answer(
         Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
         Request::Receipt { what } => receipts::answer(library, what, actor),
         Request::AuditVerify {} => audit_verify(library),
+        _ => Err(Failure::usage("there is no such request")),
     }
 }
 
@@ -138,8 +160,9 @@ fn list(library: &Library, mut filter: InventoryFilter) -> Result<Listing, Failu
 /// All cartridges; those in drives with what their drive knows, as the store hears of it when they are unloaded. Of a drive that is
 /// stuck it is what was known when it was loaded.
 pub(crate) fn current(library: &Library) -> Vec<CartridgeEntry> {
-    let cartridges = library.store.cartridges().into_iter();
-    let mut cartridges: Vec<_> = cartridges.map(|entry| refreshed(library, entry)).collect();
+    let refreshed = |entry| refreshed(library, entry);
+    let mut cartridges: Vec<CartridgeEntry> =
+        library.store.cartridges().into_iter().map(refreshed).collect();
     rules::name_groups(library, &mut cartridges);
     cartridges
 }

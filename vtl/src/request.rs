@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
+use crate::browse::{BrowseChoice, Piece};
 use crate::receipts::ReceiptRequest;
+use crate::retention::{HoldChange, NewLock};
 use crate::rules::RulesRequest;
 use crate::vaulting::VaultRequest;
 
@@ -27,6 +29,10 @@ pub(crate) enum Request {
     TapeInsert { barcodes: Vec<String>, to: Option<String> },
     /// Away for good. Cartridges with data on them only with `force`.
     TapeDelete { barcodes: Vec<String>, force: bool },
+    /// Cartridges on which nothing may be given up until a time.
+    TapeLock(NewLock),
+    /// Cartridges on which nothing may be given up until the hold is lifted.
+    TapeHold(HoldChange),
     /// What has been on a cartridge: recovery points and generations.
     TapeHistory { barcode: String, limit: Option<usize> },
     /// Cartridges as they were: twins, or the cartridges themselves.
@@ -54,6 +60,14 @@ pub(crate) enum Request {
     Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
     /// How far that is.
     VerifyProgress {},
+    /// A cartridge to a physical tape.
+    Export(ExportChoice),
+    /// How far exports and imports are.
+    ExportProgress {},
+    /// What lies on a cartridge.
+    Browse(BrowseChoice),
+    /// Bytes of a tape file.
+    ReadPiece(Piece),
     /// A cartridge from a place, or named by its barcode, to a place.
     Move { from: String, to: String },
     /// A cartridge into a drive.
@@ -280,6 +294,27 @@ pub(crate) struct Rewind {
     /// The cartridge itself, and no twin of it. That can be taken back as well.
     #[arg(long)]
     pub(crate) in_place: bool,
+}
+
+/// What is to be exported, and where to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExportChoice {
+    /// The cartridge.
+    #[arg(required = true, value_name = "BARCODE")]
+    pub(crate) barcodes: Vec<String>,
+    /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) to: String,
+    /// Which of several copies it is.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub(crate) copy: u32,
+    /// Write on a tape that has something on it, or that failed before. What is there cannot be brought back.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Give a copy of this number up that was begun and not finished, and begin a new one.
+    #[arg(long)]
+    pub(crate) anew: bool,
 }
 
 /// What goes into a snapshot.

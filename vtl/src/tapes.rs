@@ -163,6 +163,13 @@ pub(crate) fn delete(
                 entry.barcode, entry.place
             )));
         }
+        let now = library.store.compliance_clock().now();
+        if let Some(reason) = library.store.retention(entry.uuid).reason(now) {
+            return Err(Failure::refused(format!(
+                "{} may not be deleted: {reason}",
+                entry.barcode
+            )));
+        }
         if entry.written_bytes > 0 && !force {
             return Err(Failure::refused(format!(
                 "{} holds {} bytes of data, which cannot be brought back: say --force to delete it",
@@ -173,7 +180,9 @@ pub(crate) fn delete(
     let mut rows = Vec::new();
     for entry in entries {
         library.store.delete_cartridge(entry.uuid, actor).map_err(|error| match error {
-            DeleteError::Needed { .. } => Failure::refused(error.to_string()),
+            DeleteError::Needed { .. } | DeleteError::Locked { .. } => {
+                Failure::refused(error.to_string())
+            }
             error => Failure::failed(error),
         })?;
         rows.push(json!({ "barcode": entry.barcode, "deleted": true }));

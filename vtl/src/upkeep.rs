@@ -22,6 +22,8 @@ const WINDOW: &str = "older than the undo window";
 const ACTOR: &str = "upkeep";
 /// Looks at the free space. A drive can fill a gigabyte in a second.
 const SPACE_INTERVAL: Duration = Duration::from_millis(500);
+/// The clock of the locks loses so much at most when the program is killed.
+const KEEP_INTERVAL: Duration = Duration::from_mins(10);
 /// Looks for undo data that is too old.
 const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
 /// The first of these looks, so that it does not disturb the start.
@@ -99,9 +101,16 @@ type Work = fn(&Library, Plan, &Stop);
 
 fn keep_space(library: &Library, plan: Plan, stop: &Stop) {
     let mut next_prune = Instant::now() + PRUNE_DELAY;
+    let mut next_keep = Instant::now();
     while !stop.wait(SPACE_INTERVAL) {
         if is_space_short(library) {
             give_up_oldest(library, || is_space_short(library), "the disk is nearly full");
+        }
+        if Instant::now() >= next_keep {
+            next_keep = Instant::now() + KEEP_INTERVAL;
+            if let Err(error) = library.store.compliance_clock().keep() {
+                warn!(%error, "the compliance clock cannot be kept: locks last longer by the time until it can");
+            }
         }
         if Instant::now() >= next_prune {
             next_prune = Instant::now() + PRUNE_INTERVAL;

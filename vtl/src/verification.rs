@@ -197,14 +197,14 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
 }
 
 /// How a verification begins.
-enum Begun {
+pub(crate) enum Begun {
     Reading(Box<Verification>),
     /// It is loaded, and nothing has been synced on it yet.
     Blank,
     Unreadable(String),
 }
 
-fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
+pub(crate) fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, Failure> {
     for _ in 0..BEGIN_TRIES {
         let now = library.store.cartridge(entry.uuid);
         let entry = now.as_ref().unwrap_or(entry);
@@ -358,6 +358,6 @@ fn unreadable(entry: &CartridgeEntry, why: &str) -> Value {
     clippy::cast_precision_loss,
     reason = "a figure for people"
 )]
-fn rate(bytes: u64, seconds: f64) -> u64 {
+pub(crate) fn rate(bytes: u64, seconds: f64) -> u64 {
     if seconds > 0.0 { (bytes as f64 / seconds) as u64 } else { 0 }
 }

@@ -57,17 +57,22 @@ fn story(
         None => json!({ "barcode": barcode.to_ascii_uppercase(), "state": "deleted" }),
     };
     let mut summary = CopySummary::default();
-    copies.iter().for_each(|copy| summary.add(copy));
+    for copy in copies {
+        summary.add(copy);
+    }
     let receipt = receipts::newest(library, copies);
     let mut restore: Vec<String> = entry.map(on_this_disk).into_iter().collect();
     restore.extend(copies.iter().map(|copy| way_back(copy, now)));
     if copies.is_empty() {
         restore.push("there is no copy on physical tape".to_owned());
     }
+    let retention = entry.map(|entry| library.store.retention(entry.uuid)).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         let mut add = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+        add("retained_until", json!(retention.until));
+        add("hold", retention.hold.into());
         add("copies", summary.good.into());
-        add("copy_state", summary.best.map(|state| state.name()).into());
+        add("copy_state", summary.best.map(CopyState::name).into());
         add("copy_proved", summary.proved.map(|time| time.to_string()).into());
         add("copy_list", copies.iter().map(|copy| line(copy, now)).collect());
         add("newest_receipt", receipt.as_ref().map_or(Value::Null, receipt_line));

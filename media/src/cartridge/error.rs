@@ -54,6 +54,12 @@ pub enum MediumError {
     /// What was written may not be overwritten.
     #[error("the cartridge is WORM: what was written may not be overwritten")]
     Worm,
+    /// A lock or a hold keeps what is on it.
+    #[error("what is on the cartridge may not be given up: {reason}")]
+    Locked {
+        /// Which.
+        reason: String,
+    },
     /// The data is empty, is not a whole number of blocks, or is longer than one record may be.
     #[error(
         "{data_bytes} bytes are not {block_count} blocks of {block_length} bytes that fit into one record"

@@ -16,6 +16,7 @@ mod overwrite;
 mod prune;
 mod read;
 mod reopen;
+mod retention;
 mod revert;
 mod seal;
 mod self_test;

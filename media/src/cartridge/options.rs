@@ -37,6 +37,8 @@ pub struct LoadOptions {
     pub background_sync_bytes: u64,
     /// The time that records and labels get.
     pub clock: Clock,
+    /// The time that ends a lock.
+    pub compliance: Clock,
 }
 
 impl LoadOptions {
@@ -61,6 +63,7 @@ impl Default for LoadOptions {
             background_sync: Duration::from_millis(250),
             background_sync_bytes: 64 * 1024 * 1024,
             clock: Arc::new(Timestamp::now),
+            compliance: Arc::new(Timestamp::now),
         }
     }
 }

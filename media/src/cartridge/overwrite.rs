@@ -27,19 +27,20 @@ impl Cartridge {
         Ok(self.before_mark(last)?.objects.saturating_add(1) == self.position.objects)
     }
 
-    /// Refuses to give up what was written on WORM media.
+    /// Refuses to give up what was written on WORM media, or what is locked or held.
     pub(super) fn check_overwrite(&mut self) -> Result<(), MediumError> {
-        if self.label.worm && !self.is_appending() && !self.is_append_point(false)? {
-            return Err(MediumError::Worm);
+        let kept = if self.label.worm { Err(MediumError::Worm) } else { self.check_retention() };
+        if kept.is_err() && !self.is_appending() && !self.is_append_point(false)? {
+            return kept;
         }
         Ok(())
     }
 
     /// The same, for what gives up everything from the position on, filemarks as well.
     pub(super) fn check_erase(&self) -> Result<(), MediumError> {
-        if self.label.worm && !self.is_appending() {
-            return Err(MediumError::Worm);
+        if self.is_appending() {
+            return Ok(());
         }
-        Ok(())
+        if self.label.worm { Err(MediumError::Worm) } else { self.check_retention() }
     }
 }

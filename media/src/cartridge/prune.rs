@@ -70,12 +70,6 @@ impl Cartridge {
         Ok(None)
     }
 
-    /// Whether retention or a hold keeps everything that ever was on the cartridge.
-    pub(super) fn is_kept_whole(&self) -> bool {
-        let now = (self.options.clock)();
-        self.label.hold.is_some() || self.label.retained_until.is_some_and(|until| until > now)
-    }
-
     /// The first point behind each beginning of a generation, oldest first: what came before may be unneeded from there on.
     fn points_behind_beginnings(&self) -> Result<Vec<RecoveryPoint>, MediumError> {
         let begun: Vec<Place> =

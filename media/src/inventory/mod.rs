@@ -25,6 +25,7 @@ use crate::label::{Origin, PartOrigin, origins_of};
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
+use crate::retention::Retention;
 use crate::store::LibraryRecord;
 
 /// All libraries and cartridges.
@@ -51,7 +52,11 @@ pub(crate) struct Inventory {
     /// Persistent reservations, by the serial number of the logical unit.
     reservations: BTreeMap<String, KeptReservations>,
     access: AccessRules,
+    /// When the newest entry was made that was read from the ledger.
+    newest: Option<jiff::Timestamp>,
     copies: BTreeMap<Uuid, CopyRecord>,
+    /// Locks and holds of cartridges that have some.
+    retentions: HashMap<Uuid, Retention>,
     rules: Option<RulesRecord>,
 }
 
@@ -103,6 +108,7 @@ pub enum Inconsistency {
 impl Inventory {
     /// Adds what one entry says. After an error nothing has changed.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistency> {
+        self.newest = self.newest.max(Some(entry.time));
         match &entry.event {
             RecordedEvent::Known(event) => {
                 self.note_drive_move(event, entry.sequence);
@@ -141,23 +147,10 @@ impl Inventory {
             Event::MoveAbandoned { id } => {
                 self.intents.remove(id).map(|_| ()).ok_or(Inconsistency::NoIntent(*id))
             }
-            Event::SnapshotMembers { snapshot, members } => {
-                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
-                Ok(())
-            }
-            Event::SnapshotCreated { snapshot, library } => {
-                self.add_snapshot(snapshot, library, time)
-            }
-            Event::SnapshotPresented { snapshot, is_presented } => {
-                let found = self.snapshots.get_mut(snapshot);
-                found
-                    .map(|record| record.is_presented = *is_presented)
-                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
-            }
-            Event::SnapshotDeleted { snapshot } => {
-                let removed = self.snapshots.remove(snapshot);
-                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
-            }
+            Event::SnapshotMembers { .. }
+            | Event::SnapshotCreated { .. }
+            | Event::SnapshotPresented { .. }
+            | Event::SnapshotDeleted { .. } => self.apply_snapshot(event, time),
             Event::Verified { cartridge, as_of, damaged_objects, is_direct, .. } => {
                 let entry = self.cartridges.get_mut(cartridge);
                 let entry = entry.ok_or(Inconsistency::NoCartridge(*cartridge))?;
@@ -176,6 +169,9 @@ impl Inventory {
                 self.access.revoke(initiator, library.as_ref());
                 Ok(())
             }
+            Event::RetentionSet { cartridge, retention } => {
+                self.set_retention(*cartridge, retention)
+            }
             Event::CopyStaged { .. } | Event::CopyAdvanced { .. } => self.apply_copy(event, time),
             Event::RulesApplied { .. } | Event::CartridgesPooled { .. } => {
                 self.apply_rules_event(event, time)
@@ -188,6 +184,52 @@ impl Inventory {
             | Event::Pruned { .. }
             | Event::Fault { .. } => Ok(()),
         }
+    }
+
+    /// Adds what one event says of a snapshot.
+    fn apply_snapshot(
+        &mut self,
+        event: &Event,
+        time: jiff::Timestamp,
+    ) -> Result<(), Inconsistency> {
+        match event {
+            Event::SnapshotMembers { snapshot, members } => {
+                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
+                Ok(())
+            }
+            Event::SnapshotCreated { snapshot, library } => {
+                self.add_snapshot(snapshot, library, time)
+            }
+            Event::SnapshotPresented { snapshot, is_presented } => {
+                let found = self.snapshots.get_mut(snapshot);
+                found
+                    .map(|record| record.is_presented = *is_presented)
+                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            Event::SnapshotDeleted { snapshot } => {
+                let removed = self.snapshots.remove(snapshot);
+                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn set_retention(&mut self, uuid: Uuid, retention: &Retention) -> Result<(), Inconsistency> {
+        if !self.cartridges.contains_key(&uuid) {
+            return Err(Inconsistency::NoCartridge(uuid));
+        }
+        self.retentions.insert(uuid, retention.clone());
+        Ok(())
+    }
+
+    /// When the newest entry was made that was read from the ledger.
+    pub(crate) fn newest(&self) -> Option<jiff::Timestamp> {
+        self.newest
+    }
+
+    /// What keeps a cartridge as it is.
+    pub(crate) fn retention(&self, uuid: Uuid) -> Retention {
+        self.retentions.get(&uuid).cloned().unwrap_or_default()
     }
 
     /// The persistent reservations that were kept last for the logical unit with this serial number.
@@ -388,6 +430,7 @@ impl Inventory {
         let entry = self.cartridges.remove(&uuid).ok_or(Inconsistency::NoCartridge(uuid))?;
         self.by_barcode.remove(&entry.barcode);
         self.by_element.remove(&entry.place);
+        self.retentions.remove(&uuid);
         self.deleted.insert(uuid);
         Ok(())
     }

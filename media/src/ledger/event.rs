@@ -14,6 +14,7 @@ use crate::inventory::SnapshotMember;
 use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
+use crate::retention::Retention;
 use crate::store::LibraryRecord;
 
 /// A fact that is not on a cartridge. Names and fields stay for ever; new fields need a default, new events a new name.
@@ -208,6 +209,13 @@ pub enum Event {
         /// Who proves itself with it.
         whose: SecretOf,
     },
+    /// What keeps a cartridge as it is: the lock and the hold that are in force from now on.
+    RetentionSet {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// Both.
+        retention: Retention,
+    },
     /// A copy on physical tape was asked for.
     CopyStaged {
         /// Its identity.
@@ -331,6 +339,7 @@ impl Event {
             Self::AccessGranted { .. } => "access_granted",
             Self::AccessRevoked { .. } => "access_revoked",
             Self::SecretReplaced { .. } => "secret_replaced",
+            Self::RetentionSet { .. } => "retention_set",
             Self::CopyStaged { .. } => "copy_staged",
             Self::CopyAdvanced { .. } => "copy_advanced",
             Self::RulesApplied { .. } => "rules_applied",
@@ -491,6 +500,7 @@ const KNOWN_EVENTS: &[&str] = &[
     "access_granted",
     "access_revoked",
     "secret_replaced",
+    "retention_set",
     "copy_staged",
     "copy_advanced",
     "rules_applied",

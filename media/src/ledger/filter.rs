@@ -120,6 +120,7 @@ impl Selection<'_> {
             | Event::RewindIntended { cartridge, .. }
             | Event::Rewound { cartridge, .. }
             | Event::Pruned { cartridge, .. }
+            | Event::RetentionSet { cartridge, .. }
             | Event::Verified { cartridge, .. } => *cartridge == wanted,
             Event::SnapshotMembers { members, .. } => {
                 members.iter().any(|member| member.cartridge == wanted)

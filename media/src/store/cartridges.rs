@@ -156,6 +156,9 @@ impl Store {
         if !dependents.is_empty() {
             return Err(DeleteError::Needed { barcode: entry.barcode, by: dependents });
         }
+        if let Some(reason) = self.inventory().retention(uuid).reason(self.compliance.now()) {
+            return Err(DeleteError::Locked { barcode: entry.barcode, reason });
+        }
         let _reserved = self.reserve(uuid);
         // First the ledger, then the files: from here on every start finishes what is left to do.
         let event = Event::CartridgeDeleted { uuid, barcode: entry.barcode };

@@ -191,6 +191,14 @@ pub enum DeleteError {
     /// It is in a drive.
     #[error("the cartridge is in {0}; unload it first")]
     InDrive(Place),
+    /// A lock or a hold keeps it.
+    #[error("{barcode} may not be deleted: {reason}")]
+    Locked {
+        /// Its barcode.
+        barcode: Barcode,
+        /// Which.
+        reason: String,
+    },
     /// Others were made from it without a copy.
     #[error("{barcode} holds what others rest on ({}); delete these first", by.join(", "))]
     Needed {

@@ -15,6 +15,7 @@ mod library;
 mod moves;
 mod recovery;
 mod reservation;
+mod retention;
 mod rules;
 mod snapshots;
 mod undo;
@@ -36,6 +37,7 @@ pub use library::{
     DeviceRecord, LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, RandomSource,
 };
 pub use reservation::Reservation;
+pub use retention::{RetentionChange, WriteLabels};
 pub use rules::RULES_BYTES_MAX;
 pub use undo::{History, NewTwin, Rewound};
 pub use verification::Verification;
@@ -51,6 +53,7 @@ use crate::catalogue::{Catalogue, Change};
 use crate::disk::Disk;
 use crate::inventory::Inventory;
 use crate::ledger::{DEFAULT_SEGMENT_BYTES, Event, Head, Ledger, TornTail};
+use crate::retention::{ComplianceClock, Uptime};
 use directory::DataDirectory;
 
 /// How a data directory is opened.
@@ -58,6 +61,8 @@ use directory::DataDirectory;
 pub struct StoreOptions {
     /// Gives events their time.
     pub clock: Clock,
+    /// What the clock that ends locks goes by.
+    pub uptime: Uptime,
     /// Gives cartridges and devices their identities.
     pub random: RandomSource,
     /// Who is named in the ledger for what the store does by itself.
@@ -74,6 +79,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
+            uptime: Uptime::system(),
             random: RandomSource::system(),
             actor: "system".to_owned(),
             ledger_segment_bytes: DEFAULT_SEGMENT_BYTES,
@@ -115,6 +121,7 @@ pub struct Store {
     disk: Arc<dyn Disk>,
     directory: DataDirectory,
     clock: Clock,
+    compliance: ComplianceClock,
     random: RandomSource,
     actor: String,
     ledger: Ledger,
@@ -258,6 +265,9 @@ impl Store {
     /// What [`Store::close`] does, for a store that others still hold. A change after it is not lost either; the next
     /// start only makes a new catalogue then.
     pub fn flush(&self) -> Result<(), StoreError> {
+        if let Err(error) = self.compliance.keep() {
+            tracing::warn!(%error, "the compliance clock cannot be kept: locks last longer by the time of this run");
+        }
         let changing = self.begin_change();
         self.with_catalogue(|catalogue| catalogue.close());
         self.ledger.close()?;

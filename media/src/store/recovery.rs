@@ -19,6 +19,7 @@ use crate::catalogue::{
 use crate::disk::Disk;
 use crate::inventory::{CartridgeEntry, CartridgeState, Inventory};
 use crate::ledger::{Event, Ledger, LedgerOptions};
+use crate::retention::ComplianceClock;
 
 pub(super) fn open(
     disk: Arc<dyn Disk>,
@@ -48,10 +49,14 @@ pub(super) fn open(
         open_catalogue(&disk, &directory, options.catalogue, options.clock.now());
     let facts = Facts { disk: &disk, directory: &directory, names: &names };
     facts.fill(&mut inventory, &snapshot, &mut report);
+    let clocks = (options.clock.clone(), options.uptime);
+    let newest = inventory.newest();
+    let compliance = ComplianceClock::open(Arc::clone(&disk), &directory.path, clocks, newest);
     let store = Store {
         disk,
         directory,
         clock: options.clock,
+        compliance,
         random: options.random,
         actor: options.actor,
         ledger,

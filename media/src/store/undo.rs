@@ -81,7 +81,7 @@ impl Store {
             return Err(UndoError::ReadOnly(entry.barcode));
         }
         let cartridge = self.open_cartridge(&entry, true)?;
-        check_locks(&entry, &cartridge, self.clock.now())?;
+        check_locks(&entry, &cartridge, self.compliance.now())?;
         let point = cartridge.find_point(wanted).map_err(medium(&entry))?;
         let is_blank = point.is_none() && was_blank(&entry, &cartridge, wanted);
         if point.is_none() && !is_blank {
@@ -237,6 +237,7 @@ impl Store {
             // Going back is no use of the medium.
             is_resumed: true,
             clock: std::sync::Arc::new(move || clock.now()),
+            compliance: self.compliance.as_clock(),
             ..LoadOptions::default()
         };
         Volume::load(self.disk(), &self.directory_of(entry.uuid), options)
@@ -257,12 +258,12 @@ fn check_locks(
     cartridge: &Volume,
     now: Timestamp,
 ) -> Result<(), UndoError> {
-    let label = cartridge.label();
-    let reason = match (&label.hold, label.retained_until) {
-        (Some(hold), _) => format!("hold {hold}"),
-        _ if label.worm => "it is WORM, and can only be written once; make a twin".to_owned(),
-        (None, Some(until)) if until > now => format!("retained until {until}"),
-        _ => return Ok(()),
+    let reason = match cartridge.retention().reason(now) {
+        Some(reason) => reason,
+        None if cartridge.label().worm => {
+            "it is WORM, and can only be written once; make a twin".to_owned()
+        }
+        None => return Ok(()),
     };
     Err(UndoError::Locked { barcode: entry.barcode.clone(), reason })
 }

@@ -35,23 +35,9 @@ impl Store {
         uuid: Uuid,
         at: Option<Moment>,
     ) -> Result<Verification, UndoError> {
-        // One that a drive is about to load must not be looked at as if nobody wrote on it.
-        let (entry, _reserved) = match at {
-            None => self.for_work(uuid).map(|(entry, reserved)| (entry, Some(reserved)))?,
-            Some(_) => (self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?, None),
-        };
-        let now = self.clock.now();
-        let options =
-            LoadOptions { read_only: true, clock: Arc::new(move || now), ..LoadOptions::default() };
         let is_resumable = at.is_none();
-        // A moment may lie on the cartridge that this one was made from.
-        let owner = at.as_ref().map_or(uuid, |moment| moment.origin.cartridge);
-        let options = match at {
-            Some(moment) => options.at_moment(moment),
-            None => options,
-        };
-        let cartridge = Volume::load(self.disk(), &self.directory_of(owner), options)
-            .map_err(|source| UndoError::Load { barcode: entry.barcode, source })?;
+        let now = self.clock.now();
+        let cartridge = self.read_cartridge(uuid, at)?;
         let kept = if is_resumable { self.kept_checkpoint(uuid) } else { None };
         let (checkpoint, as_of) = match kept {
             Some((checkpoint, began)) if cartridge.fits(&checkpoint) => (Some(checkpoint), began),
@@ -59,6 +45,30 @@ impl Store {
         };
         let verifier = cartridge.verifier(checkpoint);
         Ok(Verification { verifier, cartridge, as_of, uuid, is_resumable })
+    }
+
+    /// A cartridge to be read as it is, or as it was at a moment. One that is loaded is read as it was at its last sync point, `at`.
+    pub fn read_cartridge(&self, uuid: Uuid, at: Option<Moment>) -> Result<Volume, UndoError> {
+        // One that a drive is about to load must not be looked at as if nobody wrote on it.
+        let (entry, _reserved) = match at {
+            None => self.for_work(uuid).map(|(entry, reserved)| (entry, Some(reserved)))?,
+            Some(_) => (self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?, None),
+        };
+        let now = self.clock.now();
+        let options = LoadOptions {
+            read_only: true,
+            clock: Arc::new(move || now),
+            compliance: self.compliance.as_clock(),
+            ..LoadOptions::default()
+        };
+        // A moment may lie on the cartridge that this one was made from.
+        let owner = at.as_ref().map_or(uuid, |moment| moment.origin.cartridge);
+        let options = match at {
+            Some(moment) => options.at_moment(moment),
+            None => options,
+        };
+        Volume::load(self.disk(), &self.directory_of(owner), options)
+            .map_err(|source| UndoError::Load { barcode: entry.barcode, source })
     }
 
     /// Keeps how far a verification has come. A failure only costs the way back.

@@ -118,9 +118,13 @@ fn next_step(
         .unwrap_or_default();
     let container = copy.facts.container.as_deref().unwrap_or("NAME");
     match copy.state {
-        CopyState::Staged | CopyState::Manifested | CopyState::Written | CopyState::Proved => {
-            (false, format!("it is to be written and proved: `vtl export {barcode}`"))
-        }
+        CopyState::Staged | CopyState::Manifested | CopyState::Written | CopyState::Proved => (
+            false,
+            format!(
+                "it is to be written and proved: `vtl export {barcode} --copy {} --to DEVICE`",
+                copy.number
+            ),
+        ),
         CopyState::Receipted => match hindrance(rules, copies, copy) {
             Some(other) => (
                 false,

@@ -48,11 +48,6 @@ impl<'a> Condition<'a> {
         })
     }
 
-    /// Whether a cartridge whose group has been named is in the one that is wanted.
-    pub(super) fn has_group(&self, entry: &CartridgeEntry) -> bool {
-        is_none_or(self.filter.group.as_ref(), entry.group.as_ref())
-    }
-
     /// Whether a cartridge is wanted, for all but its group, which only the rules know.
     pub(super) fn holds(&self, entry: &CartridgeEntry, copies: &CopySummary) -> bool {
         self.holds_for_copies(entry, copies)

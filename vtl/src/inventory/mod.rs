@@ -12,18 +12,21 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 use vtl_media::{CartridgeEntry, CopyState, CopySummary};
+use vtl_vault::Rules;
 
 use self::condition::Condition;
 use self::order::Order;
 use crate::library::Library;
 use crate::operations::{is_in_drive, refreshed};
 use crate::request::{Failure, InventoryFilter};
-use crate::rules;
+use crate::rules::rules_in_force;
 
 /// A cartridge and what its copies come to.
 struct Row<'a> {
     entry: &'a CartridgeEntry,
     copies: CopySummary,
+    /// The group that the rules put it in, where that matters.
+    group: Option<&'a str>,
 }
 
 /// Everything that a query needs to know beside the cartridges.
@@ -31,6 +34,10 @@ struct Query<'a> {
     condition: Condition<'a>,
     order: Order,
     limit: Option<usize>,
+    rules: Rules,
+    group: Option<&'a str>,
+    /// Whether each cartridge's group has to be known.
+    needs_groups: bool,
     summaries: HashMap<Uuid, CopySummary>,
     /// What is in drives, with what the drives know.
     in_drives: HashMap<Uuid, CartridgeEntry>,
@@ -78,25 +85,20 @@ pub(crate) fn query(
         all.filter(|entry| is_in_drive(entry)).cloned().collect::<Vec<_>>()
     });
     in_drives = in_drives.into_iter().map(|entry| refreshed(library, entry)).collect();
-    rules::name_groups(library, &mut in_drives);
     let query = Query {
         condition: Condition::new(filter, now)?,
         order: Order::parse(sort, filter.reverse)?,
         limit: filter.limit,
+        // Rules that this program cannot read name no groups; the commands about rules say so.
+        rules: rules_in_force(library).unwrap_or_default(),
+        group: filter.group.as_deref(),
+        needs_groups: filter.group.is_some() || sort.contains("group"),
         summaries: library.store.copy_summaries(),
         in_drives: in_drives.into_iter().map(|entry| (entry.uuid, entry)).collect(),
     };
-    let chosen = if filter.group.is_some() || sort.contains("group") {
-        // The groups are the rules', not the store's: here all have to be known before one is chosen.
-        let mut all = library.store.cartridges();
-        rules::name_groups(library, &mut all);
-        query.choose(&mut all.iter())
-    } else {
-        let mut chosen = library.store.look_at_cartridges(|all| query.choose(all));
-        rules::name_groups(library, &mut chosen);
-        chosen
-    };
-    let lines = chosen.into_iter().map(|entry| {
+    let chosen = library.store.look_at_cartridges(|all| query.choose(all));
+    let lines = chosen.into_iter().map(|mut entry| {
+        entry.group = query.group_of(&entry).map(str::to_owned);
         let CopySummary { good, best, proved } = query.copies_of(&entry);
         Line { entry, copies: good, copy_state: best, copy_proved: proved }
     });
@@ -107,13 +109,22 @@ impl Query<'_> {
     /// Copies of those cartridges that are wanted, in the order that is.
     fn choose(&self, all: &mut dyn Iterator<Item = &CartridgeEntry>) -> Vec<CartridgeEntry> {
         let now = all.map(|entry| self.in_drives.get(&entry.uuid).unwrap_or(entry));
-        let rows = now.map(|entry| Row { entry, copies: self.copies_of(entry) });
+        let rows = now.map(|entry| Row {
+            entry,
+            copies: self.copies_of(entry),
+            group: if self.needs_groups { self.group_of(entry) } else { None },
+        });
         let is_wanted = |row: &Row<'_>| {
-            self.condition.holds(row.entry, &row.copies) && self.condition.has_group(row.entry)
+            self.condition.holds(row.entry, &row.copies)
+                && (self.group.is_none() || self.group == row.group)
         };
         let mut rows: Vec<Row<'_>> = rows.filter(is_wanted).collect();
         self.order.choose(&mut rows, self.limit);
         rows.into_iter().map(|row| row.entry.clone()).collect()
+    }
+
+    fn group_of(&self, entry: &CartridgeEntry) -> Option<&str> {
+        self.rules.group_of(&entry.barcode).map(|(name, _)| name)
     }
 
     fn copies_of(&self, entry: &CartridgeEntry) -> CopySummary {

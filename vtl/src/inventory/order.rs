@@ -78,7 +78,7 @@ const KEYS: [(&str, Key); 28] = [
     ("location", |row| Value::Place(Some(&row.entry.place))),
     ("source", |row| Value::Place(row.entry.source.as_ref())),
     ("pool", |row| Value::Text(row.entry.pool.as_deref())),
-    ("group", |row| Value::Text(row.entry.group.as_deref())),
+    ("group", |row| Value::Text(row.group)),
     ("state", |row| Value::Text(Some(state(row.entry.state)))),
     ("capacity_bytes", |row| Value::Number(row.entry.capacity_bytes)),
     ("written_bytes", |row| Value::Number(row.entry.written_bytes)),

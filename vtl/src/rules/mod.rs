@@ -210,7 +210,9 @@ fn show(library: &Library, kind: Kind, name: &str) -> Result<Value, Failure> {
                 "last_proved": entry.last_proved,
             })
         };
-        answer["cartridges"] = members.iter().map(row).collect();
+        if let Value::Object(answer) = &mut answer {
+            answer.insert("cartridges".to_owned(), members.iter().map(row).collect());
+        }
     }
     Ok(answer)
 }

@@ -85,11 +85,7 @@ pub(super) fn run(
             if is_free(together.first().map_or(Action::Verify, |first| first.action)) && !frees_disk
             {
                 done.extend(together.iter().map(|planned| {
-                    row(
-                        planned,
-                        "left",
-                        "say --free-disk to give the cartridge on disk up".to_owned(),
-                    )
+                    row(planned, "left", "say --free-disk to give the cartridge on disk up")
                 }));
                 continue;
             }
@@ -105,6 +101,9 @@ pub(super) fn run(
     Ok(json!({ "done": done, "blocked": blocked.map(planned_row).collect::<Vec<_>>() }))
 }
 
+/// Actions that are taken together, and what was known when they were planned.
+type Bundle = (Vec<Planned>, Arc<Situation>);
+
 type Doing = fn(&Arc<Library>, &[Planned], &Situation, &Caller<'_>) -> Vec<Value>;
 
 /// The actions of a kind that can be done now; those of one group and one policy together.
@@ -112,7 +111,7 @@ fn bundles(
     library: &Library,
     is_meant: &dyn Fn(Action) -> bool,
     failed: &BTreeSet<Uuid>,
-) -> Result<Vec<(Vec<Planned>, Arc<Situation>)>, Failure> {
+) -> Result<Vec<Bundle>, Failure> {
     let situation = Arc::new(situation::situation(library)?);
     let plan = vtl_vault::plan(&rules_in_force(library)?, &situation);
     let mut bundles: Vec<Vec<Planned>> = Vec::new();
@@ -151,7 +150,7 @@ fn bundles(
     Ok(bundles.into_iter().map(|bundle| (bundle, Arc::clone(&situation))).collect())
 }
 
-fn row(planned: &Planned, result: &str, reason: String) -> Value {
+fn row(planned: &Planned, result: &str, reason: &str) -> Value {
     json!({
         "barcode": planned.barcode,
         "action": planned.action.to_string(),
@@ -171,19 +170,19 @@ fn verify(
     let one = |planned: &Planned| {
         let Some(entry) = situation.cartridges.iter().find(|entry| entry.uuid == planned.cartridge)
         else {
-            return row(planned, "failed", "the cartridge is gone".to_owned());
+            return row(planned, "failed", "the cartridge is gone");
         };
         match verification::verify_one(library, entry, manner) {
             Ok(answer) if answer.get("verdict").and_then(Value::as_str) == Some("damaged") => row(
                 planned,
                 "failed",
-                format!(
+                &format!(
                     "it is damaged: `vtl verify {}` names what has to be restored",
                     planned.barcode
                 ),
             ),
-            Ok(_) => row(planned, "done", planned.reason.clone()),
-            Err(failure) => row(planned, "failed", failure.message),
+            Ok(_) => row(planned, "done", &planned.reason),
+            Err(failure) => row(planned, "failed", &failure.message),
         }
     };
     together.iter().map(one).collect()
@@ -205,12 +204,12 @@ fn stage(
         Ok(_) => together
             .iter()
             .map(|planned| {
-                row(planned, "done", format!("asked for, and not written yet: {}", planned.reason))
+                row(planned, "done", &format!("asked for, and not written yet: {}", planned.reason))
             })
             .collect(),
         Err(error) => {
             let failure = explain_copy(&error);
-            together.iter().map(|planned| row(planned, "failed", failure.message.clone())).collect()
+            together.iter().map(|planned| row(planned, "failed", &failure.message)).collect()
         }
     }
 }
@@ -230,7 +229,7 @@ fn eject(
             "{free} import/export elements are free, and {} are needed: take cartridges out of them with `vtl tape eject`",
             together.len()
         );
-        return together.iter().map(|planned| row(planned, "left", reason.clone())).collect();
+        return together.iter().map(|planned| row(planned, "left", &reason)).collect();
     }
     let one = |planned: &Planned| match tapes::eject(
         library,
@@ -238,8 +237,8 @@ fn eject(
         None,
         caller.actor,
     ) {
-        Ok(_) => row(planned, "done", planned.reason.clone()),
-        Err(failure) => row(planned, "failed", failure.message),
+        Ok(_) => row(planned, "done", &planned.reason),
+        Err(failure) => row(planned, "failed", &failure.message),
     };
     together.iter().map(one).collect()
 }
@@ -256,8 +255,8 @@ fn free(
         true,
         caller.actor,
     ) {
-        Ok(_) => row(planned, "done", planned.reason.clone()),
-        Err(failure) => row(planned, "failed", failure.message),
+        Ok(_) => row(planned, "done", &planned.reason),
+        Err(failure) => row(planned, "failed", &failure.message),
     };
     together.iter().map(one).collect()
 }

@@ -2,6 +2,8 @@
 
 mod cli;
 
+use std::fmt::Write as _;
+
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
@@ -171,7 +173,7 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
         let parts =
             ["copy", "barcode", "state", "next"].map(|key| field(row, key).unwrap_or_default());
         let [copy, barcode, state, next] = parts;
-        text.push_str(&format!("\n  copy {copy} of {barcode} is {state}: {next}"));
+        let _infallible = write!(text, "\n  copy {copy} of {barcode} is {state}: {next}");
     }
     if !text.ends_with('\n') {
         text.push('\n');

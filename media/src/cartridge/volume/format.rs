@@ -46,6 +46,7 @@ impl Volume {
         if self.first.label.worm {
             return Err(MediumError::Worm);
         }
+        self.first.check_retention()?;
         self.rewind_to_first()?;
         self.first.check_writable()?;
         let mut parts = Vec::new();

@@ -198,6 +198,10 @@ impl Volume {
         }
     }
 
+    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Cartridge> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
+    }
+
     fn each(&self) -> impl Iterator<Item = &Cartridge> {
         std::iter::once(&self.first).chain(&self.others)
     }

@@ -44,7 +44,7 @@ fn a_pool_takes_all_cartridges_or_none() {
 #[test]
 fn the_longest_document_fits_into_one_entry() {
     let store = small_store(Arc::new(MemoryDisk::new()));
-    let longest = "\u{1}".repeat(crate::store::RULES_BYTES_MAX);
+    let longest = "\u{1}".repeat(RULES_BYTES_MAX);
     store.apply_rules(&longest, "op").unwrap();
     assert_eq!(store.rules().unwrap().document, longest);
 }

@@ -1,0 +1,47 @@
+//! Locks and holds: the label has them too, so that a cartridge protects itself wherever it is.
+
+use super::{Cartridge, MediumError, Volume};
+use crate::retention::Retention;
+
+impl Cartridge {
+    /// Whether retention or a hold keeps everything that ever was on the cartridge.
+    pub(super) fn is_kept_whole(&self) -> bool {
+        self.check_retention().is_err()
+    }
+
+    /// Refuses to give anything up while the cartridge is locked or held.
+    pub(super) fn check_retention(&self) -> Result<(), MediumError> {
+        let reason = self.retention().reason((self.options.compliance)());
+        reason.map_or(Ok(()), |reason| Err(MediumError::Locked { reason }))
+    }
+
+    /// What the label says.
+    pub fn retention(&self) -> Retention {
+        Retention { until: self.label.retained_until, hold: self.label.hold.clone() }
+    }
+
+    fn set_retention(&mut self, retention: &Retention) -> Result<(), MediumError> {
+        if self.writer.is_none() {
+            return Err(MediumError::ReadOnly);
+        }
+        let before = self.retention();
+        self.put(retention.clone());
+        if let Err(error) = self.label.write(self.disk.as_ref(), &self.directory) {
+            self.put(before);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, Retention { until, hold }: Retention) {
+        self.label.retained_until = until;
+        self.label.hold = hold;
+    }
+}
+
+impl Volume {
+    /// Writes a lock or a hold into the labels of all partitions.
+    pub fn set_retention(&mut self, retention: &Retention) -> Result<(), MediumError> {
+        self.each_mut().try_for_each(|cartridge| cartridge.set_retention(retention))
+    }
+}

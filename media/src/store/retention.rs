@@ -1,0 +1,100 @@
+//! Locks and holds: the ledger says which are in force, and the labels say it too.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Store;
+use super::error::UndoError;
+use crate::cartridge::{MediumError, Volume};
+use crate::ledger::Event;
+use crate::retention::{ComplianceClock, Retention};
+
+/// Writes the labels of a cartridge that is loaded.
+pub type WriteLabels<'a> = dyn FnMut(&Retention) -> Result<(), MediumError> + 'a;
+
+/// How the protection of a cartridge changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetentionChange {
+    /// Locked until then; never earlier than it is already.
+    LockUntil(Timestamp),
+    /// Held, for this reason.
+    Hold(String),
+    /// The hold is lifted. A lock stays.
+    Lift,
+}
+
+impl Store {
+    /// The clock that locks end by.
+    pub fn compliance_clock(&self) -> &ComplianceClock {
+        &self.compliance
+    }
+
+    /// What keeps a cartridge as it is.
+    pub fn retention(&self, uuid: Uuid) -> Retention {
+        self.inventory().retention(uuid)
+    }
+
+    /// Changes what keeps a cartridge as it is, in the ledger and on its labels, and says what that is then. `in_drive` writes the labels of a cartridge that is loaded.
+    pub fn change_retention(
+        &self,
+        uuid: Uuid,
+        change: &RetentionChange,
+        in_drive: Option<&mut WriteLabels<'_>>,
+        actor: &str,
+    ) -> Result<Retention, UndoError> {
+        let entry = self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?;
+        let before = self.retention(uuid);
+        let after = changed(&before, change)
+            .map_err(|reason| UndoError::Locked { barcode: entry.barcode.clone(), reason })?;
+        let mut in_drive = in_drive;
+        let mut label = |after: &Retention| match in_drive.as_mut() {
+            Some(write) => write(after)
+                .map_err(|source| UndoError::Medium { barcode: entry.barcode.clone(), source }),
+            None => self.label_retention(uuid, after),
+        };
+        let event = Event::RetentionSet { cartridge: uuid, retention: after.clone() };
+        let record = || {
+            let _changing = self.begin_change();
+            self.record_changes(&[event], actor)
+        };
+        // Whatever is cut off in between, the cartridge is rather kept than given up.
+        if matches!(change, RetentionChange::Lift) {
+            record()?;
+            label(&after)?;
+        } else {
+            label(&after)?;
+            record()?;
+        }
+        if let Err(error) = self.compliance.keep() {
+            tracing::warn!(%error, "the compliance clock cannot be kept: locks last longer by the time of this run");
+        }
+        Ok(after)
+    }
+
+    fn label_retention(&self, uuid: Uuid, retention: &Retention) -> Result<(), UndoError> {
+        let (entry, _reserved) = self.for_work(uuid)?;
+        let medium = |source| UndoError::Medium { barcode: entry.barcode.clone(), source };
+        let mut cartridge = self.open_cartridge(&entry, false)?;
+        cartridge.set_retention(retention).map_err(medium)?;
+        let facts = Volume::unload(cartridge).map_err(medium)?;
+        Ok(self.update_facts(uuid, &facts)?)
+    }
+}
+
+/// What is in force after a change, or why it must not be made.
+fn changed(before: &Retention, change: &RetentionChange) -> Result<Retention, String> {
+    let mut after = before.clone();
+    match change {
+        RetentionChange::LockUntil(until) => {
+            if let Some(earlier) = before.until.filter(|earlier| earlier > until) {
+                return Err(format!(
+                    "it is locked until {earlier}, and nobody can make that earlier"
+                ));
+            }
+            after.until = Some(*until);
+        }
+        RetentionChange::Hold(reason) => after.hold = Some(reason.clone()),
+        RetentionChange::Lift => after.hold = None,
+    }
+    Ok(after)
+}

@@ -1,0 +1,179 @@
+//! What a drive tells of itself, of its tape, and of its errors.
+
+use crate::tape::{TapeDrive, number};
+
+/// INQUIRY and the unit serial number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriveFacts {
+    /// T10 vendor identification.
+    pub vendor: String,
+    /// Product identification.
+    pub product: String,
+    /// Product revision level.
+    pub revision: String,
+    /// VPD page 80h.
+    pub serial: String,
+}
+
+/// What is known of the tape in a drive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MediumFacts {
+    /// Attribute 0401h.
+    pub serial: Option<String>,
+    /// Attribute 0400h.
+    pub maker: Option<String>,
+    /// Attribute 0806h.
+    pub barcode: Option<String>,
+    /// Attribute 0001h, in bytes.
+    pub capacity_bytes: Option<u64>,
+    /// The WP bit of the mode header.
+    pub is_write_protected: bool,
+}
+
+/// What a drive counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorCounters {
+    /// Log pages 02h and 03h, parameter 0003h.
+    pub corrected: Option<u64>,
+    /// The same, parameter 0006h.
+    pub uncorrected: Option<u64>,
+    /// Log page 2Eh: the flags that are set.
+    pub tape_alerts: Vec<u8>,
+}
+
+impl TapeDrive {
+    /// Who it is; `None` if it is no tape drive.
+    pub fn identify(&self) -> Option<DriveFacts> {
+        let standard = self.ask(&[0x12, 0, 0, 0, 96, 0], 96)?;
+        let field = |range: std::ops::Range<usize>| text(standard.get(range).unwrap_or_default());
+        let serial = self.ask(&[0x12, 1, 0x80, 0, 252, 0], 252).unwrap_or_default();
+        (standard.first()? & 0x1f == TYPE_TAPE).then(|| DriveFacts {
+            vendor: field(8..16),
+            product: field(16..32),
+            revision: field(32..36),
+            serial: text(serial.get(4..).unwrap_or_default()),
+        })
+    }
+
+    /// What the tape's memory and the mode header say.
+    pub fn medium(&self) -> MediumFacts {
+        // MODE SENSE(6), page 00h or all of them: 2 device specific, WP 80h. Some drives have no page 00h.
+        let header = [0x00, 0x3f].iter().find_map(|page| self.ask(&[0x1a, 0, *page, 0, 64, 0], 64));
+        let flags = header.and_then(|header| header.get(2).copied()).unwrap_or(0);
+        let words = |identifier| {
+            self.attribute(identifier).map(|value| text(&value)).filter(|text| !text.is_empty())
+        };
+        let mebibytes = self.attribute(0x0001).map(|value| number(&value));
+        let capacity =
+            mebibytes.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0);
+        MediumFacts {
+            serial: words(0x0401),
+            maker: words(0x0400),
+            barcode: words(0x0806),
+            capacity_bytes: capacity.map(|count| count.saturating_mul(1 << 20)),
+            is_write_protected: flags & 0x80 != 0,
+        }
+    }
+
+    /// READ ATTRIBUTE: one attribute of partition 0. A drive or a tape without memory has none.
+    pub fn attribute(&self, identifier: u16) -> Option<Vec<u8>> {
+        const ROOM: u16 = 1024;
+        let [high, low] = identifier.to_be_bytes();
+        let [room_high, room_low] = ROOM.to_be_bytes();
+        let cdb = [0x8c, 0, 0, 0, 0, 0, 0, 0, high, low, 0, 0, room_high, room_low, 0, 0];
+        attribute_in(&self.ask(&cdb, ROOM.into())?, identifier)
+    }
+
+    /// WRITE ATTRIBUTE: the tape's barcode, as host software notes it.
+    pub fn note_barcode(&self, barcode: &str) -> bool {
+        let mut list = vec![0, 0, 0, 37, 0x08, 0x06, 0x01, 0, 32];
+        list.extend(barcode.bytes().chain(std::iter::repeat(b' ')).take(32));
+        let length = u8::try_from(list.len()).unwrap_or(u8::MAX);
+        self.tell(&[0x8d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, length, 0, 0], &list)
+    }
+
+    /// Error counters of writing or reading, and TapeAlert.
+    pub fn counters(&self, is_writing: bool) -> ErrorCounters {
+        let page = self.log_page(if is_writing { 0x02 } else { 0x03 });
+        let alerts = self.log_page(0x2e);
+        ErrorCounters {
+            corrected: parameter(&page, 0x0003),
+            uncorrected: parameter(&page, 0x0006),
+            tape_alerts: (1..=64)
+                .filter(|flag| parameter(&alerts, (*flag).into()) == Some(1))
+                .collect(),
+        }
+    }
+
+    fn log_page(&self, page: u8) -> Vec<u8> {
+        const ROOM: u16 = 4096;
+        let [high, low] = ROOM.to_be_bytes();
+        // PC 01b: cumulative values.
+        self.ask(&[0x4d, 0, 0x40 | page, 0, 0, 0, 0, high, low, 0], ROOM.into()).unwrap_or_default()
+    }
+}
+
+// 0-3 length of what follows; attributes: 0-1 identifier, 2 format, 3-4 length, value
+fn attribute_in(answer: &[u8], identifier: u16) -> Option<Vec<u8>> {
+    let mut rest = answer.get(4..)?;
+    while let Some((head, behind)) = rest.split_at_checked(5) {
+        let (value, next) = behind.split_at_checked(number(head.get(3..5)?))?;
+        if number(head.get(..2)?) == usize::from(identifier) {
+            return Some(value.to_vec());
+        }
+        rest = next;
+    }
+    None
+}
+
+// 0-3 header; parameters: 0-1 code, 2 control, 3 length, value
+fn parameter(page: &[u8], code: u16) -> Option<u64> {
+    let mut rest = page.get(4..)?;
+    while let Some((head, behind)) = rest.split_at_checked(4) {
+        let (value, next) = behind.split_at_checked(head.get(3).copied()?.into())?;
+        if number(head.get(..2)?) == usize::from(code) {
+            return value
+                .iter()
+                .try_fold(0_u64, |sum, byte| sum.checked_mul(256)?.checked_add((*byte).into()));
+        }
+        rest = next;
+    }
+    None
+}
+
+fn text(bytes: &[u8]) -> String {
+    let plain =
+        bytes.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' });
+    plain.collect::<String>().trim().to_owned()
+}
+
+const TYPE_TAPE: u8 = 0x01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_and_parameters_are_found() {
+        let mut answer = vec![0, 0, 0, 0, 0x04, 0x00, 1, 0, 2, b'A', b' ', 0x04, 0x01, 1, 0, 3];
+        answer.extend(b"S1 ");
+        assert_eq!(attribute_in(&answer, 0x0401).map(|value| text(&value)).as_deref(), Some("S1"));
+        assert_eq!(attribute_in(&answer, 0x0806), None);
+        let page = [0x2e, 0, 0, 10, 0, 3, 0, 1, 1, 0, 20, 0, 2, 1, 0];
+        assert_eq!(
+            (parameter(&page, 3), parameter(&page, 20), parameter(&page, 4)),
+            (Some(1), Some(256), None)
+        );
+    }
+
+    #[test]
+    fn whatever_a_device_answers_is_taken() {
+        for length in 0..64 {
+            for fill in [0, 1, 0x7f, 0xff] {
+                let bytes = vec![fill; length];
+                let _found =
+                    (attribute_in(&bytes, 0xffff), parameter(&bytes, 0x0101), text(&bytes));
+            }
+        }
+    }
+}

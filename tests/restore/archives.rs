@@ -1,0 +1,181 @@
+//! Archives of all dialects come back as they were.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use vtl_tests::{Scene, flip_bit_of, noise};
+
+use crate::{tar, write_files};
+
+/// Something to be archived: names of all lengths, links, holes, an empty file, and a file that is longer than a piece of the transfer.
+fn source(at: &Path) {
+    let long = at.join("a directory with a name").join("n".repeat(120)).join("m".repeat(120));
+    fs::create_dir_all(&long).unwrap();
+    fs::create_dir_all(at.join("empty directory")).unwrap();
+    fs::write(long.join("deep.bin"), noise(1, 100_001)).unwrap();
+    fs::write(at.join("short"), "x").unwrap();
+    fs::write(at.join("nothing"), "").unwrap();
+    fs::write(at.join("üñï.txt"), "not everybody writes English").unwrap();
+    fs::write(at.join("big.bin"), noise(2, 9 << 20)).unwrap();
+    fs::hard_link(at.join("short"), at.join("zweiter name")).unwrap();
+    symlink("short", at.join("link")).unwrap();
+    let mut sparse = fs::File::create(at.join("sparse.img")).unwrap();
+    for place in [0u64, 1 << 20, 7 << 20] {
+        sparse.seek(SeekFrom::Start(place)).unwrap();
+        sparse.write_all(&noise(place, 5000)).unwrap();
+    }
+    sparse.set_len(8 << 20).unwrap();
+}
+
+/// Every file, directory and link below, with its content and time.
+fn content(at: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
+    let mut all = BTreeMap::new();
+    let mut left = vec![at.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let bytes = if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else if metadata.is_dir() {
+                left.push(path.clone());
+                Vec::new()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            let time = if metadata.is_file() { metadata.mtime() } else { 0 };
+            all.insert(path.strip_prefix(at).unwrap().to_owned(), (bytes, time));
+        }
+    }
+    all
+}
+
+#[test]
+fn archives_of_all_dialects_are_restored_equal() {
+    let scene = Scene::loaded();
+    let source_directory = scene.beside("source");
+    source(&source_directory);
+    let expected = content(&source_directory);
+    let dialects: [&[&str]; 6] = [
+        &["--format=gnu"],
+        &["--format=posix"],
+        &["--format=gnu", "--sparse"],
+        &["--format=posix", "--sparse"],
+        &["--format=oldgnu", "-b", "7"],
+        &["--format=posix", "--sort=name", "--pax-option=delete=mtime"],
+    ];
+    let archives: Vec<Vec<u8>> =
+        dialects.iter().map(|options| tar(&source_directory, options)).collect();
+    // Blocks of one length as tar writes them, and of another one that fits no header.
+    let files: Vec<(&[u8], usize)> = archives
+        .iter()
+        .zip([10_240, 10_240, 65_536, 262_144, 3584, 12_345])
+        .map(|(bytes, length)| (bytes.as_slice(), length))
+        .collect();
+    let mut session = scene.session("host");
+    write_files(&mut session, &files);
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    // Also while it is loaded.
+    let browsed = vtl(&["browse", "VTL001L9", "--format", "json"]).done().json();
+    assert_eq!(browsed["files"].as_array().unwrap().len(), dialects.len());
+    for (number, dialect) in dialects.iter().enumerate() {
+        let to = scene.beside(&format!("to {number}"));
+        fs::create_dir(&to).unwrap();
+        let directory = to.to_str().unwrap();
+        let file = number.to_string();
+        vtl(&["restore", "VTL001L9:", "-C", directory, "--file", &file]).done();
+        let found = content(&to);
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>(),
+            "{dialect:?}"
+        );
+        let has_times = !dialect.contains(&"--pax-option=delete=mtime");
+        for (path, (bytes, time)) in &expected {
+            assert!(found[path].0 == *bytes, "{dialect:?}: {}", path.display());
+            let is_same_time = found[path].1 == *time || path.ends_with("sparse.img");
+            assert!(is_same_time || !has_times, "{dialect:?}: {}", path.display());
+        }
+        let members = browsed["files"][number]["members"].as_array().unwrap();
+        let sparse = members.iter().find(|row| row["path"] == "./sparse.img").unwrap();
+        assert_eq!(sparse["size_bytes"], 8 << 20, "{dialect:?}");
+    }
+    session.logout();
+}
+
+#[test]
+fn one_file_is_restored_from_the_last_tape_file_that_has_it() {
+    let mut scene = Scene::loaded();
+    let from = scene.beside("from");
+    fs::create_dir_all(from.join("etc")).unwrap();
+    fs::write(from.join("etc/passwd"), "old").unwrap();
+    let old = tar(&from, &[]);
+    fs::write(from.join("etc/passwd"), "new").unwrap();
+    fs::write(from.join("etc/passwd-"), "another").unwrap();
+    let new = tar(&from, &[]);
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&old, 10_240), (&new, 10_240), (b"no archive", 10)]);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["unload", "0"]).done();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let directory = to.to_str().unwrap();
+    vtl(&["restore", "vtl001l9:/etc/passwd", "-C", directory]).done();
+    assert_eq!(fs::read_to_string(to.join("etc/passwd")).unwrap(), "new");
+    assert_eq!(fs::read_dir(to.join("etc")).unwrap().count(), 1, "nothing else comes with it");
+    // What is there stays, unless it is said otherwise.
+    vtl(&["restore", "VTL001L9:etc/passwd", "-C", directory, "--file", "0"]).ended(1).says("exist");
+    assert_eq!(fs::read_to_string(to.join("etc/passwd")).unwrap(), "new");
+    vtl(&["restore", "VTL001L9:etc", "-C", directory, "--file", "0", "--overwrite"]).done();
+    assert_eq!(fs::read_to_string(to.join("etc/passwd")).unwrap(), "old");
+    vtl(&["restore", "VTL001L9:etc/shadow", "-C", directory]).ended(4).says("vtl browse VTL001L9");
+    vtl(&["restore", "VTL001L9:etc/passwd", "-C", "/nonexistent"]).ended(4).says("no directory");
+    vtl(&["restore", "VTL001L9", "-C", directory]).ended(2).says("A00001L9:etc/passwd");
+    vtl(&["browse", "NOSUCHL9"]).ended(4);
+    vtl(&["browse", "VTL001L9", "--file", "9"]).ended(4).says("no tape file 9");
+    let shown = vtl(&["browse", "VTL001L9"]).done();
+    assert!(shown.stdout.contains("./etc/passwd-"), "{shown:?}");
+    assert!(shown.stdout.contains("(unknown, 1 blocks)"), "{shown:?}");
+    // And a blank one has nothing.
+    let blank = vtl(&["browse", "VTL002L9", "--format", "json"]).done().json();
+    assert_eq!(blank["files"], serde_json::json!([]));
+    // Without a daemon it is the same.
+    let (_, log) = scene.take_daemon().end(rustix::process::Signal::TERM, LIMIT);
+    assert!(!log.contains("panicked"), "{log}");
+    let to = scene.beside("offline");
+    fs::create_dir(&to).unwrap();
+    let directory = to.to_str().unwrap();
+    vtl_tests::vtl(&scene.data(), &["restore", "VTL001L9:etc", "-C", directory]).done();
+    assert_eq!(fs::read_to_string(to.join("etc/passwd")).unwrap(), "new");
+}
+
+#[test]
+fn damage_is_named_and_what_is_whole_is_still_restored() {
+    let scene = Scene::loaded();
+    let from = scene.beside("from");
+    fs::create_dir(&from).unwrap();
+    let second = noise(7, 200_000);
+    fs::write(from.join("a.bin"), noise(6, 200_000)).unwrap();
+    fs::write(from.join("b.bin"), &second).unwrap();
+    fs::write(from.join("c.bin"), noise(8, 200_000)).unwrap();
+    let archive = tar(&from, &["--sort=name"]);
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&archive, 10_240)]);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["unload", "0"]).done();
+    flip_bit_of(&scene.data(), &second[100_000..100_032]);
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let directory = to.to_str().unwrap();
+    let ran = vtl(&["restore", "VTL001L9:b.bin", "-C", directory]).ended(5);
+    ran.says("VTL001L9").says("vtl verify VTL001L9");
+    vtl(&["restore", "VTL001L9:c.bin", "-C", directory]).done();
+    assert!(fs::read(to.join("c.bin")).unwrap() == noise(8, 200_000));
+}
+
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);

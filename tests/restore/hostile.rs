@@ -1,0 +1,103 @@
+//! Archives that were made to do harm.
+
+use std::fs;
+use std::path::Path;
+
+use tar::{Builder, EntryType, Header};
+use vtl_tests::{Scene, noise};
+
+use crate::write_files;
+
+/// A member under any name, which no library would write.
+fn member(archive: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, link: &str, data: &[u8]) {
+    let mut header = Header::new_gnu();
+    header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+    header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
+    header.set_entry_type(kind);
+    header.set_size(data.len() as u64);
+    header.set_mode(0o644);
+    header.set_cksum();
+    archive.append(&header, data).unwrap();
+}
+
+#[test]
+fn nothing_is_written_outside_of_the_directory() {
+    let scene = Scene::loaded();
+    let outside = scene.beside("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("victim"), "as it was").unwrap();
+    let away = outside.to_str().unwrap();
+    let mut archive = Builder::new(Vec::new());
+    let file = EntryType::Regular;
+    member(&mut archive, "../outside/dotdot", file, "", b"evil");
+    member(&mut archive, "in/../../outside/middle", file, "", b"evil");
+    member(&mut archive, &format!("{away}/absolute"), file, "", b"evil");
+    member(&mut archive, "door", EntryType::Symlink, away, b"");
+    member(&mut archive, "door/through", file, "", b"evil");
+    member(&mut archive, "up", EntryType::Symlink, "../outside", b"");
+    member(&mut archive, "up/victim", file, "", b"evil");
+    member(&mut archive, "hard", EntryType::Link, &format!("{away}/victim"), b"");
+    member(&mut archive, "hard", file, "", b"evil");
+    member(&mut archive, "good", file, "", b"good");
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 10_240)]);
+    session.logout();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let vtl = |what: &str| {
+        let what = format!("VTL001L9:{what}");
+        scene.daemon().vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"])
+    };
+    for what in ["../outside/dotdot", "door", "door/through", "up", "up/victim", "hard", ""] {
+        let ran = vtl(what);
+        assert!(ran.code.is_some_and(|code| code < 6), "{what}: {ran:?}");
+        let names: Vec<_> =
+            fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["victim"], "{what}");
+        assert_eq!(fs::read_to_string(outside.join("victim")).unwrap(), "as it was", "{what}");
+    }
+    vtl("good").done();
+    assert_eq!(fs::read_to_string(to.join("good")).unwrap(), "good");
+    assert!(!Path::new(away).join("absolute").exists());
+}
+
+#[test]
+fn an_archive_that_lies_about_lengths_is_listed_as_far_as_it_is_true() {
+    let scene = Scene::loaded();
+    let mut archive = Builder::new(Vec::new());
+    member(&mut archive, "good", EntryType::Regular, "", b"good");
+    let mut bytes = archive.into_inner().unwrap();
+    bytes.truncate(1024);
+    let mut lie = Header::new_gnu();
+    lie.set_path("endless").unwrap();
+    lie.set_size(1 << 50);
+    lie.set_entry_type(EntryType::Regular);
+    lie.set_cksum();
+    bytes.extend_from_slice(lie.as_bytes());
+    // A name that is as long as it likes does not get into memory.
+    let mut name = Vec::new();
+    let mut long = Header::new_gnu();
+    long.set_path("././@LongLink").unwrap();
+    long.set_size(1 << 40);
+    long.set_entry_type(EntryType::GNULongName);
+    long.set_cksum();
+    name.extend_from_slice(long.as_bytes());
+    name.extend_from_slice(&noise(3, 17 << 20));
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 512), (&name, 1 << 20), (b"", 1), (b"BB02", 4)]);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    let files = vtl(&["browse", "VTL001L9", "--format", "json"]).done().json()["files"].clone();
+    let paths: Vec<_> =
+        files[0]["members"].as_array().unwrap().iter().map(|row| row["path"].clone()).collect();
+    assert_eq!(paths, ["good", "endless"]);
+    assert!(files[0]["broken"].as_str().unwrap().contains("ends within"), "{files}");
+    assert!(files[1]["broken"].as_str().unwrap().contains("too long"), "{files}");
+    assert_eq!((&files[2]["kind"], &files[3]["kind"]), (&"empty".into(), &"unknown".into()));
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let directory = to.to_str().unwrap();
+    vtl(&["restore", "VTL001L9:endless", "-C", directory]).ended(5).says("ends before it should");
+    vtl(&["restore", "VTL001L9:good", "-C", directory]).done();
+}

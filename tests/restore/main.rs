@@ -1,0 +1,40 @@
+//! `vtl browse` and `vtl restore`: what lies on a cartridge, and one file of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests say what they expect"
+)]
+
+mod archives;
+mod hostile;
+
+use std::path::Path;
+use std::process::Command;
+
+use vtl_tests::{Initiator, cdb};
+
+/// Writes tape files into drive 0, from the beginning: blocks of the length that is given with each, the last one shorter.
+fn write_files(session: &mut Initiator, files: &[(&[u8], usize)]) {
+    session.run(1, &cdb::REWIND).good();
+    for (bytes, block_bytes) in files {
+        for block in bytes.chunks(*block_bytes) {
+            session.write_block(block).good();
+        }
+        session.run(1, &cdb::write_filemarks(1)).good();
+    }
+}
+
+/// What `tar` makes of a directory.
+fn tar(directory: &Path, options: &[&str]) -> Vec<u8> {
+    let output = Command::new("tar")
+        .arg("-C")
+        .arg(directory)
+        .args(options)
+        .args(["-cf", "-", "."])
+        .output()
+        .expect("tar is a part of every Debian");
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}

@@ -1,0 +1,86 @@
+//! What is locked or held stays, whoever wants to give it up (F24).
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use vtl_tests::{Scene, cdb, noise, vtl as offline};
+
+use crate::{read_tape, write_tape};
+
+const ERASE_LONG: [u8; 6] = [0x19, 1, 0, 0, 0, 0];
+const FORMAT_MEDIUM: [u8; 6] = [0x04, 0, 0, 0, 0, 0];
+const SET_CAPACITY: [u8; 6] = [0x0b, 0, 0, 0x80, 0, 0];
+const SPACE_TO_END: [u8; 6] = [0x11, 3, 0, 0, 0, 0];
+
+#[test]
+fn a_locked_cartridge_only_grows() {
+    let mut scene = Scene::loaded();
+    let mut session = scene.session("host");
+    let blocks: Vec<_> = (0..3).map(|n| noise(n, 5000)).collect();
+    write_tape(&mut session, &blocks);
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    // While it is in a drive.
+    let row = vtl(&["tape", "lock", "VTL001L9", "--for", "30d", "--format", "json"]).done().json();
+    assert!(row[0]["retained_until"].is_string(), "{row}");
+    for (what, command) in
+        [("erase", ERASE_LONG), ("format", FORMAT_MEDIUM), ("set capacity", SET_CAPACITY)]
+    {
+        session.run(1, &cdb::REWIND).good();
+        let sense = session.run(1, &command).sense(7, 0x27, 0);
+        assert_eq!(sense.information, None, "{what}");
+    }
+    session.run(1, &cdb::REWIND).good();
+    session.write_block(&noise(9, 5000)).sense(7, 0x27, 0);
+    session.run(1, &cdb::write_filemarks(1)).sense(7, 0x27, 0);
+    // It can be appended to, behind its last filemark and in its place.
+    session.run(1, &SPACE_TO_END).good();
+    session.write_block(&noise(4, 5000)).good();
+    session.run(1, &cdb::write_filemarks(1)).good();
+    assert!(read_tape(&mut session) == blocks);
+    session.logout();
+    vtl(&["unload", "0"]).done();
+
+    let shown = vtl(&["tape", "show", "VTL001L9", "--format", "json"]).done().json();
+    assert_eq!(shown[0]["retained_until"], row[0]["retained_until"]);
+    vtl(&["tape", "delete", "VTL001L9", "--force"]).ended(3).says("VTL001L9").says("locked until");
+    vtl(&["tape", "rewind", "VTL001L9", "--to", "1s", "--in-place"]).ended(3).says("locked until");
+    // Never earlier, in no way.
+    vtl(&["tape", "lock", "VTL001L9", "--for", "29d"])
+        .ended(3)
+        .says("nobody can make that earlier");
+    vtl(&["tape", "lock", "VTL001L9", "--until", "2001-01-01"]).ended(2).says("over already");
+    vtl(&["tape", "hold", "VTL001L9", "--lift"]).done();
+    vtl(&["tape", "delete", "VTL001L9", "--force"]).ended(3);
+    vtl(&["tape", "lock", "VTL001L9", "--for", "31d"]).done();
+    vtl(&["tape", "lock", "VTL001L9", "--until", "yesterday"]).ended(2).says("2033-12-31");
+    vtl(&["tape", "lock", "CLN001L9", "--for", "31d"]).ended(2).says("cleaning");
+    vtl(&["tape", "lock", "NOSUCHL9", "--for", "31d"]).ended(4);
+    // All or none.
+    vtl(&["tape", "lock", "VTL002L9", "NOSUCHL9", "--for", "31d"]).ended(4);
+    vtl(&["tape", "delete", "VTL002L9"]).done();
+    // All of it is in the ledger, and survives.
+    let ran = vtl(&["audit", "list", "--barcode", "VTL001L9"]).done();
+    assert!(ran.stdout.contains("retention_set"), "{ran:?}");
+    scene.take_daemon().end(Signal::TERM, Duration::from_secs(20));
+    offline(&scene.data(), &["tape", "delete", "VTL001L9", "--force"]).ended(3);
+    offline(&scene.data(), &["catalog", "rebuild"]).done();
+    offline(&scene.data(), &["tape", "delete", "VTL001L9", "--force"]).ended(3);
+}
+
+#[test]
+fn a_hold_ends_when_it_is_lifted() {
+    let scene = Scene::loaded();
+    let mut session = scene.session("host");
+    write_tape(&mut session, &[noise(1, 5000)]);
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["tape", "hold", "VTL001L9", "VTL003L9", "--reason", "case 7"]).done();
+    session.run(1, &cdb::REWIND).good();
+    session.write_block(&noise(9, 5000)).sense(7, 0x27, 0);
+    vtl(&["tape", "delete", "VTL003L9"]).ended(3).says("VTL003L9").says("case 7");
+    vtl(&["tape", "hold", "VTL001L9", "--reason", "two\nlines"]).ended(2);
+    vtl(&["tape", "hold", "VTL001L9"]).ended(2);
+    vtl(&["tape", "hold", "VTL001L9", "VTL003L9", "--lift"]).done();
+    session.write_block(&noise(9, 5000)).good();
+    session.logout();
+    vtl(&["tape", "delete", "VTL003L9"]).done();
+}

@@ -1,0 +1,95 @@
+#!/bin/bash
+# Disk to disk to tape: a vtl in the guest exports a cartridge to a "physical" drive of the kernel's, is thrown away, and the tape is read
+# with mt, dd and tar alone. The physical library is that of the target: one of vtl's, or Debian's tgt (tools/lab/peer/tgt).
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
+source "$LAB"
+program=/results/vtl
+if ! "$program" --version >/dev/null 2>&1; then
+	echo "the binary does not run in the guest: its C library is older than the host's"
+	exit 77
+fi
+library=/scratch/library
+port=3299
+vtl_here() { "$program" --data "$library" "$@"; }
+refused() { # CODE PATTERN ARGUMENT...: vtl has to say no in this way
+	local code=0 said
+	said=$(vtl_here "${@:3}" 2>&1) || code=$?
+	echo "\$ vtl ${*:3}"
+	echo "$said"
+	equal "$code" "$1" "the exit code of vtl ${*:3}"
+	says "$2" "$said"
+}
+
+attach "$1"
+drives=$(units 1 | wc -l)
+changer=$(changer_dev 0)
+free_drives
+mtx -f "$changer" load 1 0 >/dev/null 2>&1 || mtx -f "$changer" load "$(full_slot)" 0
+physical=$(tape_dev 0)
+wait_ready "$physical"
+
+vtl_here serve --listen "127.0.0.1:$port" >/tmp/ready 2>/results/inner.log &
+inner=$!
+for ((tries = 0; tries < 300; tries++)); do
+	grep -q '^ready' /tmp/ready && break
+	sleep 0.1
+done
+attach "$(sed -n 's/^ready .*target=//p' /tmp/ready)" "127.0.0.1:$port"
+virtual=$(tape_dev "$drives")
+
+# Tape files of several block sizes: tar, random bytes, an odd block, one block of a megabyte, and an empty file.
+vtl_here load VTL001L9 0 >/dev/null
+wait_ready "$virtual"
+mt -f "$virtual" setblk 0
+mkdir -p /scratch/files
+head -c 3000000 /dev/urandom >/scratch/files/0
+head -c "${EXPORT_BYTES:-67108864}" /dev/urandom >/scratch/files/1
+head -c 777 /dev/urandom >/scratch/files/2
+head -c 1048576 /dev/urandom >/scratch/files/3
+tar -b 20 -cf "$virtual" -C /scratch/files 0
+dd if=/scratch/files/1 of="$virtual" bs=256k 2>/dev/null
+dd if=/scratch/files/2 of="$virtual" bs=777 2>/dev/null
+mt -f "$virtual" weof
+dd if=/scratch/files/3 of="$virtual" bs=1M 2>/dev/null
+# Where the kernel does not take such a block, it is left out on both sides.
+vtl_here unload 0 >/dev/null
+
+refused 4 'is not there' export VTL001L9 --to /dev/nst99
+refused 3 'nothing on VTL002L9' export VTL002L9 --to "$physical"
+# Somebody has the drive.
+exec 7<"$physical"
+refused 3 'in use by another program' export VTL001L9 --to "$physical"
+exec 7<&-
+
+vtl_here --format json export VTL001L9 --to "$physical" | tee /results/export.json
+says '"state": "receipted"' "$(cat /results/export.json)"
+refused 3 'is there already' export VTL001L9 --to "$physical"
+serial=$(sed -n 's/.*"medium_serial": "\(.*\)".*/\1/p' /results/export.json)
+if [[ -n $serial ]]; then
+	refused 3 'which counts' export VTL001L9 --copy 2 --to "$physical" --overwrite
+else
+	refused 3 'something on the tape' export VTL001L9 --copy 2 --to "$physical"
+fi
+vtl_here audit list --barcode VTL001L9 | grep copy_ || true
+
+# Everything of vtl is gone.
+iscsiadm -m node -p "127.0.0.1:$port" --logout >/dev/null
+kill "$inner"
+wait "$inner" || true
+rm -rf "$library"
+mt -f "$physical" rewind
+mt -f "$physical" setblk 0
+tar -b 20 -xf "$physical" -C /tmp
+cmp /tmp/0 /scratch/files/0
+# tar may leave the tape before or behind its filemark.
+mt -f "$physical" rewind
+mt -f "$physical" fsf 1
+for file in 1 2; do
+	dd if="$physical" bs=1M of=/scratch/back 2>/dev/null
+	cmp /scratch/back /scratch/files/$file
+done
+equal "$(dd if="$physical" bs=1M 2>/dev/null | wc -c)" 0 "the length of the empty tape file"
+dd if="$physical" bs=1M of=/scratch/back 2>/dev/null
+cmp /scratch/back /scratch/files/3
+echo "export: a cartridge was written, proved, and read back without vtl"

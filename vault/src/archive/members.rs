@@ -1,0 +1,226 @@
+//! The members of a tar archive, with where each of them begins and ends.
+
+use std::cell::Cell;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, TapeFile};
+
+/// What a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberKind {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    SymbolicLink,
+    /// A second name of a member before it.
+    HardLink,
+    /// A device, a pipe, or what only its writer knows.
+    Other,
+}
+
+/// A member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name; what is no UTF-8 in it is replaced.
+    pub path: String,
+    /// What it is.
+    pub kind: MemberKind,
+    /// How long it is when it is unpacked.
+    pub size_bytes: u64,
+    /// When it was changed last, in seconds since 1970.
+    pub modified: u64,
+    /// What a link leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Where it begins in the tape file, with all of its headers.
+    pub begin: u64,
+    /// Where it ends, with its padding.
+    pub end: u64,
+}
+
+/// What was found in a tape file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    /// What the tape file is.
+    pub kind: Kind,
+    /// The members, if it is an archive that can be looked into.
+    pub members: Vec<Member>,
+    /// Why what follows the last member is not listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+/// Lists a tape file. Of the members only the headers are read.
+pub fn list(file: &mut TapeFile<'_>) -> io::Result<Listing> {
+    let first = beginning(file)?;
+    let kind = Kind::of(&first);
+    let begin = match kind {
+        Kind::Tar => Some(0),
+        Kind::Amanda => behind_header(file, &first)?,
+        _ => None,
+    };
+    let mut listing = Listing { kind, members: Vec::new(), broken: None };
+    let Some(begin) = begin else { return Ok(listing) };
+    file.seek(SeekFrom::Start(begin))?;
+    let length = file.length_bytes();
+    if let Err(error) = members(file, begin, length, &mut listing.members) {
+        listing.broken = Some(chain(&error));
+    }
+    Ok(listing)
+}
+
+/// The bytes that tell what a tape file is.
+fn beginning(file: &mut TapeFile<'_>) -> io::Result<Vec<u8>> {
+    let mut first = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.by_ref().take(PEEK_BYTES).read_to_end(&mut first)?;
+    Ok(first)
+}
+
+/// Where the archive behind Amanda's header begins, if there is one that is not compressed.
+fn behind_header(file: &mut TapeFile<'_>, first: &[u8]) -> io::Result<Option<u64>> {
+    if !first.starts_with(b"AMANDA: FILE") && !first.starts_with(b"AMANDA: SPLIT_FILE") {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(AMANDA_HEADER_BYTES))?;
+    let mut behind = Vec::new();
+    file.by_ref().take(PEEK_BYTES).read_to_end(&mut behind)?;
+    Ok((Kind::of(&behind) == Kind::Tar).then_some(AMANDA_HEADER_BYTES))
+}
+
+fn members(
+    file: &mut TapeFile<'_>,
+    base: u64,
+    length: u64,
+    found: &mut Vec<Member>,
+) -> io::Result<()> {
+    let allowance = Cell::new(HEADERS_BYTES_MAX);
+    let mut archive = tar::Archive::new(Behind { file, base, allowance: &allowance });
+    let mut begin = base;
+    for entry in archive.entries_with_seek()? {
+        let mut entry = entry?;
+        allowance.set(HEADERS_BYTES_MAX);
+        let is_sparse = entry.header().entry_type() == tar::EntryType::GNUSparse;
+        let stored = if is_sparse { entry.header().entry_size()? } else { entry.size() };
+        let sparse = SparseFile::of(&mut entry)?;
+        let kind = kind_of(entry.header().entry_type());
+        let end = base
+            .checked_add(entry.raw_file_position())
+            .and_then(|at| at.checked_add(stored))
+            .and_then(|at| at.checked_next_multiple_of(BLOCK_BYTES));
+        let end = end.ok_or_else(|| io::Error::other("a member is longer than any tape"))?;
+        let path = sparse.name.unwrap_or_else(|| lossy(&entry.path_bytes()));
+        found.push(Member {
+            path,
+            kind,
+            size_bytes: sparse.size_bytes.unwrap_or(entry.size()),
+            modified: entry.header().mtime().unwrap_or(0),
+            link: entry.link_name_bytes().map(|name| lossy(&name)),
+            begin,
+            end,
+        });
+        if end > length {
+            return Err(io::Error::other("the tape file ends within this member"));
+        }
+        if found.len() >= MEMBERS_MAX {
+            return Err(io::Error::other(format!("more than {MEMBERS_MAX} members")));
+        }
+        begin = end;
+    }
+    Ok(())
+}
+
+/// What GNU tar says of a sparse file in a pax archive: there its header has another name and another length.
+#[derive(Default)]
+struct SparseFile {
+    name: Option<String>,
+    size_bytes: Option<u64>,
+}
+
+impl SparseFile {
+    fn of<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Self> {
+        let mut sparse = Self::default();
+        for extension in entry.pax_extensions()?.into_iter().flatten() {
+            let extension = extension?;
+            match extension.key_bytes() {
+                b"GNU.sparse.name" => sparse.name = Some(lossy(extension.value_bytes())),
+                b"GNU.sparse.realsize" | b"GNU.sparse.size" => {
+                    sparse.size_bytes = extension.value().ok().and_then(|text| text.parse().ok());
+                }
+                _ => {}
+            }
+        }
+        Ok(sparse)
+    }
+}
+
+fn kind_of(kind: tar::EntryType) -> MemberKind {
+    match kind {
+        tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
+            MemberKind::File
+        }
+        tar::EntryType::Directory => MemberKind::Directory,
+        tar::EntryType::Symlink => MemberKind::SymbolicLink,
+        tar::EntryType::Link => MemberKind::HardLink,
+        _ => MemberKind::Other,
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn chain(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A tape file from some byte on.
+struct Behind<'a, 'b> {
+    file: &'a mut TapeFile<'b>,
+    base: u64,
+    /// What may still be read before the next member: a name that is as long as a tape does not get into memory.
+    allowance: &'a Cell<u64>,
+}
+
+impl Read for Behind<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        let left = self.allowance.get().checked_sub(count as u64);
+        self.allowance
+            .set(left.ok_or_else(|| io::Error::other("the headers of a member are too long"))?);
+        Ok(count)
+    }
+}
+
+impl Seek for Behind<'_, '_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(at) => {
+                SeekFrom::Start(at.checked_add(self.base).ok_or(io::ErrorKind::InvalidInput)?)
+            }
+            other => other,
+        };
+        let at = self.file.seek(to)?;
+        at.checked_sub(self.base).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+}
+
+const PEEK_BYTES: u64 = 1024;
+const BLOCK_BYTES: u64 = 512;
+const AMANDA_HEADER_BYTES: u64 = 32 << 10;
+const HEADERS_BYTES_MAX: u64 = 16 << 20;
+const MEMBERS_MAX: usize = 10_000_000;

@@ -1,0 +1,73 @@
+//! Exporting: a cartridge to a physical tape, block for block and filemark for filemark, with proof.
+//!
+//! ```text
+//! STAGED ── write ──► MANIFESTED ── everything is on the tape ──► WRITTEN ── unload, load, read back, equal ──► PROVED ── signed ──► RECEIPTED
+//!    │ bad or full tape, or not equal ──► FAILED: that tape is not written again without being asked for
+//!    └ stopped, tape gone, drive broken: it stays where it is, and goes on with the same tape
+//! ```
+//!
+//! The steps are in the ledger before the next one begins; what goes with them is in files that are
+//! durable before the step: how far it is, what was written and read, and the receipt's first and second phase.
+
+mod order;
+mod stream;
+mod tape;
+#[cfg(test)]
+mod tests;
+
+pub use order::{Exported, Exports, Order};
+pub use stream::{Contents, Watcher};
+pub use tape::{Medium, Tape, TapeError, TapeRead};
+
+use thiserror::Error;
+
+/// Why there is no copy, or not yet.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// It may not be; nothing was written.
+    #[error("{0}")]
+    Refused(String),
+    /// The drive did not do it.
+    #[error("object {object}: {error}")]
+    Tape {
+        /// The object at which it was. A drive that buffers may say it some objects late.
+        object: u64,
+        /// Why.
+        error: TapeError,
+    },
+    /// The drive does not write blocks of this length.
+    #[error(
+        "object {object} is a block of {bytes} bytes, and this drive writes {most} at most: use another drive"
+    )]
+    BlockTooLong {
+        /// The object.
+        object: u64,
+        /// Its length.
+        bytes: usize,
+        /// What the drive can do.
+        most: usize,
+    },
+    /// The cartridge could not be read.
+    #[error("the cartridge could not be read: {0}; `vtl verify` says what is damaged")]
+    Cartridge(String),
+    /// What came back from the tape is something else.
+    #[error("what was read back from the tape is not what was written: {0}")]
+    Different(String),
+    /// Somebody stopped it.
+    #[error("it was stopped")]
+    GivenUp,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl ExportError {
+    /// Whether the tape is not to be relied on any more.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Tape { error, .. } => error.is_of_tape(),
+            Self::Different(_) | Self::BlockTooLong { .. } => true,
+            Self::Refused(_) | Self::Cartridge(_) | Self::GivenUp | Self::Failed(_) => false,
+        }
+    }
+}

@@ -1,0 +1,549 @@
+//! One export from the order to the proof.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use vtl_media::disk::{read_whole, replace_whole};
+use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store};
+
+use super::ExportError;
+use super::stream::{self, Contents, Watcher};
+use super::tape::{Medium, Tape, TapeRead};
+use crate::digest::{Hash, PartitionDigest, Section};
+use crate::receipt::{Archive, Receipt, how_to_read};
+use crate::receipt::{LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
+
+/// The cartridges that are being exported: each one once at a time.
+#[derive(Debug, Default)]
+pub struct Exports(Mutex<BTreeSet<Uuid>>);
+
+/// It is being exported until this is dropped.
+#[derive(Debug)]
+struct Taken<'a>(&'a Exports, Uuid);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+impl Exports {
+    fn take(&self, entry: &CartridgeEntry) -> Result<Taken<'_>, ExportError> {
+        let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.uuid);
+        if is_new {
+            return Ok(Taken(self, entry.uuid));
+        }
+        Err(ExportError::Refused(format!("{} is being exported already", entry.barcode)))
+    }
+}
+
+/// What is to be exported.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Where the cartridge is, and its ledger.
+    pub store: &'a Store,
+    /// Where receipts are kept, and what signs them.
+    pub receipts: &'a Archive,
+    /// The cartridge, as it was when its contents were opened.
+    pub entry: &'a CartridgeEntry,
+    /// The moment of it that is copied.
+    pub as_of: Timestamp,
+    /// Which of several copies, from 1.
+    pub number: u32,
+    /// Whether a tape with something on it may be written.
+    pub overwrites: bool,
+    /// Whether a copy of this number that was begun is given up, and a new one begun.
+    pub begins_anew: bool,
+    /// Who wants it.
+    pub actor: &'a str,
+    /// The program and its version.
+    pub software: &'a str,
+}
+
+/// What has come of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The copy, with its receipt.
+    pub copy: CopyRecord,
+    /// What was written.
+    pub manifest: Manifest,
+    /// What was read back.
+    pub proof: Proof,
+}
+
+/// How far it is, in a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Progress {
+    /// The tape.
+    medium_serial: Option<String>,
+    /// Whether the cartridge is still the same.
+    generation: u32,
+    written_bytes: u64,
+    last_written: Option<Timestamp>,
+    /// What is on the tape for sure.
+    sections: Vec<Section>,
+}
+
+impl Order<'_> {
+    /// Does all of it that is not done yet.
+    pub fn run(
+        &self,
+        exports: &Exports,
+        tape: &mut dyn Tape,
+        contents: &mut dyn Contents,
+        watcher: &dyn Watcher,
+    ) -> Result<Exported, ExportError> {
+        let _taken = exports.take(self.entry)?;
+        let mut under_way = self.under_way();
+        if let Some(copy) = under_way.take_if(|copy| copy.state == CopyState::Proved) {
+            return self.sign_again(&copy);
+        }
+        tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
+        let medium = tape.medium();
+        self.check_tape(&medium)?;
+        if let Some(copy) = under_way.take_if(|_| self.begins_anew) {
+            // Nothing is said of a tape: the one that it was begun on may be anywhere.
+            let why = "given up, and begun anew".to_owned();
+            self.step(&copy, CopyState::Failed, &Medium::default(), None, Some(why))?;
+        }
+        let copy = if let Some(copy) = under_way {
+            copy
+        } else {
+            // What can be refused is refused before the ledger says that there will be a copy.
+            self.check_blank(tape, &medium)?;
+            self.stage()?
+        };
+        let done = self.finish(&copy, tape, &medium, contents, watcher);
+        if let Err(error) = &done
+            && error.is_final()
+        {
+            self.step(&copy, CopyState::Failed, &medium, None, Some(error.to_string()))?;
+        }
+        done
+    }
+
+    fn finish(
+        &self,
+        copy: &CopyRecord,
+        tape: &mut dyn Tape,
+        medium: &Medium,
+        contents: &mut dyn Contents,
+        watcher: &dyn Watcher,
+    ) -> Result<Exported, ExportError> {
+        let (manifest, written) = if copy.state == CopyState::Staged {
+            self.write(copy, tape, medium, contents, watcher)?
+        } else {
+            let kept = self.kept(copy.id, MANIFEST)?.zip(self.kept(copy.id, WRITTEN)?);
+            kept.ok_or_else(|| {
+                ExportError::Failed(format!("the manifest of {} is not there any more", copy.id))
+            })?
+        };
+        is_same_tape(manifest.target.medium_serial.as_ref(), medium)?;
+        let copy = self.store.copy(copy.id).unwrap_or_else(|| copy.clone());
+        if copy.state == CopyState::Manifested {
+            self.step(&copy, CopyState::Written, medium, None, None)?;
+        }
+        self.prove(&copy, tape, medium, (manifest, written), watcher)
+    }
+
+    fn check_tape(&self, medium: &Medium) -> Result<(), ExportError> {
+        let barcode = &self.entry.barcode;
+        if medium.is_write_protected {
+            return Err(ExportError::Refused(format!(
+                "{barcode}: the tape in the drive is write-protected: move its switch, or take another one"
+            )));
+        }
+        let needed = match self.entry.stored_bytes {
+            0 => self.entry.written_bytes,
+            stored => stored.min(self.entry.written_bytes),
+        };
+        if medium.capacity_bytes.is_some_and(|capacity| needed > capacity) {
+            return Err(ExportError::Refused(format!(
+                "{barcode} has {needed} bytes even when compressed, and the tape in the drive takes {}: take a larger one",
+                medium.capacity_bytes.unwrap_or(0)
+            )));
+        }
+        let Some(serial) = &medium.serial else { return Ok(()) };
+        for other in self.store.copies() {
+            let is_on_it = other.facts.medium_serial.as_ref() == Some(serial);
+            let is_this = other.cartridge == self.entry.uuid && other.number == self.number;
+            if !is_on_it || (is_this && other.state.is_under_way()) {
+                continue;
+            }
+            if other.state.is_under_way() || other.state.is_receipted() {
+                return Err(ExportError::Refused(format!(
+                    "the tape in the drive (serial number {serial}) has copy {} of {}, which counts: take another tape",
+                    other.number, other.barcode
+                )));
+            }
+            if other.state == CopyState::Failed && !self.overwrites {
+                return Err(ExportError::Refused(format!(
+                    "the tape in the drive (serial number {serial}) failed before ({}): take another one, or say --overwrite",
+                    other.facts.reason.as_deref().unwrap_or("no reason is known")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_blank(&self, tape: &mut dyn Tape, medium: &Medium) -> Result<(), ExportError> {
+        if self.overwrites {
+            return Ok(());
+        }
+        let failed = |error| ExportError::Tape { object: 0, error };
+        tape.rewind().map_err(failed)?;
+        if tape.read(&mut Vec::new()).map_err(failed)? == TapeRead::EndOfData {
+            return Ok(());
+        }
+        let name =
+            medium.barcode.as_deref().or(medium.serial.as_deref()).unwrap_or("without a name");
+        Err(ExportError::Refused(format!(
+            "there is something on the tape in the drive ({name}); --overwrite gives it up, and cannot be undone"
+        )))
+    }
+
+    fn under_way(&self) -> Option<CopyRecord> {
+        let of_it =
+            |copy: &CopyRecord| copy.cartridge == self.entry.uuid && copy.number == self.number;
+        self.store.copies().into_iter().find(|copy| of_it(copy) && copy.state.is_under_way())
+    }
+
+    fn stage(&self) -> Result<CopyRecord, ExportError> {
+        let staged = self.store.stage_copies(&[(self.entry.uuid, self.number)], self.actor);
+        let staged = staged.map_err(|error| ExportError::Refused(error.to_string()))?;
+        staged
+            .into_iter()
+            .next()
+            .ok_or_else(|| ExportError::Failed("no copy was staged".to_owned()))
+    }
+
+    /// Where the tape is to be written on: behind the last section that is on it, or at its beginning.
+    fn position(
+        &self,
+        copy: &CopyRecord,
+        tape: &mut dyn Tape,
+        medium: &Medium,
+    ) -> Result<Vec<Section>, ExportError> {
+        let kept: Option<Progress> = self.kept(copy.id, PROGRESS)?;
+        let failed = |error| ExportError::Tape { object: 0, error };
+        let Some(progress) = kept else {
+            self.check_blank(tape, medium)?;
+            tape.rewind().map_err(failed)?;
+            return Ok(Vec::new());
+        };
+        // Whatever is in the drive is left alone unless it is the tape that was begun.
+        is_same_tape(progress.medium_serial.as_ref(), medium)?;
+        let now = self.progress(medium, Vec::new());
+        let is_same = (progress.generation, progress.written_bytes, progress.last_written)
+            == (now.generation, now.written_bytes, now.last_written);
+        let Some(last) = progress.sections.last().filter(|_| is_same) else {
+            if medium.serial.is_none() {
+                self.check_blank(tape, medium)?;
+            }
+            tape.rewind().map_err(failed)?;
+            return Ok(Vec::new());
+        };
+        if !stream::has_section(tape, last)? {
+            return Err(ExportError::Refused(format!(
+                "the tape in the drive is not the one that the copy of {} was begun on: section {} is not on it. It was left as it is; --anew gives that copy up",
+                self.entry.barcode, last.number
+            )));
+        }
+        Ok(progress.sections)
+    }
+
+    fn progress(&self, medium: &Medium, sections: Vec<Section>) -> Progress {
+        Progress {
+            medium_serial: medium.serial.clone(),
+            generation: self.entry.generation,
+            written_bytes: self.entry.written_bytes,
+            last_written: self.entry.last_written,
+            sections,
+        }
+    }
+
+    fn write(
+        &self,
+        copy: &CopyRecord,
+        tape: &mut dyn Tape,
+        medium: &Medium,
+        contents: &mut dyn Contents,
+        watcher: &dyn Watcher,
+    ) -> Result<(Manifest, Pass), ExportError> {
+        let done = self.position(copy, tape, medium)?;
+        let object = done.iter().map(|section| section.blocks.saturating_add(1)).sum();
+        watcher.moved(done.iter().map(|section| section.bytes).sum());
+        contents.go_to(object).map_err(|error| ExportError::Cartridge(error.to_string()))?;
+        // From here on the tape is this copy's, whatever happens.
+        self.keep(copy.id, PROGRESS, &self.progress(medium, done.clone()))?;
+        let begun = Begun::new(tape, watcher, true);
+        let mut keep = |sections: &[Section]| {
+            self.keep(copy.id, PROGRESS, &self.progress(medium, sections.to_vec()))
+        };
+        let digest = stream::write(tape, contents, done, watcher, &mut keep)?;
+        let pass = begun.end(tape, watcher, digest.bytes);
+        let manifest = self.manifest(copy, medium, digest, watcher.now());
+        self.keep(copy.id, WRITTEN, &pass)?;
+        self.keep(copy.id, MANIFEST, &manifest)?;
+        self.sign_manifest(&manifest)?;
+        let bytes = manifest.partitions.first().map(|partition| partition.bytes);
+        self.step(copy, CopyState::Manifested, medium, bytes, None)?;
+        Ok((manifest, pass))
+    }
+
+    fn prove(
+        &self,
+        copy: &CopyRecord,
+        tape: &mut dyn Tape,
+        medium: &Medium,
+        (manifest, written): (Manifest, Pass),
+        watcher: &dyn Watcher,
+    ) -> Result<Exported, ExportError> {
+        let failed = |error| ExportError::Tape { object: 0, error };
+        tape.reload().map_err(failed)?;
+        is_same_tape(medium.serial.as_ref(), &tape.medium())?;
+        let expected = manifest.partitions.first();
+        let expected = expected
+            .ok_or_else(|| ExportError::Failed("the manifest has no partition".to_owned()))?;
+        let begun = Begun::new(tape, watcher, false);
+        let objects = expected.blocks.saturating_add(expected.filemarks);
+        let found = stream::read_back(tape, objects, watcher)?;
+        let mismatches = compare(expected, &found);
+        let proof = Proof {
+            time: watcher.now(),
+            written,
+            read: begun.end(tape, watcher, found.bytes),
+            is_equal: mismatches.is_empty() && expected.root == found.root,
+            partitions: vec![found],
+            mismatches,
+            not_checked: vec![
+                "attributes of the medium auxiliary memory".to_owned(),
+                "logical block protection: it was not in use".to_owned(),
+            ],
+            operator: self.actor.to_owned(),
+        };
+        self.keep(copy.id, PROOF, &proof)?;
+        if !proof.is_equal {
+            let first = proof.mismatches.first();
+            let what = first.map_or("the hashes are others".to_owned(), |mismatch| {
+                format!("section {}: {}", mismatch.section, mismatch.what)
+            });
+            return Err(ExportError::Different(what));
+        }
+        self.step(copy, CopyState::Proved, medium, None, None)?;
+        self.sign(copy, medium, manifest, proof)
+    }
+
+    /// The program ended between the proof and the receipt.
+    fn sign_again(&self, copy: &CopyRecord) -> Result<Exported, ExportError> {
+        let kept = self.kept(copy.id, MANIFEST)?.zip(self.kept(copy.id, PROOF)?);
+        let (manifest, proof) = kept.ok_or_else(|| {
+            ExportError::Failed(format!("the proof of {} is not there any more", copy.id))
+        })?;
+        self.sign(copy, &Medium::default(), manifest, proof)
+    }
+
+    /// The second phase of the receipt, unless it is there already, and the step that needs it.
+    fn sign(
+        &self,
+        copy: &CopyRecord,
+        medium: &Medium,
+        manifest: Manifest,
+        proof: Proof,
+    ) -> Result<Exported, ExportError> {
+        let failed =
+            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
+        let mut receipt = self.receipts.receipt(copy.id).map_err(|error| failed(&error))?;
+        if receipt.content().proof.is_none() {
+            let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
+            receipt = receipt.proved(proof.clone(), &key).map_err(|error| failed(&error))?;
+            self.receipts.keep(&receipt).map_err(|error| failed(&error))?;
+        }
+        let facts = CopyFacts {
+            volume: medium.barcode.clone(),
+            medium_serial: medium.serial.clone(),
+            receipt: Some(receipt.content().sha256.to_string()),
+            ..CopyFacts::default()
+        };
+        let copy = self.store.advance_copy(copy.id, CopyState::Receipted, facts, self.actor);
+        let copy = copy.map_err(|error| failed(&error))?;
+        Ok(Exported { copy, manifest, proof })
+    }
+
+    fn sign_manifest(&self, manifest: &Manifest) -> Result<(), ExportError> {
+        let failed =
+            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
+        let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
+        let receipt =
+            Receipt::manifested(manifest.clone(), &key).map_err(|error| failed(&error))?;
+        self.receipts.keep(&receipt).map(drop).map_err(|error| failed(&error))
+    }
+
+    fn manifest(
+        &self,
+        copy: &CopyRecord,
+        medium: &Medium,
+        digest: PartitionDigest,
+        time: Timestamp,
+    ) -> Manifest {
+        let head = self.store.ledger_head();
+        let mut manifest = Manifest {
+            id: copy.id,
+            time,
+            source: Source {
+                uuid: self.entry.uuid,
+                barcode: self.entry.barcode.to_string(),
+                media_type: self.entry.media_type.clone(),
+                generation: self.entry.generation,
+                as_of: Some(self.as_of),
+                worm: self.entry.worm,
+                pool: self.entry.pool.clone(),
+                group: self.entry.group.clone(),
+            },
+            target: Target {
+                barcode: medium.barcode.clone(),
+                medium_serial: medium.serial.clone(),
+                medium_maker: medium.maker.clone(),
+                copy: self.number,
+            },
+            how_to_read: String::new(),
+            partitions: vec![digest],
+            attributes: Vec::new(),
+            group_members: Vec::new(),
+            ledger: Some(LedgerPoint { entry: head.sequence, hash: Hash(head.hash.0) }),
+            operator: self.actor.to_owned(),
+            software: self.software.to_owned(),
+        };
+        manifest.how_to_read = how_to_read(&manifest);
+        manifest
+    }
+
+    fn step(
+        &self,
+        copy: &CopyRecord,
+        state: CopyState,
+        medium: &Medium,
+        bytes: Option<u64>,
+        reason: Option<String>,
+    ) -> Result<CopyRecord, ExportError> {
+        let facts = CopyFacts {
+            volume: medium.barcode.clone(),
+            medium_serial: medium.serial.clone(),
+            generation: Some(self.entry.generation),
+            as_of: Some(self.as_of),
+            bytes,
+            reason,
+            ..CopyFacts::default()
+        };
+        let taken = self.store.advance_copy(copy.id, state, facts, self.actor);
+        taken.map_err(|error| ExportError::Failed(error.to_string()))
+    }
+
+    fn keep(&self, copy: Uuid, name: &str, value: &impl Serialize) -> Result<(), ExportError> {
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| ExportError::Failed(format!("{name}: {error}")))?;
+        let (disk, path) = (self.store.disk(), self.path(copy, name));
+        let kept = || -> std::io::Result<()> {
+            let parents: Vec<_> = path.ancestors().skip(1).take(2).collect();
+            for directory in parents.into_iter().rev() {
+                if !disk.exists(directory)? {
+                    disk.create_dir(directory)?;
+                    disk.sync_dir(directory.parent().unwrap_or(directory))?;
+                }
+            }
+            replace_whole(&*disk, &path, &bytes)
+        };
+        kept().map_err(|error| ExportError::Failed(format!("{}: {error}", path.display())))
+    }
+
+    fn kept<T: DeserializeOwned>(&self, copy: Uuid, name: &str) -> Result<Option<T>, ExportError> {
+        let (disk, path) = (self.store.disk(), self.path(copy, name));
+        let failed = |error: String| ExportError::Failed(format!("{}: {error}", path.display()));
+        if !disk.exists(&path).unwrap_or(false) {
+            return Ok(None);
+        }
+        let bytes =
+            read_whole(&*disk, &path, FILE_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.to_string()))
+    }
+
+    fn path(&self, copy: Uuid, name: &str) -> PathBuf {
+        self.store.directory().join("copies").join(copy.to_string()).join(name)
+    }
+}
+
+/// What is not known cannot be other.
+fn is_same_tape(expected: Option<&String>, medium: &Medium) -> Result<(), ExportError> {
+    if expected == medium.serial.as_ref() {
+        return Ok(());
+    }
+    let name = |serial: Option<&String>| serial.map_or("none", String::as_str).to_owned();
+    Err(ExportError::Refused(format!(
+        "the tape in the drive has serial number {}, and the copy was begun on {}: put that one in, or say --anew to give that copy up. Nothing was written on this one",
+        name(medium.serial.as_ref()),
+        name(expected)
+    )))
+}
+
+fn compare(expected: &PartitionDigest, found: &PartitionDigest) -> Vec<Mismatch> {
+    let count = expected.sections.len().max(found.sections.len());
+    let one = |at: usize| {
+        let what = match (expected.sections.get(at), found.sections.get(at)) {
+            (Some(wanted), Some(there)) if wanted == there => return None,
+            (Some(wanted), Some(there)) => format!(
+                "{} blocks, {} bytes, SHA-256 {} were written, and {} blocks, {} bytes, SHA-256 {} were read",
+                wanted.blocks, wanted.bytes, wanted.sha256, there.blocks, there.bytes, there.sha256
+            ),
+            (Some(_), None) => "it is not on the tape".to_owned(),
+            (None, _) => "it was never written".to_owned(),
+        };
+        let first = expected.sections.get(at).or_else(|| found.sections.get(at));
+        Some(Mismatch {
+            partition: expected.partition,
+            section: u64::try_from(at).unwrap_or(u64::MAX),
+            first_object: first.map_or(0, |section| section.first_object),
+            what,
+        })
+    };
+    (0..count).filter_map(one).take(MISMATCHES_MAX).collect()
+}
+
+/// One way through the tape has begun.
+struct Begun {
+    time: Timestamp,
+    clock_ms: u64,
+    before: crate::receipt::Counters,
+    is_writing: bool,
+}
+
+impl Begun {
+    fn new(tape: &mut dyn Tape, watcher: &dyn Watcher, is_writing: bool) -> Self {
+        let before = tape.counters(is_writing);
+        Self { time: watcher.now(), clock_ms: watcher.clock_ms(), before, is_writing }
+    }
+
+    fn end(self, tape: &mut dyn Tape, watcher: &dyn Watcher, bytes: u64) -> Pass {
+        Pass {
+            drive: tape.identity(),
+            begun: self.time,
+            ended: watcher.now(),
+            elapsed_ms: watcher.clock_ms().saturating_sub(self.clock_ms),
+            bytes,
+            protection: "none".to_owned(),
+            before: self.before,
+            after: tape.counters(self.is_writing),
+        }
+    }
+}
+
+const PROGRESS: &str = "progress.json";
+const WRITTEN: &str = "written.json";
+const MANIFEST: &str = "manifest.json";
+const PROOF: &str = "proof.json";
+const FILE_BYTES_MAX: u64 = 256 << 20;
+const MISMATCHES_MAX: usize = 100;

@@ -1,0 +1,463 @@
+//! Exports to a drive in memory that fails when it is told to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use vtl_media::disk::{Disk, MemoryDisk};
+use vtl_media::store::CatalogueKind;
+use vtl_media::{
+    Barcode, CartridgeEntry, CopyState, LibrarySpec, MediumError, NewCartridge, ReadOutcome, Store,
+    StoreOptions,
+};
+
+use super::*;
+use crate::receipt::{Archive, Counters, DriveIdentity};
+
+/// An object on a tape or on a cartridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Object {
+    Block(Vec<u8>),
+    Filemark,
+}
+
+/// A tape in a drive in memory.
+#[derive(Debug, Clone, Default)]
+struct Drive {
+    objects: Vec<Object>,
+    at: usize,
+    serial: Option<String>,
+    is_protected: bool,
+    max_block_bytes: usize,
+    /// Calls of the drive that write, and what the one with this number ends with.
+    writes: usize,
+    fault: Option<(usize, TapeError)>,
+    /// What happens to the tape while it is out of its place.
+    on_reload: Option<Swap>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Swap {
+    Stranger,
+    Flip(usize),
+    Gone,
+}
+
+impl Drive {
+    fn blank() -> Self {
+        Self { serial: Some("PHY1".into()), max_block_bytes: 4096, ..Self::default() }
+    }
+
+    fn write(&mut self, object: Option<Object>) -> Result<(), TapeError> {
+        self.writes += 1;
+        if let Some((_, error)) = self.fault.take_if(|(at, _)| *at == self.writes) {
+            return Err(error);
+        }
+        if let Some(object) = object {
+            self.objects.truncate(self.at);
+            self.objects.push(object);
+            self.at += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Tape for Drive {
+    fn identity(&self) -> DriveIdentity {
+        let text = String::from;
+        DriveIdentity {
+            vendor: text("TEST"),
+            product: text("DRIVE"),
+            revision: text("1"),
+            serial: text("D1"),
+        }
+    }
+    fn medium(&mut self) -> Medium {
+        Medium {
+            serial: self.serial.clone(),
+            is_write_protected: self.is_protected,
+            capacity_bytes: Some(1 << 20),
+            ..Medium::default()
+        }
+    }
+    fn counters(&mut self, _: bool) -> Counters {
+        Counters::default()
+    }
+    fn max_block_bytes(&self) -> usize {
+        self.max_block_bytes
+    }
+    fn ready(&mut self) -> Result<(), TapeError> {
+        Ok(())
+    }
+    fn rewind(&mut self) -> Result<(), TapeError> {
+        self.at = 0;
+        Ok(())
+    }
+    fn locate(&mut self, object: u64) -> Result<(), TapeError> {
+        self.at = usize::try_from(object).unwrap().min(self.objects.len());
+        Ok(())
+    }
+    fn reload(&mut self) -> Result<(), TapeError> {
+        self.at = 0;
+        match self.on_reload.take() {
+            Some(Swap::Stranger) => self.serial = Some("STRANGER".into()),
+            Some(Swap::Flip(at)) => match &mut self.objects[at] {
+                Object::Block(block) => block[0] ^= 1,
+                Object::Filemark => {
+                    self.objects.remove(at);
+                }
+            },
+            Some(Swap::Gone) => return Err(TapeError::NoMedium),
+            None => {}
+        }
+        Ok(())
+    }
+    fn write_block(&mut self, block: &[u8]) -> Result<(), TapeError> {
+        self.write(Some(Object::Block(block.to_vec())))
+    }
+    fn write_filemark(&mut self) -> Result<(), TapeError> {
+        self.write(Some(Object::Filemark))
+    }
+    fn synchronize(&mut self) -> Result<(), TapeError> {
+        self.write(None)
+    }
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError> {
+        let Some(object) = self.objects.get(self.at) else { return Ok(TapeRead::EndOfData) };
+        self.at += 1;
+        match object {
+            Object::Block(block) => {
+                buffer.clone_from(block);
+                Ok(TapeRead::Block)
+            }
+            Object::Filemark => Ok(TapeRead::Filemark),
+        }
+    }
+}
+
+/// What is on the cartridge.
+struct Script(Vec<Object>, usize);
+
+impl Contents for Script {
+    fn next(&mut self) -> Result<ReadOutcome, MediumError> {
+        let object = self.0.get(self.1).cloned();
+        self.1 += 1;
+        Ok(match object {
+            Some(Object::Block(block)) => ReadOutcome::Block(Bytes::from(block)),
+            Some(Object::Filemark) => ReadOutcome::Filemark,
+            None => ReadOutcome::EndOfData,
+        })
+    }
+    fn go_to(&mut self, object: u64) -> Result<(), MediumError> {
+        self.1 = usize::try_from(object).unwrap();
+        Ok(())
+    }
+}
+
+/// Nobody but who may stop it when so many bytes have gone.
+#[derive(Debug)]
+struct Looker {
+    moved: AtomicU64,
+    stop_at: u64,
+}
+
+impl Watcher for Looker {
+    fn is_given_up(&self) -> bool {
+        self.moved.load(Ordering::Relaxed) >= self.stop_at
+    }
+    fn moved(&self, bytes: u64) {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+    fn clock_ms(&self) -> u64 {
+        0
+    }
+}
+
+fn objects() -> Vec<Object> {
+    let block = |length: usize, fill: u8| Object::Block(vec![fill; length]);
+    let mark = Object::Filemark;
+    vec![
+        block(100, 1),
+        block(7, 2),
+        mark.clone(),
+        mark.clone(),
+        block(4096, 3),
+        block(512, 4),
+        mark,
+        block(1, 5),
+    ]
+}
+
+struct Scene {
+    disk: MemoryDisk,
+    store: Store,
+    exports: Exports,
+    receipts: Archive,
+}
+
+fn open(disk: &MemoryDisk) -> Store {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
+    Store::open(disk, Path::new("/data"), options).unwrap()
+}
+
+fn archive(disk: &MemoryDisk) -> Archive {
+    Archive::new(Arc::new(disk.clone()), Path::new("/data"))
+}
+
+impl Scene {
+    fn new() -> Self {
+        let disk = MemoryDisk::new();
+        let store = open(&disk);
+        let cartridges = vec![NewCartridge::new(Barcode::new("A00001L9").unwrap(), "lto9")];
+        store.initialize(LibrarySpec { cartridges, ..LibrarySpec::default() }).unwrap();
+        Self { receipts: archive(&disk), disk, store, exports: Exports::default() }
+    }
+
+    /// The program is started again.
+    fn restarted(self) -> Self {
+        let Self { disk, store, receipts, .. } = self;
+        drop(store);
+        Self { store: open(&disk), disk, receipts, exports: Exports::default() }
+    }
+
+    fn entry(&self) -> CartridgeEntry {
+        self.store.find("A00001L9").unwrap()
+    }
+
+    fn run_until(&self, drive: &mut Drive, stop_at: u64) -> Result<Exported, ExportError> {
+        self.order(drive, stop_at, false)
+    }
+
+    fn run(&self, drive: &mut Drive) -> Result<Exported, ExportError> {
+        self.order(drive, u64::MAX, false)
+    }
+
+    fn order(
+        &self,
+        drive: &mut Drive,
+        stop_at: u64,
+        overwrites: bool,
+    ) -> Result<Exported, ExportError> {
+        let entry = self.entry();
+        let order = Order {
+            store: &self.store,
+            receipts: &self.receipts,
+            entry: &entry,
+            as_of: Timestamp::UNIX_EPOCH,
+            number: 1,
+            overwrites,
+            begins_anew: false,
+            actor: "op",
+            software: "test",
+        };
+        let watcher = Looker { moved: AtomicU64::new(0), stop_at };
+        order.run(&self.exports, drive, &mut Script(objects(), 0), &watcher)
+    }
+
+    fn states(&self) -> Vec<CopyState> {
+        self.store.copies().iter().map(|copy| copy.state).collect()
+    }
+}
+
+#[test]
+fn a_copy_is_what_the_cartridge_is_and_is_proved() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    let exported = scene.run(&mut drive).unwrap();
+    assert_eq!(drive.objects, objects());
+    assert_eq!(exported.copy.state, CopyState::Receipted);
+    assert_eq!(exported.copy.facts.medium_serial.as_deref(), Some("PHY1"));
+    assert!(exported.proof.is_equal && exported.proof.mismatches.is_empty());
+    assert_eq!(exported.manifest.partitions, exported.proof.partitions);
+    assert_eq!(exported.manifest.partitions[0].sections.len(), 4);
+    assert!(matches!(scene.run(&mut drive), Err(ExportError::Refused(_))), "it is there already");
+}
+
+/// F17: whichever write fails, the copy and its tape are marked as failed, and only an order for it writes on that tape again.
+#[test]
+fn a_write_error_at_every_object_fails_the_copy() {
+    for at in 1..=objects().len() + 1 {
+        for error in [TapeError::Medium("3/0C/00".into()), TapeError::Full, TapeError::Protected] {
+            let (scene, mut drive) = (Scene::new(), Drive::blank());
+            drive.fault = Some((at, error));
+            let failed = scene.run(&mut drive).unwrap_err();
+            assert!(failed.is_final(), "{at}: {failed}");
+            let mut states = scene.states();
+            assert_eq!(states, [CopyState::Failed], "{at}");
+            assert!(matches!(scene.run(&mut drive), Err(ExportError::Refused(_))), "{at}: reused");
+            // Another tape takes it.
+            let mut other = Drive { serial: Some("PHY2".into()), ..Drive::blank() };
+            scene.run(&mut other).unwrap();
+            states = scene.states();
+            assert_eq!(states, [CopyState::Failed, CopyState::Receipted]);
+            assert_eq!(other.objects, objects());
+        }
+    }
+}
+
+/// F18, F19: a broken drive or a tape that was out is no fault of the tape: it goes on with the same one, wherever it was.
+#[test]
+fn it_goes_on_with_the_same_tape_after_any_interruption() {
+    for at in 1..=objects().len() + 1 {
+        for error in [
+            TapeError::Hardware("4/44/00".into()),
+            TapeError::Cleaning,
+            TapeError::NoMedium,
+            TapeError::Changed("6/28/00".into()),
+        ] {
+            let (scene, mut drive) = (Scene::new(), Drive::blank());
+            drive.fault = Some((at, error.clone()));
+            assert!(!scene.run(&mut drive).unwrap_err().is_final());
+            assert_eq!(scene.states(), [CopyState::Staged], "{at}");
+            let scene = scene.restarted();
+            let exported = scene.run(&mut drive).unwrap();
+            assert!(exported.proof.is_equal);
+            assert_eq!(drive.objects, objects(), "{at} {error}");
+            assert_eq!(exported.manifest.partitions, exported.proof.partitions);
+        }
+    }
+}
+
+/// What was written before is not written once more.
+#[test]
+fn it_goes_on_behind_the_last_section_that_is_on_the_tape() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    drive.fault = Some((8, TapeError::NoMedium));
+    scene.run(&mut drive).unwrap_err();
+    drive.writes = 0;
+    scene.run(&mut drive).unwrap();
+    let from_the_start = {
+        let mut other = Drive::blank();
+        Scene::new().run(&mut other).unwrap();
+        other.writes
+    };
+    assert!(drive.writes < from_the_start, "{} of {from_the_start}", drive.writes);
+}
+
+/// F19: another tape in the drive is refused and left as it is, with another serial number, or with the same and other content.
+#[test]
+fn a_stranger_in_the_drive_is_not_touched() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    drive.fault = Some((6, TapeError::NoMedium));
+    scene.run(&mut drive).unwrap_err();
+    let things = vec![Object::Block(vec![9; 9]), Object::Filemark, Object::Block(vec![8; 8])];
+    for serial in ["OTHER", "PHY1"] {
+        let mut stranger =
+            Drive { objects: things.clone(), serial: Some(serial.into()), ..Drive::blank() };
+        let refused = scene.order(&mut stranger, u64::MAX, true).unwrap_err();
+        assert!(matches!(refused, ExportError::Refused(_)), "{serial}: {refused}");
+        assert_eq!((stranger.objects, stranger.writes), (things.clone(), 0), "{serial}");
+    }
+    scene.run(&mut drive).unwrap();
+}
+
+#[test]
+fn a_tape_that_is_gone_for_good_does_not_stand_in_the_way() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    drive.fault = Some((6, TapeError::NoMedium));
+    scene.run(&mut drive).unwrap_err();
+    let mut other = Drive { serial: Some("PHY2".into()), ..Drive::blank() };
+    scene.run(&mut other).unwrap_err();
+    let entry = scene.entry();
+    let order = Order {
+        store: &scene.store,
+        receipts: &scene.receipts,
+        entry: &entry,
+        as_of: Timestamp::UNIX_EPOCH,
+        number: 1,
+        overwrites: false,
+        begins_anew: true,
+        actor: "op",
+        software: "test",
+    };
+    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
+    order.run(&scene.exports, &mut other, &mut Script(objects(), 0), &watcher).unwrap();
+    assert_eq!(scene.states(), [CopyState::Failed, CopyState::Receipted]);
+}
+
+/// Whatever happens to the tape between writing and reading, there is no proof of it.
+#[test]
+fn what_does_not_come_back_is_not_proved() {
+    for at in 0..objects().len() {
+        let (scene, mut drive) = (Scene::new(), Drive::blank());
+        drive.on_reload = Some(Swap::Flip(at));
+        let failed = scene.run(&mut drive).unwrap_err();
+        assert!(matches!(failed, ExportError::Different(_)), "{at}: {failed}");
+        assert_eq!(scene.states(), [CopyState::Failed], "{at}");
+    }
+    for swap in [Swap::Stranger, Swap::Gone] {
+        let (scene, mut drive) = (Scene::new(), Drive::blank());
+        drive.on_reload = Some(swap.clone());
+        assert!(!scene.run(&mut drive).unwrap_err().is_final());
+        assert_eq!(scene.states(), [CopyState::Written]);
+        // It is proved once the right one is there again, after a restart too, and nothing is written for it.
+        let scene = scene.restarted();
+        drive.serial = Some("PHY1".into());
+        drive.writes = 0;
+        scene.run(&mut drive).unwrap();
+        assert_eq!((scene.states(), drive.writes), (vec![CopyState::Receipted], 0), "{swap:?}");
+    }
+}
+
+#[test]
+fn what_may_not_be_written_is_refused_before_anything_is() {
+    let scene = Scene::new();
+    let protected = Drive { is_protected: true, ..Drive::blank() };
+    let used = Drive { objects: vec![Object::Filemark], ..Drive::blank() };
+    for mut drive in [protected, used.clone()] {
+        let refused = scene.run(&mut drive).unwrap_err();
+        assert!(matches!(refused, ExportError::Refused(_)), "{refused}");
+        assert_eq!((drive.writes, scene.states().len()), (0, 0));
+    }
+    let mut drive = used;
+    scene.order(&mut drive, u64::MAX, true).unwrap();
+    assert_eq!(drive.objects, objects());
+    // A tape with a copy that counts is not even overwritten by order.
+    let uuid = scene.entry().uuid;
+    let second = scene.store.stage_copies(&[(uuid, 2)], "op").unwrap();
+    assert_eq!(second.len(), 1);
+    let entry = scene.entry();
+    let order = Order {
+        store: &scene.store,
+        receipts: &scene.receipts,
+        entry: &entry,
+        as_of: Timestamp::UNIX_EPOCH,
+        number: 2,
+        overwrites: true,
+        begins_anew: false,
+        actor: "op",
+        software: "test",
+    };
+    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
+    let refused =
+        order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &watcher).unwrap_err();
+    assert!(matches!(refused, ExportError::Refused(_)), "{refused}");
+    assert_eq!(drive.objects, objects());
+}
+
+#[test]
+fn a_block_that_the_drive_does_not_write_ends_it() {
+    let (scene, mut drive) = (Scene::new(), Drive { max_block_bytes: 1024, ..Drive::blank() });
+    let failed = scene.run(&mut drive).unwrap_err();
+    assert!(matches!(failed, ExportError::BlockTooLong { object: 4, bytes: 4096, most: 1024 }));
+    assert_eq!(scene.states(), [CopyState::Failed]);
+}
+
+/// Ctrl-C at any byte, writing or reading back, and again.
+#[test]
+fn it_can_be_stopped_at_any_moment_and_taken_up() {
+    let total: u64 = 100 + 7 + 4096 + 512 + 1;
+    for stop_at in [0, 1, 100, 107, 4203, 4715, total, total + 1, total + 107, 2 * total] {
+        let (mut scene, mut drive) = (Scene::new(), Drive::blank());
+        let stopped = scene.run_until(&mut drive, stop_at).unwrap_err();
+        assert!(matches!(stopped, ExportError::GivenUp), "{stop_at}: {stopped}");
+        assert!(scene.states().iter().all(|state| *state < CopyState::Proved));
+        scene = scene.restarted();
+        scene.run(&mut drive).unwrap();
+        assert_eq!(drive.objects, objects(), "{stop_at}");
+    }
+}

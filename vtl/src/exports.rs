@@ -1,0 +1,217 @@
+//! `vtl export`: cartridges to physical tapes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use vtl_media::CartridgeKind;
+use vtl_vault::{ExportError, Exported, Exports, Order, Watcher};
+
+use crate::library::Library;
+use crate::operations::find;
+use crate::physical_tape::PhysicalTape;
+use crate::request::{ExportChoice, Failure, FailureKind};
+use crate::verification::{Begun, begin, rate};
+
+/// What is on its way to or from physical tapes at this moment.
+#[derive(Debug, Default)]
+pub(crate) struct Transfers {
+    is_stopping: AtomicBool,
+    exports: Exports,
+    running: Mutex<BTreeMap<String, Progress>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    total_bytes: u64,
+    done_bytes: u64,
+    begun: Instant,
+}
+
+impl Transfers {
+    /// Ends all of them soon. They can be taken up again.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// How far they are.
+    pub(crate) fn progress(&self) -> Value {
+        let running = self.running();
+        let rows = running.iter().map(|(barcode, progress)| {
+            json!({
+                "barcode": barcode,
+                "total_bytes": progress.total_bytes,
+                "done_bytes": progress.done_bytes,
+                "bytes_per_second": rate(progress.done_bytes, progress.begun.elapsed().as_secs_f64()),
+            })
+        });
+        Value::Array(rows.collect())
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One transfer, on the list while this is there.
+pub(crate) struct Watched<'a> {
+    transfers: &'a Transfers,
+    barcode: String,
+    is_given_up: &'a AtomicBool,
+    begun: Instant,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(
+        transfers: &'a Transfers,
+        barcode: &str,
+        total_bytes: u64,
+        is_given_up: &'a AtomicBool,
+    ) -> Self {
+        let begun = Instant::now();
+        let progress = Progress { total_bytes, done_bytes: 0, begun };
+        transfers.running().insert(barcode.to_owned(), progress);
+        Self { transfers, barcode: barcode.to_owned(), is_given_up, begun }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.transfers.running().remove(&self.barcode);
+    }
+}
+
+impl Watcher for Watched<'_> {
+    fn is_given_up(&self) -> bool {
+        self.transfers.is_stopping.load(Ordering::Relaxed)
+            || self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    fn moved(&self, bytes: u64) {
+        if let Some(progress) = self.transfers.running().get_mut(&self.barcode) {
+            progress.done_bytes = progress.done_bytes.saturating_add(bytes);
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn clock_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Exports a cartridge.
+pub(crate) fn export(
+    library: &Library,
+    choice: &ExportChoice,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
+    let [barcode] = choice.barcodes.as_slice() else {
+        return Err(Failure::usage(
+            "a drive has one tape, and a tape takes one cartridge: name one barcode",
+        ));
+    };
+    let entry = find(library, barcode)?;
+    if entry.kind == CartridgeKind::Cleaning {
+        return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
+    }
+    let mut verification = match begin(library, &entry)? {
+        Begun::Reading(verification) => *verification,
+        Begun::Blank => return Err(nothing_on(&entry.barcode)),
+        Begun::Unreadable(why) => {
+            let text = format!("{} cannot be read: {why}", entry.barcode);
+            return Err(Failure::new(FailureKind::Damaged, text));
+        }
+    };
+    let facts = verification.cartridge.facts();
+    if facts.is_blank() {
+        return Err(nothing_on(&entry.barcode));
+    }
+    if verification.cartridge.partition_count() > 1 {
+        return Err(Failure::refused(format!(
+            "{} has {} partitions: only cartridges with one can be exported",
+            entry.barcode,
+            verification.cartridge.partition_count()
+        )));
+    }
+    let mut entry = entry;
+    entry.set_facts(&facts);
+    let mut tape = PhysicalTape::open(Path::new(&choice.to))?;
+    // Written once, and read once.
+    let total_bytes = facts.written_bytes.saturating_mul(2);
+    let watched =
+        Watched::new(&library.transfers, entry.barcode.as_str(), total_bytes, is_given_up);
+    let order = Order {
+        store: &library.store,
+        receipts: &library.receipts,
+        entry: &entry,
+        as_of: verification.as_of,
+        number: choice.copy,
+        overwrites: choice.overwrite,
+        begins_anew: choice.anew,
+        actor,
+        software: concat!("vtl ", env!("CARGO_PKG_VERSION")),
+    };
+    let contents = &mut verification.cartridge;
+    let exported = order.run(&library.transfers.exports, &mut tape, contents, &watched);
+    let exported = exported.map_err(|error| explain(&error, choice, entry.barcode.as_str()))?;
+    Ok(row(&exported))
+}
+
+fn nothing_on(barcode: &vtl_media::Barcode) -> Failure {
+    Failure::refused(format!("there is nothing on {barcode} to be exported"))
+}
+
+fn explain(error: &ExportError, choice: &ExportChoice, barcode: &str) -> Failure {
+    let text = format!("{barcode} to {}: {error}", choice.to);
+    match error {
+        ExportError::Refused(_) => Failure::refused(text),
+        error if error.is_final() => Failure::new(
+            FailureKind::Damaged,
+            format!(
+                "{text}. This copy failed, and its tape is not used again without --overwrite; the cartridge is as it was: take another tape"
+            ),
+        ),
+        ExportError::Cartridge(_) => Failure::new(FailureKind::Damaged, text),
+        ExportError::Tape { error: vtl_vault::TapeError::Hardware(_), .. } => {
+            Failure::new(FailureKind::Damaged, format!("{text}; {}", goes_on(choice, barcode)))
+        }
+        _ => Failure::failed(format!("{text}; {}", goes_on(choice, barcode))),
+    }
+}
+
+fn goes_on(choice: &ExportChoice, barcode: &str) -> String {
+    format!("`vtl export {barcode} --copy {}` with the same tape goes on where it was", choice.copy)
+}
+
+fn row(exported: &Exported) -> Value {
+    let Exported { copy, manifest, proof } = exported;
+    let partition = manifest.partitions.first();
+    let speed = |pass: &vtl_vault::Pass| {
+        rate(pass.bytes, std::time::Duration::from_millis(pass.elapsed_ms).as_secs_f64())
+    };
+    json!({
+        "barcode": copy.barcode,
+        "copy": copy.id,
+        "number": copy.number,
+        "state": copy.state,
+        "receipt": copy.facts.receipt,
+        "volume": copy.facts.volume,
+        "medium_serial": copy.facts.medium_serial,
+        "bytes": partition.map(|partition| partition.bytes),
+        "blocks": partition.map(|partition| partition.blocks),
+        "filemarks": partition.map(|partition| partition.filemarks),
+        "root": partition.map(|partition| partition.root),
+        "drive": proof.read.drive,
+        "write_bytes_per_second": speed(&proof.written),
+        "read_bytes_per_second": speed(&proof.read),
+        "tape_alerts": proof.read.after.tape_alerts,
+    })
+}

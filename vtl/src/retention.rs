@@ -1,0 +1,175 @@
+//! `vtl tape lock|hold`: what is on a cartridge stays, whatever hosts and people do.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SpanRelativeTo, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use vtl_media::{CartridgeEntry, CartridgeKind, MediumError, Retention, RetentionChange, Volume};
+
+use crate::library::Library;
+use crate::operations::{find, is_in_drive};
+use crate::request::Failure;
+use crate::undo::explain;
+
+/// A drive that does not answer within this time is stuck.
+const DRIVE_LIMIT: Duration = Duration::from_secs(10);
+const REASON_BYTES_MAX: usize = 200;
+
+/// Cartridges to be locked.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewLock {
+    /// The cartridges.
+    #[arg(required = true)]
+    pub(crate) barcodes: Vec<String>,
+    /// Until when: a time (RFC 3339), or a day, at the end of which it is over.
+    #[arg(long, value_name = "DATE", required_unless_present = "span", conflicts_with = "span")]
+    pub(crate) until: Option<String>,
+    /// For how long from now on, such as 90d or 7y.
+    #[arg(long = "for", value_name = "SPAN")]
+    pub(crate) span: Option<String>,
+}
+
+/// Cartridges to be held, or not any more.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HoldChange {
+    /// The cartridges.
+    #[arg(required = true)]
+    pub(crate) barcodes: Vec<String>,
+    /// Why, for whoever meets it.
+    #[arg(long, value_name = "TEXT", required_unless_present = "lift", conflicts_with = "lift")]
+    pub(crate) reason: Option<String>,
+    /// Lift the hold. A lock stays.
+    #[arg(long)]
+    pub(crate) lift: bool,
+}
+
+/// Locks cartridges.
+pub(crate) fn lock(library: &Library, new: &NewLock, actor: &str) -> Result<Value, Failure> {
+    let now = library.store.compliance_clock().now();
+    let until = match (&new.until, &new.span) {
+        (Some(text), None) => end_of(text)?,
+        (None, Some(text)) => after(text, now)?,
+        _ => return Err(Failure::usage("say --until or --for")),
+    };
+    if until <= now {
+        return Err(Failure::usage(format!("{until} is over already: that would lock nothing")));
+    }
+    change(library, &new.barcodes, &RetentionChange::LockUntil(until), actor)
+}
+
+/// Holds cartridges, or lifts their holds.
+pub(crate) fn hold(library: &Library, wanted: &HoldChange, actor: &str) -> Result<Value, Failure> {
+    let change_to = match (&wanted.reason, wanted.lift) {
+        (None, true) => RetentionChange::Lift,
+        (Some(reason), false) => {
+            let is_good = !reason.trim().is_empty()
+                && reason.len() <= REASON_BYTES_MAX
+                && !reason.chars().any(char::is_control);
+            if !is_good {
+                return Err(Failure::usage(format!(
+                    "--reason: one line of 1 to {REASON_BYTES_MAX} bytes"
+                )));
+            }
+            RetentionChange::Hold(reason.clone())
+        }
+        _ => return Err(Failure::usage("say --reason or --lift")),
+    };
+    change(library, &wanted.barcodes, &change_to, actor)
+}
+
+fn change(
+    library: &Library,
+    barcodes: &[String],
+    change: &RetentionChange,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let entries: Vec<CartridgeEntry> =
+        barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?;
+    if let Some(cleaning) = entries.iter().find(|entry| entry.kind == CartridgeKind::Cleaning) {
+        return Err(Failure::usage(format!("{} is a cleaning cartridge", cleaning.barcode)));
+    }
+    let mut rows = Vec::new();
+    for entry in &entries {
+        let retention = change_one(library, entry, change, actor)?;
+        rows.push(json!({
+            "barcode": entry.barcode,
+            "retained_until": retention.until,
+            "hold": retention.hold,
+        }));
+    }
+    Ok(Value::Array(rows))
+}
+
+fn change_one(
+    library: &Library,
+    entry: &CartridgeEntry,
+    change: &RetentionChange,
+    actor: &str,
+) -> Result<Retention, Failure> {
+    let store = &library.store;
+    let mut is_answered = true;
+    let done = if is_in_drive(entry) {
+        let mut write = |retention: &Retention| {
+            let written = write_in_drive(library, entry, retention);
+            is_answered = written.is_some();
+            written.unwrap_or(Err(MediumError::ReadOnly))
+        };
+        store.change_retention(entry.uuid, change, Some(&mut write), actor)
+    } else {
+        store.change_retention(entry.uuid, change, None, actor)
+    };
+    if !is_answered {
+        return Err(Failure::failed(format!(
+            "{}: {} does not say whether its label was written: try again",
+            entry.barcode, entry.place
+        )));
+    }
+    done.map_err(|error| explain(&error))
+}
+
+fn write_in_drive(
+    library: &Library,
+    entry: &CartridgeEntry,
+    retention: &Retention,
+) -> Option<Result<(), MediumError>> {
+    let unit = library.drive_at(&entry.place)?;
+    let is_it = |cartridge: &&mut Volume| cartridge.label().uuid == entry.uuid;
+    unit.with_drive_within(DRIVE_LIMIT, {
+        let retention = retention.clone();
+        move |drive| {
+            let cartridge = drive.cartridge_mut().filter(is_it)?;
+            Some(cartridge.set_retention(&retention))
+        }
+    })
+    .flatten()
+}
+
+/// A time, or the end of a day.
+fn end_of(text: &str) -> Result<Timestamp, Failure> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let day: Date = text.parse().map_err(|error| {
+        Failure::usage(format!("--until {text}: {error}; for example 2033-12-31"))
+    })?;
+    let next =
+        day.tomorrow().map_err(|error| Failure::usage(format!("--until {text}: {error}")))?;
+    next.to_zoned(TimeZone::system())
+        .map(|zoned| zoned.timestamp())
+        .map_err(|error| Failure::usage(format!("--until {text}: {error}")))
+}
+
+fn after(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    let usage = |error: jiff::Error| {
+        Failure::usage(format!("--for {text}: {error}; for example 90d or 7y"))
+    };
+    let span: jiff::Span = text.parse().map_err(usage)?;
+    let zoned = now.to_zoned(TimeZone::UTC);
+    let length = span.to_duration(SpanRelativeTo::from(&zoned)).map_err(usage)?;
+    now.checked_add(length).map_err(usage)
+}
