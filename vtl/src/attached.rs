@@ -16,13 +16,14 @@ const TYPE_TAPE: u8 = 0x01;
 const TYPE_CHANGER: u8 = 0x08;
 /// Room for the answer of a changer with some hundred drives.
 const STATUS_ROOM: u16 = 0x8000;
+const UNIT_ATTENTIONS_MAX: u32 = 8;
 
 /// Sends a CDB to a device, for an answer of at most so many bytes; `None` where it refuses.
 type Ask<'a> = dyn Fn(&[u8], u16) -> Option<Vec<u8>> + 'a;
 
 /// What is known of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Attached {
+pub(crate) struct Attached {
     device_type: u8,
     /// `/dev/sgN`.
     generic: String,
@@ -33,23 +34,62 @@ struct Attached {
     revision: String,
     serial: String,
     /// Of a changer: its drives.
-    bays: Vec<Bay>,
+    bays: Vec<Element>,
 }
 
-/// A drive as its library sees it.
+/// An element of a library.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Bay {
-    address: u16,
+pub(crate) struct Element {
+    pub(crate) address: u16,
     /// The barcode of the cartridge that is in it.
-    barcode: Option<String>,
-    is_full: bool,
-    /// Device identifier: the serial number, perhaps behind vendor and product; nothing where the library does not say.
+    pub(crate) barcode: Option<String>,
+    pub(crate) is_full: bool,
+    /// Of a drive its device identifier: the serial number, perhaps behind vendor and product; nothing where the library does not say.
     identifier: String,
 }
 
+/// What an element is for (SMC-3 §6.10.2, element type code).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ElementKind {
+    Storage = 2,
+    ImportExport = 3,
+    Drive = 4,
+}
+
+impl Attached {
+    /// `/dev/sgN`.
+    pub(crate) fn generic(&self) -> &str {
+        &self.generic
+    }
+
+    /// Whether it is the drive that sits in an element.
+    pub(crate) fn is_in(&self, element: &Element) -> bool {
+        self.device_type == TYPE_TAPE && element.is_of(&self.serial)
+    }
+}
+
 /// All devices of this host, changers first.
+pub(crate) fn scan_host() -> std::io::Result<Vec<Attached>> {
+    scan(Path::new("/sys/class/scsi_generic"))
+}
+
+/// Whether a device says that it is a media changer.
+pub(crate) fn is_changer(device: &Device) -> bool {
+    let standard = device.read(&[0x12, 0, 0, 0, 96, 0], 96, TIMEOUT).unwrap_or_default();
+    standard.first().is_some_and(|first| first & 0x1f == TYPE_CHANGER)
+}
+
+/// The elements of a library, with what is in them.
+pub(crate) fn elements_of(device: &Device, kind: ElementKind) -> Vec<Element> {
+    // What has changed since it was asked last is told once, in place of the answer.
+    let is_quiet = || device.read(&[0; 6], 0, TIMEOUT).is_ok();
+    let _is_ready = (0..UNIT_ATTENTIONS_MAX).any(|_| is_quiet());
+    elements(&|cdb, room| device.read(cdb, room.into(), TIMEOUT).ok(), kind)
+}
+
+/// All devices of this host, changers first, as rows.
 pub(crate) fn list() -> Result<Value, Failure> {
-    let found = scan(Path::new("/sys/class/scsi_generic"))
+    let found = scan_host()
         .map_err(|error| Failure::failed(format!("/sys/class/scsi_generic: {error}")))?;
     if found.is_empty() {
         return Err(Failure::not_found(
@@ -111,7 +151,8 @@ fn describe(ask: &Ask<'_>) -> Option<Attached> {
     let device_type = standard.first()? & 0x1f;
     let field = |range: std::ops::Range<usize>| text(standard.get(range).unwrap_or_default());
     let serial = ask(&[0x12, 1, 0x80, 0, 252, 0], 252).unwrap_or_default();
-    let bays = if device_type == TYPE_CHANGER { bays(ask) } else { Vec::new() };
+    let bays =
+        if device_type == TYPE_CHANGER { elements(ask, ElementKind::Drive) } else { Vec::new() };
     let is_meant = device_type == TYPE_CHANGER || device_type == TYPE_TAPE;
     is_meant.then(|| Attached {
         device_type,
@@ -124,22 +165,46 @@ fn describe(ask: &Ask<'_>) -> Option<Attached> {
     })
 }
 
-/// READ ELEMENT STATUS of the drives (SMC-3 §6.10), with barcodes and device identifiers.
-fn bays(ask: &Ask<'_>) -> Vec<Bay> {
-    const DRIVES: u8 = 4;
+/// READ ELEMENT STATUS (SMC-3 §6.10), with barcodes and device identifiers, in as many pieces as it takes.
+fn elements(ask: &Ask<'_>, kind: ElementKind) -> Vec<Element> {
     // VOLTAG; CURDATA, so that nothing is moved for it, and DVCID. Some libraries take one of these, or none.
     let tries = [(0x10, 0x03), (0x10, 0x01), (0x10, 0x00), (0, 0)];
     let [high, low] = STATUS_ROOM.to_be_bytes();
-    let answer = tries.into_iter().find_map(|(tags, flags)| {
-        ask(&[0xb8, tags | DRIVES, 0, 0, 0xff, 0xff, flags, 0, high, low, 0, 0], STATUS_ROOM)
-    });
-    parse_status(&answer.unwrap_or_default())
+    let mut all: Vec<Element> = Vec::new();
+    let mut next = Some(0_u16);
+    while let Some([from_high, from_low]) = next.map(u16::to_be_bytes) {
+        let answer = tries.into_iter().find_map(|(tags, flags)| {
+            let cdb = [
+                0xb8,
+                tags | kind as u8,
+                from_high,
+                from_low,
+                0xff,
+                0xff,
+                flags,
+                0,
+                high,
+                low,
+                0,
+                0,
+            ];
+            ask(&cdb, STATUS_ROOM)
+        });
+        let is_later =
+            |element: &Element| all.last().is_none_or(|last| element.address > last.address);
+        let mut piece = parse_status(&answer.unwrap_or_default());
+        // What comes again is no answer to what was asked for.
+        piece.retain(is_later);
+        next = piece.last().and_then(|last| last.address.checked_add(1));
+        all.append(&mut piece);
+    }
+    all
 }
 
 // Header: 8 bytes. Page: 0 type, 1 volume tags 80h and 40h, 2-3 length of a descriptor, 5-7 length of all. Descriptor: 0-1
 // address, 2 full 01h, 12-47 volume tag if the page says so, as long again for the alternate one, then the identifier:
 // 0 code set, 1 type, 3 length, 4 what it says.
-fn parse_status(data: &[u8]) -> Vec<Bay> {
+fn parse_status(data: &[u8]) -> Vec<Element> {
     const TAG_BYTES: usize = 36;
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
     let mut bays = Vec::new();
@@ -161,7 +226,7 @@ fn parse_status(data: &[u8]) -> Vec<Bay> {
                 Some(text(field(12, 32))).filter(|tag| flags & 0x80 != 0 && !tag.is_empty());
             let identifier = 12 + tags * TAG_BYTES;
             let length = field(identifier + 3, 1).first().copied().unwrap_or(0);
-            bays.push(Bay {
+            bays.push(Element {
                 address: u16::try_from(number(field(0, 2))).unwrap_or(0),
                 is_full: field(2, 1).first().is_some_and(|flags| flags & 1 != 0),
                 barcode,
@@ -199,7 +264,7 @@ fn rows(found: &[Attached]) -> Value {
     Value::Array(found.iter().map(row).collect())
 }
 
-impl Bay {
+impl Element {
     /// Whether the drive with this serial number sits in it.
     fn is_of(&self, serial: &str) -> bool {
         let last = self.identifier.split_ascii_whitespace().last();

@@ -13,6 +13,7 @@ use vtl_vault::{ExportError, Exported, Exports, Order, Watcher};
 
 use crate::library::Library;
 use crate::operations::find;
+use crate::physical_library::PhysicalLibrary;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{ExportChoice, Failure, FailureKind};
 use crate::verification::{Begun, begin, rate};
@@ -118,18 +119,47 @@ impl Watcher for Watched<'_> {
     }
 }
 
-/// Exports a cartridge.
+/// Exports cartridges: one to the tape in a drive, or each to the tape of its barcode in a library.
 pub(crate) fn export(
     library: &Library,
     choice: &ExportChoice,
     actor: &str,
     is_given_up: &AtomicBool,
 ) -> Result<Value, Failure> {
-    let [barcode] = choice.barcodes.as_slice() else {
-        return Err(Failure::usage(
-            "a drive has one tape, and a tape takes one cartridge: name one barcode",
-        ));
+    let Some(path) = &choice.library else {
+        let [barcode] = choice.barcodes.as_slice() else {
+            return Err(Failure::usage(
+                "a drive has one tape, and a tape takes one cartridge: name one barcode, or a library by --library",
+            ));
+        };
+        if choice.to.is_empty() {
+            return Err(Failure::usage("say --to a drive, or --library"));
+        }
+        return export_one(library, (barcode, &choice.to), choice, actor, is_given_up);
     };
+    let arm = PhysicalLibrary::open(path)?;
+    // A cartridge that is not there is no reason to stop when others are written already.
+    for barcode in &choice.barcodes {
+        find(library, barcode)?;
+    }
+    let mut rows = Vec::new();
+    for barcode in &choice.barcodes {
+        let brought = arm.bring(&barcode.to_ascii_uppercase())?;
+        let done = export_one(library, (barcode, &brought.drive), choice, actor, is_given_up);
+        let back = arm.bring_back(&brought);
+        rows.push(done?);
+        back?;
+    }
+    Ok(Value::Array(rows))
+}
+
+fn export_one(
+    library: &Library,
+    (barcode, to): (&str, &str),
+    choice: &ExportChoice,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
     let entry = find(library, barcode)?;
     if entry.kind == CartridgeKind::Cleaning {
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
@@ -155,7 +185,7 @@ pub(crate) fn export(
     }
     let mut entry = entry;
     entry.set_facts(&facts);
-    let mut tape = PhysicalTape::open(Path::new(&choice.to))?;
+    let mut tape = PhysicalTape::open(Path::new(to))?;
     // Written once, and read once.
     let total_bytes = facts.written_bytes.saturating_mul(2);
     let watched =
@@ -173,7 +203,8 @@ pub(crate) fn export(
     };
     let contents = &mut verification.cartridge;
     let exported = order.run(&library.transfers.exports, &mut tape, contents, &watched);
-    let exported = exported.map_err(|error| explain(&error, choice, entry.barcode.as_str()))?;
+    let exported =
+        exported.map_err(|error| explain(&error, (to, choice), entry.barcode.as_str()))?;
     Ok(row(&exported))
 }
 
@@ -181,8 +212,8 @@ fn nothing_on(barcode: &vtl_media::Barcode) -> Failure {
     Failure::refused(format!("there is nothing on {barcode} to be exported"))
 }
 
-fn explain(error: &ExportError, choice: &ExportChoice, barcode: &str) -> Failure {
-    let text = format!("{barcode} to {}: {error}", choice.to);
+fn explain(error: &ExportError, (to, choice): (&str, &ExportChoice), barcode: &str) -> Failure {
+    let text = format!("{barcode} to {to}: {error}");
     match error {
         ExportError::Refused(_) => Failure::refused(text),
         error if error.is_final() => Failure::new(

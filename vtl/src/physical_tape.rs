@@ -39,6 +39,13 @@ impl PhysicalTape {
     }
 }
 
+impl PhysicalTape {
+    /// Lets the tape go, so that an arm can take it.
+    pub(crate) fn unload(&self) -> Result<(), TapeFault> {
+        self.drive.load(false)
+    }
+}
+
 /// The node of the kernel's tape driver, which keeps others out; a drive that it does not have is used as it is.
 fn node_for(path: &Path) -> Result<PathBuf, Failure> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

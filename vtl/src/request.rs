@@ -302,12 +302,21 @@ pub(crate) struct Rewind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExportChoice {
-    /// The cartridge.
+    /// The cartridges; several only with --library.
     #[arg(required = true, value_name = "BARCODE")]
     pub(crate) barcodes: Vec<String>,
     /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "library"
+    )]
     pub(crate) to: String,
+    /// The library whose arm brings the tape of the same barcode into a drive, and back afterwards: its /dev/sgN.
+    #[arg(long, value_name = "DEVICE", required_unless_present = "to")]
+    pub(crate) library: Option<String>,
     /// Which of several copies it is.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) copy: u32,

@@ -74,11 +74,11 @@ shown vault plan
 says 'VTL002L9' "$said"
 # Nothing leaves without a receipt.
 refused 3 'VTL001L9' vault ship VTL001L9 --container C1 --seal S1 --to offsite:IRON --expect 2030-01-01
+# The arm of the physical library brings the tapes, and puts them back.
+refused 4 'VTL099L9' export VTL099L9 --library "$changer"
+shown export VTL001L9 VTL002L9 --library "$changer"
 for number in 1 2; do
-	mtx -f "$changer" load "$number" 0 >/dev/null
-	wait_ready "$(tape_dev 0)"
-	shown export "VTL00${number}L9" --to "$(tape_dev 0)"
-	mtx -f "$changer" unload "$number" 0 >/dev/null
+	says "Storage Element $number:Full :VolumeTag=VTL00${number}L9" "$(mtx -f "$changer" status)"
 done
 shown vault run
 shown vault manifest

@@ -1,0 +1,184 @@
+//! A real tape library of this host: its arm brings tapes, by their barcodes, into drives that this host has, and back.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use vtl_physical::{Data, Device, DeviceError, Sense};
+use vtl_vault::Tape;
+
+use crate::attached::{self, Attached, Element, ElementKind};
+use crate::physical_tape::PhysicalTape;
+use crate::request::{Failure, FailureKind};
+
+/// The arm of a large library takes its time.
+const MOVE_TIMEOUT: Duration = Duration::from_mins(10);
+/// How long a drive may take to thread a tape.
+const READY_LIMIT: Duration = Duration::from_mins(5);
+const READY_PAUSE: Duration = Duration::from_millis(250);
+
+/// The library, and the drives of this host that sit in it.
+#[derive(Debug)]
+pub(crate) struct PhysicalLibrary {
+    path: String,
+    device: Device,
+    hosts: Vec<Attached>,
+}
+
+/// A tape that lies in a drive, and the element that it is brought back to.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    /// `/dev/sgN` of the drive.
+    pub(crate) drive: String,
+    drive_element: u16,
+    /// Where it came from; `None` for one that lay in the drive already, which stays there.
+    home: Option<u16>,
+}
+
+impl PhysicalLibrary {
+    /// Opens `/dev/sgN` of a media changer.
+    pub(crate) fn open(path: &str) -> Result<Self, Failure> {
+        let device = Device::open(Path::new(path)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::not_found(format!(
+                "{path} is not there; `vtl physical list` shows the libraries of this host"
+            )),
+            _ => Failure::failed(format!("{path}: {error}")),
+        })?;
+        if !attached::is_changer(&device) {
+            return Err(Failure::usage(format!(
+                "{path} is no media changer; `vtl physical list` shows those that there are"
+            )));
+        }
+        let hosts = attached::scan_host()
+            .map_err(|error| Failure::failed(format!("/sys/class/scsi_generic: {error}")))?;
+        Ok(Self { path: path.to_owned(), device, hosts })
+    }
+
+    /// Brings the tape with this barcode into a drive that is empty and that this host has, and waits until it can be used.
+    pub(crate) fn bring(&self, barcode: &str) -> Result<Brought, Failure> {
+        let drives = self.elements(ElementKind::Drive);
+        let is_it = |element: &&Element| element.barcode.as_deref() == Some(barcode);
+        if let Some(found) = drives.iter().find(is_it) {
+            let drive = self.host_drive(found).ok_or_else(|| {
+                Failure::refused(format!(
+                    "{barcode} is in a drive of {} that this host does not have: unload it there",
+                    self.path
+                ))
+            })?;
+            return Ok(Brought { drive, drive_element: found.address, home: None });
+        }
+        let kinds = [ElementKind::Storage, ElementKind::ImportExport];
+        let tape = kinds
+            .into_iter()
+            .find_map(|kind| self.elements(kind).into_iter().find(|element| is_it(&element)));
+        let tape = tape.ok_or_else(|| {
+            Failure::not_found(format!(
+                "there is no tape {barcode} in {}: put one with this barcode in, or name the drive with another one by --to",
+                self.path
+            ))
+        })?;
+        let mut last = None;
+        for element in drives.iter().filter(|element| !element.is_full) {
+            let Some(drive) = self.host_drive(element) else { continue };
+            match self.bring_into(barcode, tape.address, element.address, &drive) {
+                Ok(()) => {
+                    return Ok(Brought {
+                        drive,
+                        drive_element: element.address,
+                        home: Some(tape.address),
+                    });
+                }
+                // A drive that does not take the tape is left for the next one (F18); an arm that does not move would not move for it either.
+                Err(failure) if failure.kind == FailureKind::Damaged => last = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            Failure::refused(format!(
+                "no drive of {} is empty that this host has: unload one, or wait for it",
+                self.path
+            ))
+        }))
+    }
+
+    /// Takes the tape out of its drive and brings it back to where it was.
+    pub(crate) fn bring_back(&self, brought: &Brought) -> Result<(), Failure> {
+        let Some(home) = brought.home else { return Ok(()) };
+        let tape = PhysicalTape::open(Path::new(&brought.drive))?;
+        let out = tape.unload();
+        drop(tape);
+        out.map_err(|error| {
+            Failure::failed(format!("{}: its tape does not come out: {error}", brought.drive))
+        })?;
+        self.carry(brought.drive_element, home)
+    }
+
+    fn bring_into(
+        &self,
+        barcode: &str,
+        from: u16,
+        drive_element: u16,
+        drive: &str,
+    ) -> Result<(), Failure> {
+        // Whoever uses the drive is asked before the arm moves.
+        drop(PhysicalTape::open(Path::new(drive))?);
+        self.carry(from, drive_element)?;
+        let mut tape = PhysicalTape::open(Path::new(drive))?;
+        let until = Instant::now() + READY_LIMIT;
+        let why = loop {
+            match tape.ready() {
+                Ok(()) => return Ok(()),
+                Err(why) if Instant::now() >= until => break why,
+                Err(_) => std::thread::sleep(READY_PAUSE),
+            }
+        };
+        drop(tape);
+        // It must not stay where it is of no use.
+        let back = self.carry(drive_element, from);
+        let back = back.err().map(|failure| format!("; and it stays there: {failure}"));
+        Err(Failure::new(
+            FailureKind::Damaged,
+            format!("{drive} does not take {barcode}: {why}{}", back.unwrap_or_default()),
+        ))
+    }
+
+    /// MOVE MEDIUM (SMC-3 §6.6), with the library's own choice of the arm.
+    fn carry(&self, from: u16, to: u16) -> Result<(), Failure> {
+        let ([from_high, from_low], [to_high, to_low]) = (from.to_be_bytes(), to.to_be_bytes());
+        let cdb = [0xa5, 0, 0, 0, from_high, from_low, to_high, to_low, 0, 0, 0, 0];
+        // What has changed since the library was asked last is told once, and nothing was moved then.
+        for _ in 0..UNIT_ATTENTIONS_MAX {
+            let answer = self.device.send(&cdb, &mut Data::None, MOVE_TIMEOUT);
+            let answer = answer.map_err(|error| self.jammed(from, to, &error))?;
+            let sense = Sense::parse(&answer.sense);
+            match (answer.status, sense) {
+                (0, _) => return Ok(()),
+                (_, Some(sense)) if sense.key == UNIT_ATTENTION => {}
+                (status, _) => {
+                    let error = DeviceError::Status { status, sense: answer.sense };
+                    return Err(self.jammed(from, to, &error));
+                }
+            }
+        }
+        Err(Failure::failed(format!("{}: it tells of changes without an end", self.path)))
+    }
+
+    fn jammed(&self, from: u16, to: u16, error: &DeviceError) -> Failure {
+        Failure::failed(format!(
+            "{}: the tape in element {from} could not be moved to element {to}: {error}; look at the library's own panel before you try again",
+            self.path
+        ))
+    }
+
+    fn elements(&self, kind: ElementKind) -> Vec<Element> {
+        attached::elements_of(&self.device, kind)
+    }
+
+    /// The drive of this host that sits in an element.
+    fn host_drive(&self, element: &Element) -> Option<String> {
+        let found = self.hosts.iter().find(|host| host.is_in(element));
+        found.map(|host| host.generic().to_owned())
+    }
+}
+
+const UNIT_ATTENTION: u8 = 6;
+const UNIT_ATTENTIONS_MAX: usize = 8;
