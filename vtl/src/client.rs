@@ -68,10 +68,12 @@ fn watch(
 /// What to ask for how far a request is.
 fn progress_request(request: &Request) -> Option<Request> {
     match request {
-        Request::Verify { .. } => Some(Request::VerifyProgress {}),
-        Request::Export(_) => Some(Request::ExportProgress {}),
-        Request::Vault(VaultRequest::Run { to: Some(_) }) => Some(Request::ExportProgress {}),
-        Request::Rules(RulesRequest::Run { .. }) => Some(Request::VerifyProgress {}),
+        Request::Verify { .. } | Request::Rules(RulesRequest::Run { .. }) => {
+            Some(Request::VerifyProgress {})
+        }
+        Request::Export(_) | Request::Vault(VaultRequest::Run { to: Some(_) }) => {
+            Some(Request::ExportProgress {})
+        }
         _ => None,
     }
 }
