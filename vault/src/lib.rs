@@ -24,7 +24,8 @@ pub use age::Age;
 pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use export::{
-    Contents, ExportError, Exported, Exports, Medium, Order, Tape, TapeError, TapeRead, Watcher,
+    Contents, ExportError, Exported, Exports, Intake, Medium, Order, Tape, TapeError, TapeRead,
+    Watcher, take_in,
 };
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};

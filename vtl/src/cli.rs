@@ -10,7 +10,8 @@ use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
 use crate::request::{
-    ExportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind, SnapshotChoice,
+    ExportChoice, ImportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind,
+    SnapshotChoice,
 };
 use crate::retention::{HoldChange, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
@@ -119,6 +120,8 @@ pub(crate) enum Command {
     },
     /// Write a cartridge to a physical tape, block for block, and prove that it can be read back from there.
     Export(ExportChoice),
+    /// Make a cartridge of a physical tape, with everything that is on it. It lies in the shelf afterwards.
+    Import(ImportChoice),
     /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
     Browse(BrowseChoice),
     /// Get one file, or a directory, out of an archive on a cartridge.
@@ -379,6 +382,7 @@ impl Command {
                 Request::Verify { barcodes, all, share_percent: share }
             }
             Self::Export(choice) => Request::Export(choice),
+            Self::Import(choice) => Request::Import(choice),
             Self::Pool(command) => Request::Rules(command.request()),
             Self::Group(command) => Request::Rules(command.request()),
             Self::Policy(command) => Request::Rules(command.request()),

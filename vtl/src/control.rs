@@ -153,6 +153,7 @@ async fn openapi() -> Json<Value> {
         "verify-progress",
         "export",
         "export-progress",
+        "import",
         "browse",
         "read-piece",
         "move",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ use crate::verification::{Begun, begin, rate};
 pub(crate) struct Transfers {
     is_stopping: AtomicBool,
     exports: Exports,
+    import: Mutex<()>,
     running: Mutex<BTreeMap<String, Progress>>,
 }
 
@@ -50,6 +51,17 @@ impl Transfers {
             })
         });
         Value::Array(rows.collect())
+    }
+
+    /// One import at a time.
+    pub(crate) fn import_alone(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+        match self.import.try_lock() {
+            Ok(alone) => Ok(alone),
+            Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Failure::refused("a tape is being imported already: one at a time"))
+            }
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {

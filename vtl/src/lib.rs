@@ -29,6 +29,7 @@ mod failures;
 pub mod fuzzing;
 mod holdings;
 mod identity;
+mod imports;
 mod inventory;
 mod kept_reservations;
 mod labels;

@@ -12,6 +12,7 @@ use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, St
 use crate::access;
 use crate::browse;
 use crate::exports;
+use crate::imports;
 use crate::inventory;
 use crate::libraries;
 use crate::library::Library;
@@ -82,6 +83,7 @@ pub(crate) fn answer(
             verification::verify(library, &barcodes, all, manner)
         }
         Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::Import(choice) => imports::import(library, &choice, actor, caller.is_gone),
         Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),

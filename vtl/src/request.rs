@@ -62,6 +62,8 @@ pub(crate) enum Request {
     VerifyProgress {},
     /// A cartridge to a physical tape.
     Export(ExportChoice),
+    /// A cartridge of a physical tape.
+    Import(ImportChoice),
     /// How far exports and imports are.
     ExportProgress {},
     /// What lies on a cartridge.
@@ -315,6 +317,21 @@ pub(crate) struct ExportChoice {
     /// Give a copy of this number up that was begun and not finished, and begin a new one.
     #[arg(long)]
     pub(crate) anew: bool,
+}
+
+/// The tape that becomes a cartridge.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImportChoice {
+    /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) from: String,
+    /// The barcode of the new cartridge (default: what the tape's memory says).
+    #[arg(long)]
+    pub(crate) barcode: Option<String>,
+    /// The media type of the new cartridge.
+    #[arg(long = "type", value_name = "TYPE", default_value = "lto9")]
+    pub(crate) media_type: String,
 }
 
 /// What goes into a snapshot.

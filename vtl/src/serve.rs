@@ -21,6 +21,7 @@ use crate::access;
 use crate::config::Config;
 use crate::control;
 use crate::identity::{self, User};
+use crate::imports;
 use crate::library::Library;
 use crate::models::Models;
 use crate::portal::Portal;
@@ -92,6 +93,7 @@ pub(crate) fn serve(
     let write_buffer_bytes =
         usize::try_from(config.drives.write_buffer_mib).context("write-buffer-mib")? << 20;
     let load_options = LoadOptions { write_buffer_bytes, ..LoadOptions::default() };
+    imports::forget_half_imports(&store);
     let models = Arc::new(Models::of_directory(directory)?);
     let library = Library::power_on_with(store.clone(), load_options, models)?;
     library.access.start(config.listener(), &config.iscsi.chap_algorithms)?;

@@ -16,7 +16,7 @@ mod tape;
 mod tests;
 
 pub use order::{Exported, Exports, Order};
-pub use stream::{Contents, Watcher};
+pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};
 
 use thiserror::Error;

@@ -99,6 +99,7 @@ impl Order<'_> {
         watcher: &dyn Watcher,
     ) -> Result<Exported, ExportError> {
         let _taken = exports.take(self.entry)?;
+        self.check_standing()?;
         let mut under_way = self.under_way();
         if let Some(copy) = under_way.take_if(|copy| copy.state == CopyState::Proved) {
             return self.sign_again(&copy);
@@ -204,6 +205,23 @@ impl Order<'_> {
             medium.barcode.as_deref().or(medium.serial.as_deref()).unwrap_or("without a name");
         Err(ExportError::Refused(format!(
             "there is something on the tape in the drive ({name}); --overwrite gives it up, and cannot be undone"
+        )))
+    }
+
+    /// A copy of this number that counts is not made once more.
+    fn check_standing(&self) -> Result<(), ExportError> {
+        let copies = self.store.copies().into_iter();
+        let mut standing = copies.filter(|copy| {
+            let is_it = copy.cartridge == self.entry.uuid && copy.number == self.number;
+            is_it && copy.state.is_receipted()
+        });
+        let Some(copy) = standing.next() else { return Ok(()) };
+        Err(ExportError::Refused(format!(
+            "copy {} of {} is there already, and is {}: --copy {} makes another one",
+            copy.number,
+            copy.barcode,
+            copy.state,
+            copy.number.saturating_add(1)
         )))
     }
 

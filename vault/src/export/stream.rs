@@ -235,6 +235,45 @@ pub(super) fn read_back(
     })
 }
 
+/// Where what is read from a tape goes to.
+pub trait Intake: Send {
+    /// Takes a block.
+    fn block(&mut self, data: &[u8]) -> Result<(), String>;
+    /// Takes a filemark.
+    fn filemark(&mut self) -> Result<(), String>;
+}
+
+/// Reads a tape from its beginning to its end into a cartridge, hashing on the way.
+pub fn take_in(
+    tape: &mut dyn Tape,
+    intake: &mut dyn Intake,
+    watcher: &dyn Watcher,
+) -> Result<PartitionDigest, ExportError> {
+    tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
+    tape.rewind().map_err(|error| ExportError::Tape { object: 0, error })?;
+    let (mut digester, mut buffer) = (Digester::new(0), Vec::new());
+    loop {
+        if watcher.is_given_up() {
+            return Err(ExportError::GivenUp);
+        }
+        let object = digester.next_object();
+        let read = tape.read(&mut buffer).map_err(|error| ExportError::Tape { object, error })?;
+        let taken = match read {
+            TapeRead::Block => {
+                digester.block(&buffer);
+                watcher.moved(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+                intake.block(&buffer)
+            }
+            TapeRead::Filemark => {
+                digester.filemark();
+                intake.filemark()
+            }
+            TapeRead::EndOfData => return Ok(digester.finish()),
+        };
+        taken.map_err(ExportError::Cartridge)?;
+    }
+}
+
 /// Whether the last of these sections is on the tape; the tape then stands behind it.
 pub(super) fn has_section(tape: &mut dyn Tape, section: &Section) -> Result<bool, ExportError> {
     let failed = |error| ExportError::Tape { object: section.first_object, error };

@@ -1,0 +1,223 @@
+//! `vtl import`: a physical tape becomes a cartridge.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::{Value, json};
+use vtl_media::disk::{read_whole, replace_whole};
+use vtl_media::{
+    Barcode, CartridgeEntry, CopyRecord, LoadOptions, NewCartridge, Place, Store, Volume,
+    WriteOutcome,
+};
+use vtl_vault::{ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
+
+use crate::exports::Watched;
+use crate::library::Library;
+use crate::physical_tape::PhysicalTape;
+use crate::request::{Failure, FailureKind, ImportChoice};
+use crate::undo::chain;
+
+/// While an import is under way its barcode is in this file, so that one that was cut short leaves no half cartridge.
+const MARK: &str = "importing";
+const MARK_BYTES_MAX: u64 = 256;
+
+/// Makes a cartridge of the tape in a drive, in the shelf, with everything that is on it.
+pub(crate) fn import(
+    library: &Library,
+    choice: &ImportChoice,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
+    let store = &library.store;
+    let _one = library.transfers.import_alone()?;
+    forget_half_imports(store);
+    let mut tape = PhysicalTape::open(Path::new(&choice.from))?;
+    tape.ready().map_err(|error| Failure::failed(format!("{}: {error}", choice.from)))?;
+    let medium = tape.medium();
+    let barcode = barcode_for(store, choice, &medium)?;
+    let watched = Watched::new(&library.transfers, barcode.as_str(), 0, is_given_up);
+    mark(store, barcode.as_str())?;
+    let entry = create(store, &barcode, choice, actor)?;
+    let read = {
+        let _reserved = store.reserve(entry.uuid);
+        fill(store, &entry, &mut tape, &watched)
+    };
+    let digest = match read {
+        Ok(digest) => digest,
+        Err(error) => {
+            let gone = store.delete_cartridge(entry.uuid, actor);
+            if gone.is_ok() {
+                unmark(store);
+            }
+            return Err(explain(&error, choice, &barcode));
+        }
+    };
+    unmark(store);
+    let known = known_copy(store, &medium);
+    Ok(row(&barcode, &medium, &digest, known.as_ref(), library))
+}
+
+/// What an earlier program began to import and did not finish is taken away.
+pub(crate) fn forget_half_imports(store: &Store) {
+    let (disk, path) = (store.disk(), store.directory().join(MARK));
+    if !disk.exists(&path).unwrap_or(false) {
+        return;
+    }
+    let barcode = read_whole(&*disk, &path, MARK_BYTES_MAX).unwrap_or_default();
+    let barcode = String::from_utf8_lossy(&barcode).into_owned();
+    if let Some(entry) = store.find(&barcode).filter(|entry| entry.place == Place::Shelf)
+        && let Err(error) = store.delete_cartridge(entry.uuid, "import")
+    {
+        tracing::warn!(barcode, %error, "a cartridge that was not imported to its end is still there: delete it");
+        return;
+    }
+    tracing::warn!(
+        barcode,
+        "an import was cut short: what there was of the cartridge is gone; import it again"
+    );
+    unmark(store);
+}
+
+fn mark(store: &Store, barcode: &str) -> Result<(), Failure> {
+    let path = store.directory().join(MARK);
+    let done = replace_whole(&*store.disk(), &path, barcode.as_bytes());
+    done.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+}
+
+fn unmark(store: &Store) {
+    let path = store.directory().join(MARK);
+    if let Err(error) = store.disk().remove(&path) {
+        tracing::warn!(path = %path.display(), %error, "this file says that an import is under way: remove it");
+    }
+}
+
+/// Nobody else may have it (F20).
+fn barcode_for(store: &Store, choice: &ImportChoice, medium: &Medium) -> Result<Barcode, Failure> {
+    let text = choice.barcode.as_ref().or(medium.barcode.as_ref()).ok_or_else(|| {
+        Failure::usage("the tape does not tell its barcode: say it with --barcode")
+    })?;
+    let barcode = Barcode::new(&text.to_ascii_uppercase());
+    let barcode = barcode.map_err(|error| Failure::usage(format!("{text}: {error}")))?;
+    if let Some(there) = store.find(barcode.as_str()) {
+        return Err(Failure::refused(format!(
+            "there is a cartridge {barcode} already ({}): import the tape under another barcode with --barcode, or delete that cartridge before",
+            there.place
+        )));
+    }
+    Ok(barcode)
+}
+
+fn create(
+    store: &Store,
+    barcode: &Barcode,
+    choice: &ImportChoice,
+    actor: &str,
+) -> Result<CartridgeEntry, Failure> {
+    // In the shelf no host sees it before it is whole.
+    let mut new = NewCartridge::new(barcode.clone(), &choice.media_type);
+    new.to = Some(Place::Shelf);
+    let made = store.create_cartridges(vec![new], actor);
+    let made = made.map_err(|error| Failure::failed(format!("{barcode}: {}", chain(&error))))?;
+    made.into_iter().next().ok_or_else(|| Failure::failed(format!("{barcode} was not made")))
+}
+
+fn fill(
+    store: &Store,
+    entry: &CartridgeEntry,
+    tape: &mut PhysicalTape,
+    watched: &Watched<'_>,
+) -> Result<PartitionDigest, ExportError> {
+    let wrong = |text: String| ExportError::Cartridge(text);
+    let volume =
+        Volume::load(store.disk(), &store.directory_of(entry.uuid), LoadOptions::default());
+    let mut filling = Filling(volume.map_err(|error| wrong(chain(&error)))?);
+    let digest = take_in(tape, &mut filling, watched)?;
+    let mut volume = filling.0;
+    volume.sync().map_err(|error| wrong(chain(&error)))?;
+    let facts = volume.unload().map_err(|error| wrong(chain(&error)))?;
+    if (facts.written_bytes, facts.block_count, facts.filemark_count)
+        != (digest.bytes, digest.blocks, digest.filemarks)
+    {
+        return Err(wrong("it has not what was read from the tape".to_owned()));
+    }
+    store.update_facts(entry.uuid, &facts).map_err(|error| wrong(chain(&error)))?;
+    Ok(digest)
+}
+
+/// The cartridge that is filled.
+struct Filling(Volume);
+
+impl Intake for Filling {
+    fn block(&mut self, data: &[u8]) -> Result<(), String> {
+        let length = u32::try_from(data.len()).map_err(|_| "a block is too long".to_owned())?;
+        let written = self.0.write(Box::new(data.to_vec()), length, 1);
+        self.taken(written)
+    }
+
+    fn filemark(&mut self) -> Result<(), String> {
+        let written = self.0.write_filemarks(1);
+        self.taken(written)
+    }
+}
+
+impl Filling {
+    fn taken(&self, written: Result<WriteOutcome, vtl_media::MediumError>) -> Result<(), String> {
+        match written.map_err(|error| chain(&error))? {
+            WriteOutcome::EndOfPartition { .. } => {
+                Err("it is full: a cartridge of another --type takes more".to_owned())
+            }
+            _ if self.0.is_space_low() => {
+                Err("the disk is nearly full: make room, then import again".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is known of the tape: the copy that was made on it.
+fn known_copy(store: &Store, medium: &Medium) -> Option<CopyRecord> {
+    let serial = medium.serial.as_ref()?;
+    let copies = store.copies().into_iter();
+    copies
+        .filter(|copy| copy.facts.medium_serial.as_ref() == Some(serial))
+        .max_by_key(|copy| copy.staged)
+}
+
+fn explain(error: &ExportError, choice: &ImportChoice, barcode: &Barcode) -> Failure {
+    let kind = match error {
+        error if error.is_final() => FailureKind::Damaged,
+        ExportError::Refused(_) => FailureKind::Refused,
+        _ => FailureKind::Failed,
+    };
+    let what = match error {
+        ExportError::Cartridge(why) => format!("the new cartridge could not be written: {why}"),
+        other => other.to_string(),
+    };
+    Failure::new(kind, format!("{barcode} from {}: {what}; nothing was kept of it", choice.from))
+}
+
+fn row(
+    barcode: &Barcode,
+    medium: &Medium,
+    digest: &PartitionDigest,
+    known: Option<&CopyRecord>,
+    library: &Library,
+) -> Value {
+    // The receipt says what was on it; the root over all sections is compared, not the barcode.
+    let root = known.and_then(|copy| {
+        let receipt = library.receipts.receipt(copy.id).ok()?;
+        receipt.content().manifest.partitions.first().map(|partition| partition.root)
+    });
+    json!({
+        "barcode": barcode,
+        "location": Place::Shelf,
+        "bytes": digest.bytes,
+        "blocks": digest.blocks,
+        "filemarks": digest.filemarks,
+        "root": digest.root,
+        "medium_serial": medium.serial,
+        "copy_of": known.map(|copy| &copy.barcode),
+        "copy": known.map(|copy| copy.id),
+        "is_what_receipt_says": root.map(|root| root == digest.root),
+    })
+}
