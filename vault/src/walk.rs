@@ -116,7 +116,10 @@ pub fn ship(
     if again.is_empty() || !choice.barcodes.is_empty() {
         chosen = choose(copies, &choice, CopyState::Ejected, CopyState::Courier, "ship")?;
     }
-    let again: Vec<&CopyRecord> = again.into_iter().map(|(_, copy)| copy).collect();
+    // Scanned twice, or named by tape and by cartridge, it is one copy all the same.
+    let mut again: Vec<&CopyRecord> = again.into_iter().map(|(_, copy)| copy).collect();
+    again.sort_unstable_by_key(|copy| copy.id);
+    again.dedup_by_key(|copy| copy.id);
     chosen.extend(&again);
     let is_ready = |copy: &CopyRecord| {
         copy.state == CopyState::Ejected || again.iter().any(|known| known.id == copy.id)

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde::{Deserialize, Serialize};
 
-use super::{Recalled, Received, Returned, Shipped, VaultRequest};
+use super::VaultRequest;
 
 /// The way of copies off-site and back.
 #[derive(Debug, Subcommand)]
@@ -46,6 +47,87 @@ pub(crate) enum VaultCommand {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+}
+
+/// A container that leaves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Shipped {
+    /// Barcodes of tapes (default: all that were taken out). One that came back goes out again if it is named.
+    pub(crate) barcodes: Vec<String>,
+    /// The container's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: String,
+    /// The number of the seal on it.
+    #[arg(long)]
+    pub(crate) seal: String,
+    /// The other site.
+    #[arg(long, value_name = "offsite:NAME")]
+    pub(crate) to: String,
+    /// When it is expected there: a day, a time, or in how long, such as 2d.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) expect: String,
+    /// Only copies of this number.
+    #[arg(long, value_name = "N")]
+    pub(crate) copy: Option<u32>,
+}
+
+/// A container that has arrived.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Received {
+    /// The container's name.
+    pub(crate) container: String,
+    /// The seal that was found on it; another one than it was shipped with is refused.
+    #[arg(long)]
+    pub(crate) seal: Option<String>,
+    /// Why another seal is accepted all the same.
+    #[arg(long, value_name = "REASON", requires = "seal")]
+    pub(crate) accept: Option<String>,
+    /// Tapes that are not in it: they are lost.
+    #[arg(long, num_args = 1.., value_name = "BARCODE")]
+    pub(crate) missing: Vec<String>,
+    /// When the tapes are to come back, if that is agreed.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) return_by: Option<String>,
+}
+
+/// Tapes that are asked back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Recalled {
+    /// Barcodes of tapes, or of the cartridges that they are copies of.
+    #[arg(required_unless_present = "container")]
+    pub(crate) barcodes: Vec<String>,
+    /// All tapes that were shipped in this container.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: Option<String>,
+    /// When they are expected here.
+    #[arg(long, value_name = "DATE", required_unless_present = "call_off")]
+    pub(crate) expect: Option<String>,
+    /// Why they are needed.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only copies of this number.
+    #[arg(long, value_name = "N")]
+    pub(crate) copy: Option<u32>,
+    /// Call the recall off: they stay there.
+    #[arg(long, conflicts_with = "expect")]
+    pub(crate) call_off: bool,
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub(crate) struct Returned {
+    /// Barcodes of all tapes that are in the container.
+    pub(crate) barcodes: Vec<String>,
+    /// The container that they were shipped in.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: String,
+    /// Tapes that are in it and damaged.
+    #[arg(long, num_args = 1.., value_name = "BARCODE")]
+    pub(crate) damaged: Vec<String>,
 }
 
 impl VaultCommand {
