@@ -136,6 +136,7 @@ fn assert_components_are_ours(path: &Path) {
             "rows",
             "profiles",
             "catalogue",
+            "compliance-clock",
         ]
         .contains(&stem);
         let is_number = !stem.is_empty() && stem.chars().all(|c| c.is_ascii_digit());
