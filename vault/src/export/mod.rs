@@ -12,6 +12,8 @@
 mod files;
 mod order;
 mod pass;
+#[cfg(test)]
+mod power_cuts;
 mod stream;
 mod tape;
 #[cfg(test)]
