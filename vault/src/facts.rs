@@ -1,5 +1,7 @@
 //! What is known when a policy is looked at: the time, the disk, and of each cartridge its copies.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -17,6 +19,8 @@ pub struct Situation {
     pub disk_used_percent: u8,
     /// How long what was written can be taken back.
     pub undo_window: SignedDuration,
+    /// Why nothing on a cartridge may be given up: those that are locked or held.
+    pub locked: BTreeMap<Uuid, String>,
     /// All cartridges.
     pub cartridges: Vec<CartridgeEntry>,
     /// All copies.
@@ -62,4 +66,18 @@ pub(crate) fn test_entry(barcode: &str, last_written: Option<&str>) -> Cartridge
         "origin": null, "parts": [], "created": "2026-01-01T00:00:00Z",
     });
     serde_json::from_value(json).unwrap()
+}
+
+/// A quiet evening.
+#[cfg(test)]
+pub(crate) fn test_situation(cartridges: Vec<CartridgeEntry>) -> Situation {
+    Situation {
+        now: "2026-11-28T20:00:00Z".parse().unwrap(),
+        zone: TimeZone::UTC,
+        disk_used_percent: 10,
+        undo_window: SignedDuration::from_hours(24 * 14),
+        locked: BTreeMap::new(),
+        cartridges,
+        copies: Vec::new(),
+    }
 }

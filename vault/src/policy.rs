@@ -276,7 +276,9 @@ fn steps(policy: &Policy, entry: &CartridgeEntry, situation: &Situation, why: &s
         steps.push(Step { action: Action::Eject, reason: why.to_owned(), blocked });
     }
     if policy.free_disk {
-        let blocked = in_drive(entry).or(unfinished).or_else(|| undoable(entry, situation));
+        let locked = situation.locked.get(&entry.uuid).cloned();
+        let blocked =
+            in_drive(entry).or(unfinished).or(locked).or_else(|| undoable(entry, situation));
         let reason = format!("{why}; {wanted} copies on tape");
         steps.push(Step { action: Action::FreeDisk, reason, blocked });
     }

@@ -1,7 +1,6 @@
 //! Pools: which cartridge is written next, until when a written one is kept, and where new ones come from.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -9,6 +8,7 @@ use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CartridgeState, Place};
 
 use crate::age::Age;
 use crate::calendar::Calendar;
+use crate::facts::Situation;
 use crate::gfs::{Gfs, MediaSet};
 
 /// A pool.
@@ -155,12 +155,12 @@ impl Pool {
     }
 
     /// How each written cartridge is kept, the oldest first.
-    pub fn kept(&self, members: &[&CartridgeEntry], now: Timestamp, zone: &TimeZone) -> Vec<Kept> {
+    pub fn kept(&self, members: &[&CartridgeEntry], situation: &Situation) -> Vec<Kept> {
         let mut written: Vec<(Timestamp, &CartridgeEntry)> =
             members.iter().filter_map(|entry| Some((entry.last_written?, *entry))).collect();
         written.sort_unstable_by_key(|(time, entry)| (*time, entry.barcode.clone()));
         let times: Vec<Timestamp> = written.iter().map(|(time, _)| *time).collect();
-        let sets = self.gfs.map(|gfs| gfs.memberships(&times, zone)).unwrap_or_default();
+        let sets = self.gfs.map(|gfs| gfs.memberships(&times, &situation.zone)).unwrap_or_default();
         let mut sets = sets.into_iter();
         let row = |(time, entry): (Timestamp, &CartridgeEntry)| {
             let membership = sets.next();
@@ -176,20 +176,22 @@ impl Pool {
                 barcode: entry.barcode.clone(),
                 set: membership.map(|membership| membership.set),
                 kept_until,
-                is_expired: kept_until.is_some_and(|until| until <= now) && !entry.worm,
+                is_expired: kept_until.is_some_and(|until| until <= situation.now)
+                    && !entry.worm
+                    && !situation.locked.contains_key(&entry.uuid),
             }
         };
         written.into_iter().map(row).collect()
     }
 
     /// The cartridge that a backup should be written to now.
-    pub fn next(&self, members: &[&CartridgeEntry], now: Timestamp, zone: &TimeZone) -> Next {
+    pub fn next(&self, members: &[&CartridgeEntry], situation: &Situation) -> Next {
         let last = members
             .iter()
             .filter(|entry| entry.last_written.is_some() && is_writable(entry))
             .max_by_key(|entry| entry.last_written);
         if let Some(entry) = last
-            && let Some(reason) = self.goes_on(entry, now, zone)
+            && let Some(reason) = self.goes_on(entry, situation)
         {
             return Next { barcode: Some(entry.barcode.clone()), reason };
         }
@@ -197,7 +199,7 @@ impl Pool {
             let reason = "the first empty one".to_owned();
             return Next { barcode: Some(entry.barcode.clone()), reason };
         }
-        let kept = self.kept(members, now, zone);
+        let kept = self.kept(members, situation);
         let is_here = |kept: &&Kept| {
             let entry = members.iter().find(|entry| entry.barcode == kept.barcode);
             entry.is_some_and(|entry| is_writable(entry))
@@ -215,13 +217,13 @@ impl Pool {
     }
 
     /// Why the cartridge that was written last is written on, if it is.
-    fn goes_on(&self, entry: &CartridgeEntry, now: Timestamp, zone: &TimeZone) -> Option<String> {
+    fn goes_on(&self, entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
         let written = entry.last_written.filter(|_| !is_full(entry))?;
         match &self.allocation {
             Allocation::Continue => Some("it was written last and is not full".to_owned()),
             Allocation::AlwaysNew => None,
             Allocation::Calendar(calendar) => {
-                let has_come = calendar.has_between(written, now, zone);
+                let has_come = calendar.has_between(written, situation.now, &situation.zone);
                 (!has_come)
                     .then(|| format!("it was written last, and `{calendar}` has not come since"))
             }
@@ -252,9 +254,7 @@ const FULL_PERCENT: u128 = 95;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::test_entry as entry;
-
-    const NOW: &str = "2026-11-28T20:00:00Z";
+    use crate::facts::{test_entry as entry, test_situation};
 
     fn pool(text: &str) -> Pool {
         toml::from_str(text).unwrap()
@@ -286,7 +286,7 @@ mod tests {
     fn allocation_goes_on_or_begins_anew() {
         let members = [entry("A00001L9", Some("2026-11-27T20:00:00Z")), entry("A00002L9", None)];
         let next = |text: &str| {
-            let next = pool(text).next(&refs(&members), NOW.parse().unwrap(), &TimeZone::UTC);
+            let next = pool(text).next(&refs(&members), &test_situation(Vec::new()));
             next.barcode.unwrap().to_string()
         };
         assert_eq!(next(""), "A00001L9");
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(next("allocation = { calendar = \"daily\" }"), "A00002L9");
         let mut full = members;
         full[0].written_bytes = full[0].capacity_bytes;
-        let next = pool("").next(&refs(&full), NOW.parse().unwrap(), &TimeZone::UTC);
+        let next = pool("").next(&refs(&full), &test_situation(Vec::new()));
         assert_eq!(next.barcode.unwrap().as_str(), "A00002L9");
     }
 
@@ -307,12 +307,16 @@ mod tests {
         ];
         let next = |text: &str| {
             let pool = pool(&format!("allocation = \"always-new\"\n{text}"));
-            pool.next(&refs(&members), NOW.parse().unwrap(), &TimeZone::UTC).barcode
+            pool.next(&refs(&members), &test_situation(Vec::new())).barcode
         };
         assert_eq!(next("retention = \"keep\""), None);
         assert_eq!(next("retention = \"30d\"").unwrap().as_str(), "A00001L9");
         assert_eq!(next("retention = \"90d\""), None);
         assert_eq!(next("retention = \"overwrite\"").unwrap().as_str(), "A00001L9");
         assert_eq!(next("gfs = { daily = 7, monthly = 6 }"), None);
+        let mut locked = test_situation(Vec::new());
+        locked.locked.insert(members[0].uuid, "it is held: case 7".into());
+        let pool = pool("allocation = \"always-new\"\nretention = \"30d\"");
+        assert_eq!(pool.next(&refs(&members), &locked).barcode, None, "a hold is stronger");
     }
 }

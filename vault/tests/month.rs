@@ -210,6 +210,7 @@ impl World {
             zone: TimeZone::UTC,
             disk_used_percent: 10,
             undo_window: SignedDuration::from_hours(24 * 14),
+            locked: BTreeMap::new(),
             cartridges: self.store().cartridges(),
             copies: self.store().copies(),
         }
@@ -219,7 +220,7 @@ impl World {
     fn backup(&mut self) {
         let situation = self.situation();
         let members: Vec<&CartridgeEntry> = situation.cartridges.iter().collect();
-        let next = self.rules().pools["daily"].next(&members, situation.now, &situation.zone);
+        let next = self.rules().pools["daily"].next(&members, &situation);
         let expected = self.model.next(self.now()).map(barcode);
         assert_eq!(next.barcode.map(|barcode| barcode.to_string()), expected, "{}", next.reason);
         let tape = self.model.next(self.now()).unwrap();
@@ -234,11 +235,9 @@ impl World {
         let facts = volume.unload().unwrap();
         self.store().update_facts(uuid, &facts).unwrap();
         self.model.written.insert(tape, self.now());
-        for kept in self.rules().pools["daily"].kept(
-            &self.store().cartridges().iter().collect::<Vec<_>>(),
-            moment(self.now()),
-            &TimeZone::UTC,
-        ) {
+        for kept in self.rules().pools["daily"]
+            .kept(&self.store().cartridges().iter().collect::<Vec<_>>(), &self.situation())
+        {
             let tape: usize = kept.barcode.as_str()[1..6].parse::<usize>().unwrap() - 1;
             let expected = moment(self.model.kept_until(tape));
             assert_eq!(kept.kept_until, Some(expected), "{} as {:?}", kept.barcode, kept.set);

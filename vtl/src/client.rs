@@ -20,6 +20,8 @@ use crate::models::Models;
 use crate::operations::{self, Caller};
 use crate::progress::Watch;
 use crate::request::{Failure, Request};
+use crate::rules::RulesRequest;
+use crate::vaulting::VaultRequest;
 
 /// Carries a request out, wherever the library is.
 pub(crate) fn ask(directory: &Path, request: Request) -> Result<Value, Failure> {
@@ -66,8 +68,12 @@ fn watch(
 /// What to ask for how far a request is.
 fn progress_request(request: &Request) -> Option<Request> {
     match request {
-        Request::Verify { .. } => Some(Request::VerifyProgress {}),
-        Request::Export(_) | Request::Import(_) => Some(Request::ExportProgress {}),
+        Request::Verify { .. } | Request::Rules(RulesRequest::Run { .. }) => {
+            Some(Request::VerifyProgress {})
+        }
+        Request::Export(_)
+        | Request::Import(_)
+        | Request::Vault(VaultRequest::Run { to: Some(_) }) => Some(Request::ExportProgress {}),
         _ => None,
     }
 }
@@ -124,7 +130,7 @@ fn on_directory(directory: &Path, request: Request) -> Result<Value, Failure> {
     let library = Arc::new(Library::offline(store.clone(), models).map_err(Failure::failed)?);
     let caller = Caller { actor: &actor, is_gone: &AtomicBool::new(false) };
     let watched = Arc::clone(&library);
-    let is_transfer = matches!(request, Request::Export(_) | Request::Import(_));
+    let is_transfer = matches!(progress_request(&request), Some(Request::ExportProgress {}));
     let watch = watch(&request, move || {
         let verifications = || watched.verifications.progress();
         Some(if is_transfer { watched.transfers.progress() } else { verifications() })

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -33,6 +34,8 @@ const SOCKET_MODE: u32 = 0o600;
 const BACKLOG: i32 = 1024;
 /// How long a request may take to come. It comes from this machine.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
+
+const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
 /// Binds the socket, for the owner alone, and serves it until the program ends.
 pub(crate) fn serve(
@@ -99,12 +102,18 @@ async fn request(
     let flag = Arc::clone(&is_gone.0);
     let work = move || {
         let caller = Caller { actor: &format!("cli uid {uid}"), is_gone: &flag };
-        operations::answer(&library, request, &caller)
+        match request {
+            Request::Inventory(filter) => {
+                operations::list_text(&library, filter).map(|text| (JSON, text).into_response())
+            }
+            request => operations::answer(&library, request, &caller)
+                .map(|answer| Json(answer).into_response()),
+        }
     };
     let done = tokio::task::spawn_blocking(work).await;
     drop(is_gone);
     match done {
-        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Ok(answer)) => answer,
         Ok(Err(failure)) => refuse(&failure),
         Err(error) => refuse(&Failure::failed(error)),
     }

@@ -24,6 +24,9 @@ const COLUMNS: [&str; 10] = [
     "pool",
 ];
 
+/// Columns of copies that only programs compare.
+const MACHINE_COLUMNS: [&str; 4] = ["hash", "id", "cartridge", "medium_serial"];
+
 /// Prints one answer. Whoever has seen enough of it, as `head`, closes the pipe: that is no failure.
 pub(crate) fn print(value: &Value, format: Format) -> io::Result<()> {
     match print_all(value, format) {
@@ -70,6 +73,10 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
     if !is_inventory {
         // A column that says nothing only makes the others hard to read.
         columns.retain(|column| rows.iter().any(|row| !is_nothing(row.get(column))));
+    }
+    if columns.iter().any(|column| column == "volume") {
+        // Of a copy people want to know where it is; what else is known of it is in the JSON.
+        columns.retain(|column| !MACHINE_COLUMNS.contains(&column.as_str()));
     }
     let mut table = Table::new();
     table

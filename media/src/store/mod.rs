@@ -185,12 +185,12 @@ impl Store {
         self.inventory().cartridges().cloned().collect()
     }
 
-    /// Those that are wanted, sorted by barcode: of very many, only these are copied.
-    pub fn cartridges_where(
+    /// Has somebody look at all cartridges, sorted by barcode, without a copy of them. Nothing else goes on meanwhile: it has to be quick.
+    pub fn look_at_cartridges<T>(
         &self,
-        is_wanted: impl Fn(&CartridgeEntry) -> bool,
-    ) -> Vec<CartridgeEntry> {
-        self.inventory().cartridges().filter(|entry| is_wanted(entry)).cloned().collect()
+        look: impl FnOnce(&mut dyn Iterator<Item = &CartridgeEntry>) -> T,
+    ) -> T {
+        look(&mut self.inventory().cartridges())
     }
 
     /// The cartridge with a barcode.

@@ -1,10 +1,7 @@
 //! Documents that are refused, with line and key; and what the policies of good ones do.
 
-use jiff::SignedDuration;
-use jiff::tz::TimeZone;
-
 use super::*;
-use crate::facts::{Situation, test_entry};
+use crate::facts::{test_entry, test_situation as situation};
 use crate::policy::{Action, Plan, plan};
 
 const GOOD: &str = r#"
@@ -67,17 +64,6 @@ fn errors_name_line_and_key() {
     }
     let long = format!("# {}", "x".repeat(RULES_BYTES_MAX));
     assert!(Rules::parse(&long).is_err());
-}
-
-fn situation(cartridges: Vec<CartridgeEntry>) -> Situation {
-    Situation {
-        now: "2026-11-28T20:00:00Z".parse().unwrap(),
-        zone: TimeZone::UTC,
-        disk_used_percent: 10,
-        undo_window: SignedDuration::from_hours(24 * 14),
-        cartridges,
-        copies: Vec::new(),
-    }
 }
 
 fn of_pool(barcode: &str, written: Option<&str>) -> CartridgeEntry {

@@ -28,7 +28,7 @@ pub enum WalkError {
     },
     /// A copy is elsewhere on its way.
     #[error(
-        "{volume}, copy {number} of {barcode}, is {state}; it cannot be {to} before it is {missing}"
+        "{volume}, copy {number} of {barcode}, is {state}; before the step to {to} it has to be {missing}"
     )]
     Missing {
         /// What the tape's label says.

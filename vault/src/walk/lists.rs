@@ -121,7 +121,7 @@ fn next_step(
         CopyState::Staged | CopyState::Manifested | CopyState::Written | CopyState::Proved => (
             false,
             format!(
-                "it is to be written and proved: `vtl export {barcode} --copy {} --to DEVICE`",
+                "it is to be written and proved: `vtl vault run --to DEVICE`, or `vtl export {barcode} --copy {} --to DEVICE`",
                 copy.number
             ),
         ),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
-use vtl_media::{CopyState, Place};
+use vtl_media::{CartridgeKind, CartridgeState, CopyState, Place};
 
 use super::Row;
 use crate::request::Failure;
@@ -15,8 +15,6 @@ enum Value<'a> {
     Number(u64),
     Time(Option<Timestamp>),
     Place(Option<&'a Place>),
-    /// Of a state, as it is written.
-    Written(String),
     Identity(u128),
 }
 
@@ -25,7 +23,7 @@ pub(super) struct Order {
     keys: Vec<(Key, bool)>,
 }
 
-type Key = fn(&Row) -> Value<'_>;
+type Key = for<'a> fn(&Row<'a>) -> Value<'a>;
 
 impl Order {
     /// Reads `pool,-written_bytes`.
@@ -45,15 +43,27 @@ impl Order {
         Ok(Self { keys: keys.collect::<Result<_, _>>()? })
     }
 
-    /// Sorts; what is equal stays in the order of barcodes.
-    pub(super) fn sort(&self, rows: &mut [Row]) {
-        rows.sort_by(|one, other| {
-            let compared = self.keys.iter().map(|(key, is_turned)| {
-                let ordering = key(one).cmp(&key(other));
-                if *is_turned { ordering.reverse() } else { ordering }
-            });
-            compared.fold(Ordering::Equal, Ordering::then)
-        });
+    /// Sorts, and leaves the first ones if not all are wanted. What is equal stands in the order of barcodes.
+    pub(super) fn choose(&self, rows: &mut Vec<Row<'_>>, limit: Option<usize>) {
+        let compare = |one: &Row<'_>, other: &Row<'_>| self.compare(one, other);
+        if let Some(limit) = limit.filter(|limit| *limit < rows.len()) {
+            // What is not wanted is not sorted.
+            if let Some(last) = limit.checked_sub(1) {
+                rows.select_nth_unstable_by(last, compare);
+            }
+            rows.truncate(limit);
+        }
+        rows.sort_by(compare);
+    }
+
+    fn compare(&self, one: &Row<'_>, other: &Row<'_>) -> Ordering {
+        for (key, is_turned) in &self.keys {
+            let ordering = key(one).cmp(&key(other));
+            if ordering.is_ne() {
+                return if *is_turned { ordering.reverse() } else { ordering };
+            }
+        }
+        one.entry.barcode.cmp(&other.entry.barcode)
     }
 }
 
@@ -61,15 +71,15 @@ impl Order {
 const KEYS: [(&str, Key); 28] = [
     ("barcode", |row| Value::Text(Some(row.entry.barcode.as_str()))),
     ("uuid", |row| Value::Identity(row.entry.uuid.as_u128())),
-    ("kind", |row| written(&row.entry.kind)),
+    ("kind", |row| Value::Text(Some(kind(row.entry.kind)))),
     ("media_type", |row| Value::Text(Some(&row.entry.media_type))),
     ("generation", |row| Value::Number(row.entry.generation.into())),
     ("worm", |row| Value::Number(row.entry.worm.into())),
     ("location", |row| Value::Place(Some(&row.entry.place))),
     ("source", |row| Value::Place(row.entry.source.as_ref())),
     ("pool", |row| Value::Text(row.entry.pool.as_deref())),
-    ("group", |row| Value::Text(row.entry.group.as_deref())),
-    ("state", |row| written(&row.entry.state)),
+    ("group", |row| Value::Text(row.group)),
+    ("state", |row| Value::Text(Some(state(row.entry.state)))),
     ("capacity_bytes", |row| Value::Number(row.entry.capacity_bytes)),
     ("written_bytes", |row| Value::Number(row.entry.written_bytes)),
     ("block_count", |row| Value::Number(row.entry.block_count)),
@@ -89,7 +99,21 @@ const KEYS: [(&str, Key); 28] = [
     ("copy_proved", |row| Value::Time(row.copies.proved)),
 ];
 
-/// What has a name of its own in JSON and nowhere else.
-fn written<T: serde::Serialize>(value: &T) -> Value<'static> {
-    Value::Written(serde_json::to_string(value).unwrap_or_default())
+fn kind(kind: CartridgeKind) -> &'static str {
+    match kind {
+        CartridgeKind::Data => "data",
+        CartridgeKind::Cleaning => "cleaning",
+    }
+}
+
+fn state(state: CartridgeState) -> &'static str {
+    match state {
+        CartridgeState::Empty => "empty",
+        CartridgeState::Written => "written",
+        CartridgeState::Proved => "proved",
+        CartridgeState::Cleaning => "cleaning",
+        CartridgeState::Damaged => "damaged",
+        CartridgeState::Missing => "missing",
+        _ => "",
+    }
 }

@@ -83,7 +83,7 @@ pub(super) fn tell(shown: &Value) -> Option<Value> {
         "receipt": part("receipt"),
         "state": part("state"),
         "cartridge": format!("{} ({})", manifest.source.barcode, manifest.source.uuid),
-        "tape": tape(&manifest),
+        "copy": tape(&manifest),
         "written": manifest.time,
         "proved": proof.as_ref().map(|proof| proof.time),
         "operator": manifest.operator,

@@ -303,10 +303,16 @@ fn apply(
 ) -> Result<Value, Failure> {
     let rules = parse(file, document)?;
     check_groups(library, &rules)?;
+    let before = rules_in_force(library).unwrap_or_default();
+    // Seen with a file that a script had emptied while it wrote it anew.
+    if rules == Rules::default() && before != Rules::default() {
+        return Err(Failure::refused(
+            "the document is empty, and rules are in force: `vtl policy delete` and the like take them away one by one. Nothing was applied",
+        ));
+    }
     let declared = |pool: &str| rules.pools.contains_key(pool);
     let cartridges = library.store.cartridges();
     let orphans = cartridges.iter().filter_map(|entry| entry.pool.as_deref());
-    let before = rules_in_force(library).unwrap_or_default();
     let gone = orphans.filter(|pool| before.pools.contains_key(*pool)).find(|pool| !declared(pool));
     if let Some(pool) = gone {
         return Err(Failure::refused(format!(

@@ -98,7 +98,18 @@ pub(super) fn run(
     }
     let left = vtl_vault::plan(&rules_in_force(library)?, &situation::situation(library)?);
     let blocked = left.actions.iter().filter(|planned| planned.blocked.is_some());
-    Ok(json!({ "done": done, "blocked": blocked.map(planned_row).collect::<Vec<_>>() }))
+    let blocked: Vec<Value> = blocked.map(planned_row).collect();
+    let count = |result: &str| {
+        done.iter().filter(|row| row.get("result").and_then(Value::as_str) == Some(result)).count()
+    };
+    let summary = format!(
+        "{} done, {} failed, {} left, {} blocked",
+        count("done"),
+        count("failed"),
+        count("left"),
+        blocked.len()
+    );
+    Ok(json!({ "done": done, "blocked": blocked, "summary": summary }))
 }
 
 /// Actions that are taken together, and what was known when they were planned.
@@ -153,6 +164,7 @@ fn bundles(
 fn row(planned: &Planned, result: &str, reason: &str) -> Value {
     json!({
         "barcode": planned.barcode,
+        "pool": null,
         "action": planned.action.to_string(),
         "policy": planned.policy,
         "result": result,

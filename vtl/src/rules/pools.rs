@@ -23,7 +23,7 @@ pub(super) fn list(library: &Library) -> Result<Value, Failure> {
     let row = |name: &str| {
         let members = members(&situation, name);
         let pool = rules.pools.get(name);
-        let next = pool.map(|pool| pool.next(&members, situation.now, &situation.zone));
+        let next = pool.map(|pool| pool.next(&members, &situation));
         let empty = members.iter().filter(|entry| entry.state == CartridgeState::Empty).count();
         json!({
             "pool": name,
@@ -53,7 +53,7 @@ pub(super) fn show(library: &Library, name: &str) -> Result<Value, Failure> {
     };
     let document = table(library)?;
     let settings = document.get("pool").and_then(|pools| pools.get(name));
-    let kept = pool.kept(&members, situation.now, &situation.zone);
+    let kept = pool.kept(&members, &situation);
     let row = |entry: &&CartridgeEntry| {
         let kept = kept.iter().find(|kept| kept.barcode == entry.barcode);
         let mut row = bare_row(entry);
@@ -64,7 +64,7 @@ pub(super) fn show(library: &Library, name: &str) -> Result<Value, Failure> {
         }
         row
     };
-    let next = pool.next(&members, situation.now, &situation.zone);
+    let next = pool.next(&members, &situation);
     Ok(json!({
         "pool": name,
         "rules": settings,
@@ -187,7 +187,7 @@ pub(super) fn fill(library: &Arc<Library>, actor: &str) -> Result<Vec<Value>, Fa
                 Err(failure) => ("failed", failure.message),
             };
             rows.push(
-                json!({ "pool": name, "action": "fill up", "result": result, "reason": reason }),
+                json!({ "barcode": null, "pool": name, "action": "fill up", "policy": null, "result": result, "reason": reason }),
             );
         }
     }

@@ -22,12 +22,18 @@ pub(crate) fn rules_in_force(library: &Library) -> Result<Rules, Failure> {
 
 /// How things are.
 pub(super) fn situation(library: &Library) -> Result<Situation, Failure> {
+    let cartridges = current(library);
+    let now = library.store.compliance_clock().now();
+    let locked = cartridges
+        .iter()
+        .filter_map(|entry| Some((entry.uuid, library.store.retention(entry.uuid).reason(now)?)));
     Ok(Situation {
+        locked: locked.collect(),
         now: Timestamp::now(),
         zone: TimeZone::system(),
         disk_used_percent: disk_used_percent(library),
         undo_window: undo_window(library)?,
-        cartridges: current(library),
+        cartridges,
         copies: library.store.copies(),
     })
 }

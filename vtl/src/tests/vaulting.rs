@@ -91,6 +91,9 @@ fn a_document_with_an_error_changes_nothing_and_names_file_line_and_key() {
     assert_eq!(failure.kind, FailureKind::Usage);
     assert!(failure.message.starts_with("r.toml: line 2: pool.daily.retention: "), "{failure}");
     assert!(failure.message.ends_with("nothing was applied"));
+    // A script had emptied the file before it read it: all rules were gone, and nobody was told.
+    let emptied = apply(&library, "# nothing\n").unwrap_err();
+    assert_eq!(emptied.kind, FailureKind::Refused);
     drop(library);
     let library = on(disk);
     let inventory = json!({ "operation": "inventory", "group": "a" });
@@ -206,12 +209,14 @@ fn a_container_goes_out_and_comes_back_step_by_step() {
     assert_eq!(code, 3);
     assert!(
         told.ends_with(
-            "cannot be courier before it is manifested, written, proved, receipted, ejected"
+            "before the step to courier it has to be manifested, written, proved, receipted, ejected"
         ),
         "{told}"
     );
     make_copies(&library);
     apply(&library, "[group.a]\nmembers = [\"A*\"]").unwrap();
+    let nothing = vault(json!({ "action": "run", "to": "/dev/nst99" }));
+    assert_eq!(refused(&library, nothing).0, 3, "no copy waits to be written");
     let taken = ask(&library, vault(json!({ "action": "run" }))).unwrap();
     assert_eq!(taken["taken_out"], json!(["A00001L9", "A00002L9", "B00001L9"]));
     let list = crate::vaulting::printed(&taken, crate::cli::Format::Table).unwrap();

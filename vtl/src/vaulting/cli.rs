@@ -12,7 +12,11 @@ pub(crate) enum VaultCommand {
     /// Say what is next for each copy, and who does it.
     Plan,
     /// Go on with what can be done: tapes with a receipt are taken out, and the pick list says which.
-    Run,
+    Run {
+        /// Write the next copy that was asked for to the tape in this drive (/dev/nstN) and prove it; nothing is taken out then.
+        #[arg(long, value_name = "DEVICE")]
+        to: Option<String>,
+    },
     /// Put tapes that were taken out into a container and give it to the courier (default: all of them).
     Ship(Shipped),
     /// Note that the other site has a container.
@@ -53,7 +57,7 @@ impl VaultCommand {
     pub(crate) fn request(self) -> VaultRequest {
         match self {
             Self::Plan => VaultRequest::Plan {},
-            Self::Run => VaultRequest::Run {},
+            Self::Run { to } => VaultRequest::Run { to },
             Self::Ship(shipped) => VaultRequest::Ship(shipped),
             Self::Receive(received) => VaultRequest::Receive(received),
             Self::Recall(recalled) => VaultRequest::Recall(recalled),

@@ -14,8 +14,10 @@ use vtl_vault::walk::{self, Choice, Shipment, WalkError};
 
 pub(crate) use self::cli::VaultCommand;
 use crate::cli::Format;
+use crate::exports;
 use crate::library::Library;
-use crate::request::{Failure, FailureKind};
+use crate::operations::Caller;
+use crate::request::{ExportChoice, Failure, FailureKind};
 use crate::rules::policies::explain_copy;
 use crate::rules::rules_in_force;
 
@@ -25,8 +27,11 @@ use crate::rules::rules_in_force;
 pub(crate) enum VaultRequest {
     /// What is next for each copy.
     Plan {},
-    /// What can be done is done.
-    Run {},
+    /// What can be done is done; with a drive, a copy is written first.
+    Run {
+        #[serde(default)]
+        to: Option<String>,
+    },
     /// Tapes go to the courier.
     Ship(Shipped),
     /// The other site has them.
@@ -128,12 +133,16 @@ pub(crate) struct Returned {
 pub(crate) fn answer(
     library: &Library,
     request: VaultRequest,
-    actor: &str,
+    caller: &Caller<'_>,
 ) -> Result<Value, Failure> {
     let now = Zoned::now();
+    let actor = caller.actor;
     match request {
         VaultRequest::Plan {} => plan(library, now.timestamp()),
-        VaultRequest::Run {} => run(library, now.timestamp(), actor),
+        VaultRequest::Run { to } => {
+            let written = to.map(|to| write_next(library, &to, caller)).transpose()?;
+            run(library, written.as_ref(), now.timestamp(), actor)
+        }
         VaultRequest::Ship(shipped) => ship(library, shipped, &now, actor),
         VaultRequest::Receive(received) => receive(library, received, &now, actor),
         VaultRequest::Recall(recalled) => recall(library, recalled, &now, actor),
@@ -162,6 +171,13 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
     }
     let rows = |key: &str| answer.get(key).and_then(Value::as_array).into_iter().flatten();
     let mut text = list.to_text();
+    let written = answer.get("written").and_then(Value::as_object);
+    if let Some(written) = written {
+        let field = |key: &str| written.get(key).map(ToString::to_string).unwrap_or_default();
+        let (number, barcode, state) = (field("number"), field("barcode"), field("state"));
+        let told = format!("Copy {number} of {barcode} is {state} now.\n\n{text}");
+        text = told.replace('"', "");
+    }
     let taken: Vec<&str> = rows("taken_out").filter_map(Value::as_str).collect();
     if !taken.is_empty() {
         text = format!("Taken out of the library now: {}\n\n{text}", taken.join(", "));
@@ -217,14 +233,43 @@ fn plan(library: &Library, now: Timestamp) -> Result<Value, Failure> {
     serde_json::to_value(rows).map_err(Failure::failed)
 }
 
-fn run(library: &Library, now: Timestamp, actor: &str) -> Result<Value, Failure> {
+/// Writes the copy that is first in line to the tape in a drive: one that was begun, else the one that was asked for first.
+fn write_next(library: &Library, to: &str, caller: &Caller<'_>) -> Result<Value, Failure> {
+    let copies = library.store.copies();
+    let waiting = copies.iter().filter(|copy| copy.state.is_under_way());
+    let first = waiting.min_by_key(|copy| (copy.state == CopyState::Staged, copy.staged));
+    let Some(copy) = first else {
+        return Err(Failure::refused(
+            "no copy is to be written; `vtl policy plan` says what the policies ask for",
+        ));
+    };
+    let choice = ExportChoice {
+        barcodes: vec![copy.barcode.to_string()],
+        to: to.to_owned(),
+        copy: copy.number,
+        ..ExportChoice::default()
+    };
+    exports::export(library, &choice, caller.actor, caller.is_gone)
+}
+
+fn run(
+    library: &Library,
+    written: Option<&Value>,
+    now: Timestamp,
+    actor: &str,
+) -> Result<Value, Failure> {
     let rules = rules_in_force(library)?;
-    let steps = walk::eject(&rules, &library.store.copies());
+    // What was written just now is still in its drive.
+    let steps = match written {
+        Some(_) => Vec::new(),
+        None => walk::eject(&rules, &library.store.copies()),
+    };
     let moved = advance(library, &steps, actor)?;
     let copies = library.store.copies();
     let left = walk::next_steps(&rules, &copies, now);
     let is_waiting = |step: &&walk::NextStep| step.state.is_under_way();
     Ok(json!({
+        "written": written,
         "taken_out": moved.iter().map(walk::volume_of).collect::<Vec<_>>(),
         "pick_list": walk::pick_list(&copies),
         "to_be_written": left.iter().filter(is_waiting).collect::<Vec<_>>(),
