@@ -18,7 +18,7 @@ const TYPE_CHANGER: u8 = 0x08;
 const STATUS_ROOM: u16 = 0x8000;
 
 /// Sends a CDB to a device, for an answer of at most so many bytes; `None` where it refuses.
-type Ask<'a> = dyn Fn(&[u8], u16) -> Option<Vec<u8>> + 'a;
+pub(crate) type Ask<'a> = dyn Fn(&[u8], u16) -> Option<Vec<u8>> + 'a;
 
 /// What is known of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,11 +38,11 @@ struct Attached {
 
 /// A drive as its library sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Bay {
-    address: u16,
+pub(crate) struct Bay {
+    pub(crate) address: u16,
     /// The barcode of the cartridge that is in it.
-    barcode: Option<String>,
-    is_full: bool,
+    pub(crate) barcode: Option<String>,
+    pub(crate) is_full: bool,
     /// Device identifier: the serial number, perhaps behind vendor and product; nothing where the library does not say.
     identifier: String,
 }
@@ -124,14 +124,18 @@ fn describe(ask: &Ask<'_>) -> Option<Attached> {
     })
 }
 
-/// READ ELEMENT STATUS of the drives (SMC-3 §6.10), with barcodes and device identifiers.
+/// READ ELEMENT STATUS of the drives, with barcodes and device identifiers.
 fn bays(ask: &Ask<'_>) -> Vec<Bay> {
-    const DRIVES: u8 = 4;
+    elements(ask, 4)
+}
+
+/// READ ELEMENT STATUS of the elements of a kind (SMC-3 §6.10): 2 storage, 3 import/export, 4 drives.
+pub(crate) fn elements(ask: &Ask<'_>, kind: u8) -> Vec<Bay> {
     // VOLTAG; CURDATA, so that nothing is moved for it, and DVCID. Some libraries take one of these, or none.
     let tries = [(0x10, 0x03), (0x10, 0x01), (0x10, 0x00), (0, 0)];
     let [high, low] = STATUS_ROOM.to_be_bytes();
     let answer = tries.into_iter().find_map(|(tags, flags)| {
-        ask(&[0xb8, tags | DRIVES, 0, 0, 0xff, 0xff, flags, 0, high, low, 0, 0], STATUS_ROOM)
+        ask(&[0xb8, tags | kind, 0, 0, 0xff, 0xff, flags, 0, high, low, 0, 0], STATUS_ROOM)
     });
     parse_status(&answer.unwrap_or_default())
 }

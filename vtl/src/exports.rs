@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vtl_media::CartridgeKind;
+use vtl_media::{CartridgeEntry, CartridgeKind, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Watcher};
 
 use crate::library::Library;
 use crate::operations::find;
+use crate::physical_library::bring;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{ExportChoice, Failure, FailureKind};
 use crate::verification::{Begun, begin, rate};
@@ -134,7 +135,7 @@ pub(crate) fn export(
     if entry.kind == CartridgeKind::Cleaning {
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
     }
-    let mut verification = match begin(library, &entry)? {
+    let verification = match begin(library, &entry)? {
         Begun::Reading(verification) => *verification,
         Begun::Blank => return Err(nothing_on(&entry.barcode)),
         Begun::Unreadable(why) => {
@@ -155,15 +156,34 @@ pub(crate) fn export(
     }
     let mut entry = entry;
     entry.set_facts(&facts);
-    let mut tape = PhysicalTape::open(Path::new(&choice.to))?;
+    let brought = choice.library.as_deref();
+    let brought = brought.map(|changer| bring(changer, entry.barcode.as_str())).transpose()?;
+    let to = brought.as_ref().map_or(choice.to.as_deref(), |brought| Some(brought.drive.as_str()));
+    let to = to.ok_or_else(|| Failure::usage("where to? Say --to or --library"))?.to_owned();
+    let done = export_to(library, choice, (&to, &entry), verification, (actor, is_given_up));
+    if let Some(brought) = brought {
+        brought.put_back();
+    }
+    done
+}
+
+/// Exports to a drive that has its tape.
+fn export_to(
+    library: &Library,
+    choice: &ExportChoice,
+    (to, entry): (&str, &CartridgeEntry),
+    mut verification: Verification,
+    (actor, is_given_up): (&str, &AtomicBool),
+) -> Result<Value, Failure> {
+    let mut tape = PhysicalTape::open(Path::new(to))?;
     // Written once, and read once.
-    let total_bytes = facts.written_bytes.saturating_mul(2);
+    let total_bytes = entry.written_bytes.saturating_mul(2);
     let watched =
         Watched::new(&library.transfers, entry.barcode.as_str(), total_bytes, is_given_up);
     let order = Order {
         store: &library.store,
         receipts: &library.receipts,
-        entry: &entry,
+        entry,
         as_of: verification.as_of,
         number: choice.copy,
         overwrites: choice.overwrite,
@@ -173,7 +193,7 @@ pub(crate) fn export(
     };
     let contents = &mut verification.cartridge;
     let exported = order.run(&library.transfers.exports, &mut tape, contents, &watched);
-    let exported = exported.map_err(|error| explain(&error, choice, entry.barcode.as_str()))?;
+    let exported = exported.map_err(|error| explain(&error, choice, to, entry.barcode.as_str()))?;
     Ok(row(&exported))
 }
 
@@ -181,8 +201,8 @@ fn nothing_on(barcode: &vtl_media::Barcode) -> Failure {
     Failure::refused(format!("there is nothing on {barcode} to be exported"))
 }
 
-fn explain(error: &ExportError, choice: &ExportChoice, barcode: &str) -> Failure {
-    let text = format!("{barcode} to {}: {error}", choice.to);
+fn explain(error: &ExportError, choice: &ExportChoice, to: &str, barcode: &str) -> Failure {
+    let text = format!("{barcode} to {to}: {error}");
     match error {
         ExportError::Refused(_) => Failure::refused(text),
         error if error.is_final() => Failure::new(

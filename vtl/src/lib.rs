@@ -45,6 +45,7 @@ mod nexuses;
 mod operations;
 mod output;
 mod pending;
+mod physical_library;
 mod physical_tape;
 mod portal;
 mod profile_file;

@@ -306,8 +306,16 @@ pub(crate) struct ExportChoice {
     #[arg(required = true, value_name = "BARCODE")]
     pub(crate) barcodes: Vec<String>,
     /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        required_unless_present = "library",
+        conflicts_with = "library"
+    )]
+    pub(crate) to: Option<String>,
+    /// The changer of a library (/dev/sgN) that has a tape with the same barcode: it is put into a free drive, and back.
     #[arg(long, value_name = "DEVICE")]
-    pub(crate) to: String,
+    pub(crate) library: Option<String>,
     /// Which of several copies it is.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) copy: u32,
