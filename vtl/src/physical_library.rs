@@ -120,7 +120,7 @@ fn move_medium(changer: &Device, from: u16, to: u16) -> Result<(), String> {
 const STORAGE: u8 = 2;
 const IMPORT_EXPORT: u8 = 3;
 const ATTENTIONS_MAX: u32 = 8;
-const ASK_LIMIT: Duration = Duration::from_secs(60);
+const ASK_LIMIT: Duration = Duration::from_mins(1);
 /// A robot may walk a long way.
 const MOVE_LIMIT: Duration = Duration::from_mins(10);
 
