@@ -84,14 +84,6 @@ impl TapeDrive {
         attribute_in(&self.ask(&cdb, ROOM.into())?, identifier)
     }
 
-    /// WRITE ATTRIBUTE: the tape's barcode, as host software notes it.
-    pub fn note_barcode(&self, barcode: &str) -> bool {
-        let mut list = vec![0, 0, 0, 37, 0x08, 0x06, 0x01, 0, 32];
-        list.extend(barcode.bytes().chain(std::iter::repeat(b' ')).take(32));
-        let length = u8::try_from(list.len()).unwrap_or(u8::MAX);
-        self.tell(&[0x8d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, length, 0, 0], &list)
-    }
-
     /// Error counters of writing or reading, and TapeAlert.
     pub fn counters(&self, is_writing: bool) -> ErrorCounters {
         let page = self.log_page(if is_writing { 0x02 } else { 0x03 });

@@ -71,12 +71,6 @@ impl TapeDrive {
         self.device.read(cdb, room, SHORT).ok()
     }
 
-    /// Sends a command with data; `false` where the drive does not take it.
-    pub fn tell(&self, cdb: &[u8], data: &[u8]) -> bool {
-        let answer = self.device.send(cdb, &mut Data::Out(data), SHORT);
-        answer.is_ok_and(|answer| fault(&answer).is_none())
-    }
-
     /// Whether a tape is there and ready; whatever is to be said of it is said.
     pub fn test_ready(&self) -> Result<(), TapeFault> {
         self.order(&[0; 6], SHORT)

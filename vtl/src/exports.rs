@@ -132,10 +132,10 @@ pub(crate) fn export(
                 "a drive has one tape, and a tape takes one cartridge: name one barcode, or a library by --library",
             ));
         };
-        if choice.to.is_empty() {
-            return Err(Failure::usage("say --to a drive, or --library"));
-        }
-        return export_one(library, (barcode, &choice.to), choice, actor, is_given_up);
+        let Some(to) = &choice.to else {
+            return Err(Failure::usage("where to? Say --to a drive, or --library"));
+        };
+        return export_one(library, (barcode, to), choice, actor, is_given_up);
     };
     let arm = PhysicalLibrary::open(path)?;
     // A cartridge that is not there is no reason to stop when others are written already.

@@ -28,10 +28,21 @@ pub(crate) fn import(
     actor: &str,
     is_given_up: &AtomicBool,
 ) -> Result<Value, Failure> {
+    let mut tape = PhysicalTape::open(Path::new(&choice.from))?;
+    import_from(library, &mut tape, choice, actor, is_given_up)
+}
+
+/// The same, from a drive that is open.
+pub(crate) fn import_from(
+    library: &Library,
+    tape: &mut dyn Tape,
+    choice: &ImportChoice,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
     let store = &library.store;
     let _one = library.transfers.import_alone()?;
     forget_half_imports(store);
-    let mut tape = PhysicalTape::open(Path::new(&choice.from))?;
     tape.ready().map_err(|error| Failure::failed(format!("{}: {error}", choice.from)))?;
     let medium = tape.medium();
     let barcode = barcode_for(store, choice, &medium)?;
@@ -40,7 +51,7 @@ pub(crate) fn import(
     let entry = create(store, &barcode, choice, actor)?;
     let read = {
         let _reserved = store.reserve(entry.uuid);
-        fill(store, &entry, &mut tape, &watched)
+        fill(store, &entry, tape, &watched)
     };
     let digest = match read {
         Ok(digest) => digest,
@@ -124,13 +135,14 @@ fn create(
 fn fill(
     store: &Store,
     entry: &CartridgeEntry,
-    tape: &mut PhysicalTape,
+    tape: &mut dyn Tape,
     watched: &Watched<'_>,
 ) -> Result<PartitionDigest, ExportError> {
     let wrong = |text: String| ExportError::Cartridge(text);
     let volume =
         Volume::load(store.disk(), &store.directory_of(entry.uuid), LoadOptions::default());
     let mut filling = Filling(volume.map_err(|error| wrong(chain(&error)))?);
+    filling.0.set_compression(true);
     let digest = take_in(tape, &mut filling, watched)?;
     let mut volume = filling.0;
     volume.sync().map_err(|error| wrong(chain(&error)))?;

@@ -309,13 +309,12 @@ pub(crate) struct ExportChoice {
     #[arg(
         long,
         value_name = "DEVICE",
-        default_value = "",
-        hide_default_value = true,
+        required_unless_present = "library",
         conflicts_with = "library"
     )]
-    pub(crate) to: String,
-    /// The library whose arm brings the tape of the same barcode into a drive, and back afterwards: its /dev/sgN.
-    #[arg(long, value_name = "DEVICE", required_unless_present = "to")]
+    pub(crate) to: Option<String>,
+    /// The changer of a library (/dev/sgN) that has a tape with the same barcode: it is put into a free drive, and back.
+    #[arg(long, value_name = "DEVICE")]
     pub(crate) library: Option<String>,
     /// Which of several copies it is.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]

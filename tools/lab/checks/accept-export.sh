@@ -102,6 +102,18 @@ done
 cat /results/export2.err
 equal "$(root /results/export2.json)" "$(root /results/export.json)" "what was exported in two pieces"
 
+# The library brings the tape with the barcode itself, and takes it back.
+if [[ -n $serial ]]; then
+	vtl_here load VTL005L9 1 >/dev/null
+	third=$(tape_dev $((drives + 1)))
+	wait_ready "$third"
+	tar -b 20 -cf "$third" -C /scratch/files 0
+	vtl_here unload 1 >/dev/null
+	refused 4 'no tape IMP001L9' export IMP001L9 --library "$changer"
+	vtl_here export VTL005L9 --library "$changer"
+	says 'Storage Element 5:Full :VolumeTag=VTL005L9' "$(mtx -f "$changer" status)"
+fi
+
 # Everything of vtl is gone.
 iscsiadm -m node -p "127.0.0.1:$port" --logout >/dev/null
 kill "$inner"

@@ -9,7 +9,11 @@
 //! The steps are in the ledger before the next one begins; what goes with them is in files that are
 //! durable before the step: how far it is, what was written and read, and the receipt's first and second phase.
 
+mod files;
 mod order;
+mod pass;
+#[cfg(test)]
+mod power_cuts;
 mod stream;
 mod tape;
 #[cfg(test)]

@@ -1,21 +1,20 @@
 //! One export from the order to the proof.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use vtl_media::disk::{read_whole, replace_whole};
 use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
+use super::files::{MANIFEST, PROGRESS, PROOF, WRITTEN};
+use super::pass::Begun;
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape, TapeRead};
 use crate::digest::{Hash, PartitionDigest, Section};
-use crate::receipt::{Archive, Receipt, how_to_read};
+use crate::receipt::{Archive, how_to_read};
 use crate::receipt::{LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
 
 /// The cartridges that are being exported: each one once at a time.
@@ -357,51 +356,6 @@ impl Order<'_> {
         self.sign(copy, medium, manifest, proof)
     }
 
-    /// The program ended between the proof and the receipt.
-    fn sign_again(&self, copy: &CopyRecord) -> Result<Exported, ExportError> {
-        let kept = self.kept(copy.id, MANIFEST)?.zip(self.kept(copy.id, PROOF)?);
-        let (manifest, proof) = kept.ok_or_else(|| {
-            ExportError::Failed(format!("the proof of {} is not there any more", copy.id))
-        })?;
-        self.sign(copy, &Medium::default(), manifest, proof)
-    }
-
-    /// The second phase of the receipt, unless it is there already, and the step that needs it.
-    fn sign(
-        &self,
-        copy: &CopyRecord,
-        medium: &Medium,
-        manifest: Manifest,
-        proof: Proof,
-    ) -> Result<Exported, ExportError> {
-        let failed =
-            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
-        let mut receipt = self.receipts.receipt(copy.id).map_err(|error| failed(&error))?;
-        if receipt.content().proof.is_none() {
-            let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
-            receipt = receipt.proved(proof.clone(), &key).map_err(|error| failed(&error))?;
-            self.receipts.keep(&receipt).map_err(|error| failed(&error))?;
-        }
-        let facts = CopyFacts {
-            volume: medium.barcode.clone(),
-            medium_serial: medium.serial.clone(),
-            receipt: Some(receipt.content().sha256.to_string()),
-            ..CopyFacts::default()
-        };
-        let copy = self.store.advance_copy(copy.id, CopyState::Receipted, facts, self.actor);
-        let copy = copy.map_err(|error| failed(&error))?;
-        Ok(Exported { copy, manifest, proof })
-    }
-
-    fn sign_manifest(&self, manifest: &Manifest) -> Result<(), ExportError> {
-        let failed =
-            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
-        let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
-        let receipt =
-            Receipt::manifested(manifest.clone(), &key).map_err(|error| failed(&error))?;
-        self.receipts.keep(&receipt).map(drop).map_err(|error| failed(&error))
-    }
-
     fn manifest(
         &self,
         copy: &CopyRecord,
@@ -461,38 +415,6 @@ impl Order<'_> {
         let taken = self.store.advance_copy(copy.id, state, facts, self.actor);
         taken.map_err(|error| ExportError::Failed(error.to_string()))
     }
-
-    fn keep(&self, copy: Uuid, name: &str, value: &impl Serialize) -> Result<(), ExportError> {
-        let bytes = serde_json::to_vec_pretty(value)
-            .map_err(|error| ExportError::Failed(format!("{name}: {error}")))?;
-        let (disk, path) = (self.store.disk(), self.path(copy, name));
-        let kept = || -> std::io::Result<()> {
-            let parents: Vec<_> = path.ancestors().skip(1).take(2).collect();
-            for directory in parents.into_iter().rev() {
-                if !disk.exists(directory)? {
-                    disk.create_dir(directory)?;
-                    disk.sync_dir(directory.parent().unwrap_or(directory))?;
-                }
-            }
-            replace_whole(&*disk, &path, &bytes)
-        };
-        kept().map_err(|error| ExportError::Failed(format!("{}: {error}", path.display())))
-    }
-
-    fn kept<T: DeserializeOwned>(&self, copy: Uuid, name: &str) -> Result<Option<T>, ExportError> {
-        let (disk, path) = (self.store.disk(), self.path(copy, name));
-        let failed = |error: String| ExportError::Failed(format!("{}: {error}", path.display()));
-        if !disk.exists(&path).unwrap_or(false) {
-            return Ok(None);
-        }
-        let bytes =
-            read_whole(&*disk, &path, FILE_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.to_string()))
-    }
-
-    fn path(&self, copy: Uuid, name: &str) -> PathBuf {
-        self.store.directory().join("copies").join(copy.to_string()).join(name)
-    }
 }
 
 /// What is not known cannot be other.
@@ -531,37 +453,4 @@ fn compare(expected: &PartitionDigest, found: &PartitionDigest) -> Vec<Mismatch>
     (0..count).filter_map(one).take(MISMATCHES_MAX).collect()
 }
 
-/// One way through the tape has begun.
-struct Begun {
-    time: Timestamp,
-    clock_ms: u64,
-    before: crate::receipt::Counters,
-    is_writing: bool,
-}
-
-impl Begun {
-    fn new(tape: &mut dyn Tape, watcher: &dyn Watcher, is_writing: bool) -> Self {
-        let before = tape.counters(is_writing);
-        Self { time: watcher.now(), clock_ms: watcher.clock_ms(), before, is_writing }
-    }
-
-    fn end(self, tape: &mut dyn Tape, watcher: &dyn Watcher, bytes: u64) -> Pass {
-        Pass {
-            drive: tape.identity(),
-            begun: self.time,
-            ended: watcher.now(),
-            elapsed_ms: watcher.clock_ms().saturating_sub(self.clock_ms),
-            bytes,
-            protection: "none".to_owned(),
-            before: self.before,
-            after: tape.counters(self.is_writing),
-        }
-    }
-}
-
-const PROGRESS: &str = "progress.json";
-const WRITTEN: &str = "written.json";
-const MANIFEST: &str = "manifest.json";
-const PROOF: &str = "proof.json";
-const FILE_BYTES_MAX: u64 = 256 << 20;
 const MISMATCHES_MAX: usize = 100;

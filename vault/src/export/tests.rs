@@ -18,15 +18,15 @@ use crate::receipt::{Archive, Counters, DriveIdentity};
 
 /// An object on a tape or on a cartridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Object {
+pub(super) enum Object {
     Block(Vec<u8>),
     Filemark,
 }
 
 /// A tape in a drive in memory.
 #[derive(Debug, Clone, Default)]
-struct Drive {
-    objects: Vec<Object>,
+pub(super) struct Drive {
+    pub(super) objects: Vec<Object>,
     at: usize,
     serial: Option<String>,
     is_protected: bool,
@@ -39,14 +39,14 @@ struct Drive {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Swap {
+pub(super) enum Swap {
     Stranger,
     Flip(usize),
     Gone,
 }
 
 impl Drive {
-    fn blank() -> Self {
+    pub(super) fn blank() -> Self {
         Self { serial: Some("PHY1".into()), max_block_bytes: 4096, ..Self::default() }
     }
 
@@ -177,7 +177,7 @@ impl Watcher for Looker {
     }
 }
 
-fn objects() -> Vec<Object> {
+pub(super) fn objects() -> Vec<Object> {
     let block = |length: usize, fill: u8| Object::Block(vec![fill; length]);
     let mark = Object::Filemark;
     vec![
@@ -192,25 +192,25 @@ fn objects() -> Vec<Object> {
     ]
 }
 
-struct Scene {
-    disk: MemoryDisk,
-    store: Store,
-    exports: Exports,
-    receipts: Archive,
+pub(super) struct Scene {
+    pub(super) disk: MemoryDisk,
+    pub(super) store: Store,
+    pub(super) exports: Exports,
+    pub(super) receipts: Archive,
 }
 
-fn open(disk: &MemoryDisk) -> Store {
+pub(super) fn open(disk: &MemoryDisk) -> Store {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
     Store::open(disk, Path::new("/data"), options).unwrap()
 }
 
-fn archive(disk: &MemoryDisk) -> Archive {
+pub(super) fn archive(disk: &MemoryDisk) -> Archive {
     Archive::new(Arc::new(disk.clone()), Path::new("/data"))
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let disk = MemoryDisk::new();
         let store = open(&disk);
         let cartridges = vec![NewCartridge::new(Barcode::new("A00001L9").unwrap(), "lto9")];
@@ -233,7 +233,7 @@ impl Scene {
         self.order(drive, stop_at, false)
     }
 
-    fn run(&self, drive: &mut Drive) -> Result<Exported, ExportError> {
+    pub(super) fn run(&self, drive: &mut Drive) -> Result<Exported, ExportError> {
         self.order(drive, u64::MAX, false)
     }
 
@@ -259,7 +259,7 @@ impl Scene {
         order.run(&self.exports, drive, &mut Script(objects(), 0), &watcher)
     }
 
-    fn states(&self) -> Vec<CopyState> {
+    pub(super) fn states(&self) -> Vec<CopyState> {
         self.store.copies().iter().map(|copy| copy.state).collect()
     }
 }

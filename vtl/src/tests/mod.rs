@@ -5,6 +5,7 @@ mod cleaning;
 mod conformance;
 mod faults;
 mod full;
+mod imports;
 mod kept_reservations;
 mod libraries;
 mod names;

@@ -165,7 +165,7 @@ fn write_next(library: &Library, to: &str, caller: &Caller<'_>) -> Result<Value,
     };
     let choice = ExportChoice {
         barcodes: vec![copy.barcode.to_string()],
-        to: to.to_owned(),
+        to: Some(to.to_owned()),
         copy: copy.number,
         ..ExportChoice::default()
     };

@@ -1,0 +1,150 @@
+//! A tape becomes a cartridge, whole or not at all.
+
+use std::sync::atomic::AtomicBool;
+
+use vtl_vault::{Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
+
+use super::*;
+use crate::imports::{forget_half_imports, import_from};
+use crate::request::{FailureKind, ImportChoice};
+
+/// A tape of blocks with a filemark behind each, in a drive that may fail.
+struct Reel {
+    blocks: u64,
+    block_bytes: usize,
+    at: u64,
+    barcode: Option<String>,
+    fails_at: u64,
+}
+
+impl Reel {
+    fn of(blocks: u64) -> Self {
+        let barcode = Some("PHY001L9".into());
+        Self { blocks, block_bytes: 100_000, at: 0, barcode, fails_at: u64::MAX }
+    }
+}
+
+impl Tape for Reel {
+    fn identity(&self) -> DriveIdentity {
+        let text = || "X".to_owned();
+        DriveIdentity { vendor: text(), product: text(), revision: text(), serial: text() }
+    }
+    fn medium(&mut self) -> Medium {
+        Medium { barcode: self.barcode.clone(), ..Medium::default() }
+    }
+    fn counters(&mut self, _: bool) -> Counters {
+        Counters::default()
+    }
+    fn max_block_bytes(&self) -> usize {
+        1 << 20
+    }
+    fn ready(&mut self) -> Result<(), TapeError> {
+        Ok(())
+    }
+    fn rewind(&mut self) -> Result<(), TapeError> {
+        self.at = 0;
+        Ok(())
+    }
+    fn locate(&mut self, object: u64) -> Result<(), TapeError> {
+        self.at = object;
+        Ok(())
+    }
+    fn reload(&mut self) -> Result<(), TapeError> {
+        self.rewind()
+    }
+    fn write_block(&mut self, _: &[u8]) -> Result<(), TapeError> {
+        Err(TapeError::Protected)
+    }
+    fn write_filemark(&mut self) -> Result<(), TapeError> {
+        Err(TapeError::Protected)
+    }
+    fn synchronize(&mut self) -> Result<(), TapeError> {
+        Ok(())
+    }
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError> {
+        let at = self.at;
+        if at == self.fails_at {
+            return Err(TapeError::Medium("3/11/00".into()));
+        }
+        self.at += 1;
+        if at >= self.blocks * 2 {
+            return Ok(TapeRead::EndOfData);
+        }
+        if at % 2 == 1 {
+            return Ok(TapeRead::Filemark);
+        }
+        // What no compression makes shorter.
+        let mut state = at + 1;
+        buffer.clear();
+        buffer.resize_with(self.block_bytes, || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        });
+        Ok(TapeRead::Block)
+    }
+}
+
+fn choice(barcode: Option<&str>) -> ImportChoice {
+    ImportChoice {
+        from: "the drive".into(),
+        barcode: barcode.map(String::from),
+        media_type: "lto9".into(),
+    }
+}
+
+fn import(
+    scene: &Scene,
+    reel: &mut Reel,
+    barcode: Option<&str>,
+) -> Result<serde_json::Value, crate::Failure> {
+    import_from(&scene.library, reel, &choice(barcode), "op", &AtomicBool::new(false))
+}
+
+#[test]
+fn a_tape_becomes_a_cartridge_under_its_own_barcode_or_another() {
+    let scene = Scene::new();
+    let answer = import(&scene, &mut Reel::of(5), None).unwrap();
+    assert_eq!((&answer["blocks"], &answer["filemarks"]), (&5.into(), &5.into()));
+    let entry = scene.library.store.find("PHY001L9").unwrap();
+    assert_eq!((entry.place, entry.block_count, entry.written_bytes), (Place::Shelf, 5, 500_000));
+    // F20: no barcode is there twice.
+    let twice = import(&scene, &mut Reel::of(5), None).unwrap_err();
+    assert_eq!(twice.kind, FailureKind::Refused);
+    let root = import(&scene, &mut Reel::of(5), Some("phy002l9")).unwrap()["root"].clone();
+    assert_eq!(root, answer["root"]);
+    let nameless = &mut Reel { barcode: None, ..Reel::of(1) };
+    assert_eq!(import(&scene, nameless, None).unwrap_err().kind, FailureKind::Usage);
+}
+
+/// The disk is full, the tape is bad, or nobody waits any more: there is no half cartridge afterwards, and it can be done again.
+#[test]
+fn what_does_not_come_in_whole_does_not_stay() {
+    let scene = Scene::on(MemoryDisk::with_capacity(16 << 20), options());
+    let before = scene.library.store.cartridges().len();
+    let full = import(&scene, &mut Reel::of(1000), None).unwrap_err();
+    assert_eq!(full.kind, FailureKind::Failed, "{full}");
+    let mut bad = Reel { fails_at: 4, ..Reel::of(5) };
+    let damaged = import(&scene, &mut bad, None).unwrap_err();
+    assert_eq!(damaged.kind, FailureKind::Damaged, "{damaged}");
+    let left = AtomicBool::new(true);
+    let given_up = import_from(&scene.library, &mut Reel::of(5), &choice(None), "op", &left);
+    assert_eq!(given_up.unwrap_err().kind, FailureKind::Failed);
+    assert_eq!(scene.library.store.cartridges().len(), before);
+    import(&scene, &mut Reel::of(5), None).unwrap();
+}
+
+/// The power fails in the midst of it: the next start takes away what there is.
+#[test]
+fn the_next_start_takes_half_an_import_away() {
+    let scene = Scene::new();
+    let store = &scene.library.store;
+    import(&scene, &mut Reel::of(2), Some("HALF01L9")).unwrap();
+    let mark = store.directory().join("importing");
+    vtl_media::disk::replace_whole(&*store.disk(), &mark, b"HALF01L9").unwrap();
+    forget_half_imports(store);
+    assert!(store.find("HALF01L9").is_none() && store.find(BARCODE).is_some());
+    assert!(!store.disk().exists(&mark).unwrap());
+    forget_half_imports(store);
+}
