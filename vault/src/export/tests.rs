@@ -1,8 +1,9 @@
 //! Exports to a drive in memory that fails when it is told to.
 
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -275,6 +276,66 @@ fn a_copy_is_what_the_cartridge_is_and_is_proved() {
     assert_eq!(exported.manifest.partitions, exported.proof.partitions);
     assert_eq!(exported.manifest.partitions[0].sections.len(), 4);
     assert!(matches!(scene.run(&mut drive), Err(ExportError::Refused(_))), "it is there already");
+}
+
+/// Tries to export the same cartridge to another drive while it is being exported.
+struct Rival<'a> {
+    scene: &'a Scene,
+    answers: Mutex<Vec<Result<CopyState, String>>>,
+}
+
+impl fmt::Debug for Rival<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rival")
+    }
+}
+
+impl Watcher for Rival<'_> {
+    fn is_given_up(&self) -> bool {
+        false
+    }
+    fn moved(&self, _: u64) {
+        let mut drive = Drive { serial: Some("PHY2".into()), ..Drive::blank() };
+        let answer = self.scene.run(&mut drive);
+        assert!(drive.objects.is_empty(), "both write");
+        let answer = answer.map(|exported| exported.copy.state).map_err(|error| error.to_string());
+        self.answers.lock().unwrap().push(answer);
+    }
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+    fn clock_ms(&self) -> u64 {
+        0
+    }
+}
+
+/// F29: of two exports of one cartridge one goes on, and the other one is told; afterwards the next one may come.
+#[test]
+fn a_cartridge_is_exported_once_at_a_time() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    let rival = Rival { scene: &scene, answers: Mutex::default() };
+    let entry = scene.entry();
+    let order = Order {
+        store: &scene.store,
+        receipts: &scene.receipts,
+        entry: &entry,
+        as_of: Timestamp::UNIX_EPOCH,
+        number: 2,
+        overwrites: false,
+        begins_anew: false,
+        actor: "op",
+        software: "test",
+    };
+    order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &rival).unwrap();
+    assert_eq!(drive.objects, objects());
+    let answers = rival.answers.into_inner().unwrap();
+    assert!(answers.len() > 4);
+    for answer in answers {
+        assert_eq!(answer.unwrap_err(), "A00001L9 is being exported already");
+    }
+    let mut other = Drive { serial: Some("PHY2".into()), ..Drive::blank() };
+    scene.run(&mut other).unwrap();
+    assert_eq!(other.objects, objects());
 }
 
 /// F17: whichever write fails, the copy and its tape are marked as failed, and only an order for it writes on that tape again.
