@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vtl_media::CartridgeKind;
-use vtl_vault::{ExportError, Exported, Exports, Order, Watcher};
+use vtl_media::{CartridgeKind, CopyRecord, CopyState};
+use vtl_vault::{ExportError, Exported, Exports, Order, Watcher, matches_pattern};
 
 use crate::library::Library;
 use crate::operations::find;
@@ -135,7 +135,7 @@ pub(crate) fn export(
         let Some(to) = &choice.to else {
             return Err(Failure::usage("where to? Say --to a drive, or --library"));
         };
-        return export_one(library, (barcode, to), choice, actor, is_given_up);
+        return export_one(library, (barcode, (to, None)), choice, actor, is_given_up);
     };
     let arm = PhysicalLibrary::open(path)?;
     // A cartridge that is not there is no reason to stop when others are written already.
@@ -144,8 +144,11 @@ pub(crate) fn export(
     }
     let mut rows = Vec::new();
     for barcode in &choice.barcodes {
-        let brought = arm.bring(&barcode.to_ascii_uppercase())?;
-        let done = export_one(library, (barcode, &brought.drive), choice, actor, is_given_up);
+        let brought = arm.bring(&barcode.to_ascii_uppercase(), &|label| {
+            is_scratch(library, choice.scratch.as_deref(), label)
+        })?;
+        let to = (brought.drive.as_str(), Some(brought.barcode.as_str()));
+        let done = export_one(library, (barcode, to), choice, actor, is_given_up);
         let back = arm.bring_back(&brought);
         rows.push(done?);
         back?;
@@ -155,7 +158,7 @@ pub(crate) fn export(
 
 fn export_one(
     library: &Library,
-    (barcode, to): (&str, &str),
+    (barcode, (to, label)): (&str, (&str, Option<&str>)),
     choice: &ExportChoice,
     actor: &str,
     is_given_up: &AtomicBool,
@@ -186,6 +189,9 @@ fn export_one(
     let mut entry = entry;
     entry.set_facts(&facts);
     let mut tape = PhysicalTape::open(Path::new(to))?;
+    if let Some(label) = label {
+        tape.set_label(label);
+    }
     // Written once, and read once.
     let total_bytes = facts.written_bytes.saturating_mul(2);
     let watched =
@@ -206,6 +212,18 @@ fn export_one(
     let exported =
         exported.map_err(|error| explain(&error, (to, choice), entry.barcode.as_str()))?;
     Ok(row(&exported))
+}
+
+/// Whether a tape may be taken for a cartridge of another barcode: it was said which, no cartridge has that barcode, and no copy is on it that counts
+/// or has failed. Whether it is empty is looked at when it is in a drive.
+fn is_scratch(library: &Library, pattern: Option<&str>, label: &str) -> bool {
+    let is_named = pattern.is_some_and(|pattern| matches_pattern(pattern, label));
+    let is_on_it = |copy: &CopyRecord| copy.facts.volume.as_deref() == Some(label);
+    let is_used = || {
+        let mut copies = library.store.copies().into_iter().filter(is_on_it);
+        copies.any(|copy| copy.state != CopyState::Retired)
+    };
+    is_named && library.store.find(label).is_none() && !is_used()
 }
 
 fn nothing_on(barcode: &vtl_media::Barcode) -> Failure {

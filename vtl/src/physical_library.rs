@@ -29,6 +29,8 @@ pub(crate) struct PhysicalLibrary {
 pub(crate) struct Brought {
     /// `/dev/sgN` of the drive.
     pub(crate) drive: String,
+    /// What the library reads on it.
+    pub(crate) barcode: String,
     drive_element: u16,
     /// Where it came from; `None` for one that lay in the drive already, which stays there.
     home: Option<u16>,
@@ -53,8 +55,13 @@ impl PhysicalLibrary {
         Ok(Self { path: path.to_owned(), device, hosts })
     }
 
-    /// Brings the tape with this barcode into a drive that is empty and that this host has, and waits until it can be used.
-    pub(crate) fn bring(&self, barcode: &str) -> Result<Brought, Failure> {
+    /// Brings the tape with this barcode, else one that is scratch, into a drive that is empty and that this host has, and waits until it can be
+    /// used.
+    pub(crate) fn bring(
+        &self,
+        barcode: &str,
+        is_scratch: &dyn Fn(&str) -> bool,
+    ) -> Result<Brought, Failure> {
         let drives = self.elements(ElementKind::Drive);
         let is_it = |element: &&Element| element.barcode.as_deref() == Some(barcode);
         if let Some(found) = drives.iter().find(is_it) {
@@ -64,31 +71,44 @@ impl PhysicalLibrary {
                     self.path
                 ))
             })?;
-            return Ok(Brought { drive, drive_element: found.address, home: None });
+            let barcode = barcode.to_owned();
+            return Ok(Brought { drive, barcode, drive_element: found.address, home: None });
         }
         let kinds = [ElementKind::Storage, ElementKind::ImportExport];
-        let tape = kinds
-            .into_iter()
-            .find_map(|kind| self.elements(kind).into_iter().find(|element| is_it(&element)));
+        let tapes: Vec<Element> = kinds.into_iter().flat_map(|kind| self.elements(kind)).collect();
+        let has_scratch = |element: &&Element| element.barcode.as_deref().is_some_and(is_scratch);
+        let tape = tapes.iter().find(is_it).or_else(|| tapes.iter().find(has_scratch));
         let tape = tape.ok_or_else(|| {
             Failure::not_found(format!(
-                "there is no tape {barcode} in {}: put one with this barcode in, or name the drive with another one by --to",
+                "there is no tape {barcode} in {}, and none that may be taken for it: put one in, name the drive with another one by --to, or say \
+                 which tapes are empty by --scratch",
                 self.path
             ))
         })?;
+        self.bring_tape(tape, &drives)
+    }
+
+    fn bring_tape(&self, tape: &Element, drives: &[Element]) -> Result<Brought, Failure> {
+        let barcode = tape.barcode.clone().unwrap_or_default();
         let mut last = None;
         for element in drives.iter().filter(|element| !element.is_full) {
             let Some(drive) = self.host_drive(element) else { continue };
-            match self.bring_into(barcode, tape.address, element.address, &drive) {
+            match self.bring_into(&barcode, tape.address, element.address, &drive) {
                 Ok(()) => {
                     return Ok(Brought {
                         drive,
+                        barcode,
                         drive_element: element.address,
                         home: Some(tape.address),
                     });
                 }
-                // A drive that does not take the tape is left for the next one (F18); an arm that does not move would not move for it either.
-                Err(failure) if failure.kind == FailureKind::Damaged => last = Some(failure),
+                // A drive that does not take the tape, or that somebody else has, is left for the next one (F18); an arm that does not move would
+                // not move for it either.
+                Err(failure)
+                    if matches!(failure.kind, FailureKind::Damaged | FailureKind::Refused) =>
+                {
+                    last = Some(failure);
+                }
                 Err(failure) => return Err(failure),
             }
         }

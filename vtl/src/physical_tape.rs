@@ -14,6 +14,8 @@ use crate::request::{Failure, FailureKind};
 pub(crate) struct PhysicalTape {
     drive: TapeDrive,
     identity: DriveIdentity,
+    /// What the library reads on the tape; its memory need not know.
+    label: Option<String>,
     /// What is read at once: as much as the longest block yet.
     room: usize,
 }
@@ -35,11 +37,16 @@ impl PhysicalTape {
             revision: facts.revision,
             serial: facts.serial,
         };
-        Ok(Self { drive, identity, room: ROOM_AT_FIRST })
+        Ok(Self { drive, identity, label: None, room: ROOM_AT_FIRST })
     }
 }
 
 impl PhysicalTape {
+    /// Somebody has read the tape's barcode.
+    pub(crate) fn set_label(&mut self, barcode: &str) {
+        self.label = Some(barcode.to_owned());
+    }
+
     /// Lets the tape go, so that an arm can take it.
     pub(crate) fn unload(&self) -> Result<(), TapeFault> {
         self.drive.load(false)
@@ -94,7 +101,7 @@ impl Tape for PhysicalTape {
         Medium {
             serial: facts.serial,
             maker: facts.maker,
-            barcode: facts.barcode,
+            barcode: self.label.clone().or(facts.barcode),
             capacity_bytes: facts.capacity_bytes,
             is_write_protected: facts.is_write_protected,
         }

@@ -316,6 +316,9 @@ pub(crate) struct ExportChoice {
     /// The changer of a library (/dev/sgN) that has a tape with the same barcode: it is put into a free drive, and back.
     #[arg(long, value_name = "DEVICE")]
     pub(crate) library: Option<String>,
+    /// Where no tape has the cartridge's barcode: take an empty one with a barcode like this, such as 'SCR*'.
+    #[arg(long, value_name = "PATTERN", requires = "library")]
+    pub(crate) scratch: Option<String>,
     /// Which of several copies it is.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) copy: u32,

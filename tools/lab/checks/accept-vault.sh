@@ -80,6 +80,17 @@ shown export VTL001L9 VTL002L9 --library "$changer"
 for number in 1 2; do
 	says "Storage Element $number:Full :VolumeTag=VTL00${number}L9" "$(mtx -f "$changer" status)"
 done
+# A cartridge whose barcode no tape has goes to an empty one, if it is said which may be taken.
+vtl tape create --prefix SCR --count 1 >/dev/null
+vtl_here tape create --prefix OWN --count 1 >/dev/null
+vtl_here load OWN001L9 0 >/dev/null
+wait_ready "$virtual"
+tar -b 512 -cf "$virtual" -C /scratch/files 1
+vtl_here unload 0 >/dev/null
+refused 4 'OWN001L9' export OWN001L9 --library "$changer"
+refused 4 'OWN001L9' export OWN001L9 --library "$changer" --scratch 'VTL*'
+shown export OWN001L9 --library "$changer" --scratch 'SCR*'
+says 'SCR001L9' "$said"
 shown vault run
 shown vault manifest
 shown vault ship --container C1 --seal S-4711 --to offsite:IRON --expect 2030-01-01
@@ -123,9 +134,9 @@ for receipt in /tmp/auditor/*; do
 	"$program" receipt verify "$receipt" --key /tmp/auditor.key
 	count=$((count + 1))
 done
-equal "$count" 2 "the number of receipts"
+equal "$count" 3 "the number of receipts"
 one=$(ls /tmp/auditor/* | head -n 1)
-sed 's/VTL001L9/VTL003L9/; s/VTL002L9/VTL003L9/' "$one" >/tmp/forged
+sed 's/VTL001L9/VTL003L9/; s/VTL002L9/VTL003L9/; s/OWN001L9/VTL003L9/' "$one" >/tmp/forged
 code=0
 "$program" receipt verify /tmp/forged || code=$?
 equal "$code" 5 "the exit code for a forged receipt"
