@@ -114,6 +114,9 @@ pub(crate) enum Command {
         /// Every data cartridge.
         #[arg(long)]
         all: bool,
+        /// The members of this group, all or none.
+        #[arg(long, value_name = "GROUP", conflicts_with_all = ["barcodes", "all"])]
+        group: Option<String>,
         /// The most that this may take of the disk's time, in percent.
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
         share: Option<u32>,
@@ -378,8 +381,8 @@ impl Command {
                 Request::SnapshotPresent { name, hide }
             }
             Self::Snapshot(SnapshotCommand::Delete { name }) => Request::SnapshotDelete { name },
-            Self::Verify { barcodes, all, share } => {
-                Request::Verify { barcodes, all, share_percent: share }
+            Self::Verify { barcodes, all, group, share } => {
+                Request::Verify { barcodes, all, group, share_percent: share }
             }
             Self::Export(choice) => Request::Export(choice),
             Self::Import(choice) => Request::Import(choice),

@@ -16,6 +16,7 @@ use crate::operations::find;
 use crate::physical_library::PhysicalLibrary;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{ExportChoice, Failure, FailureKind};
+use crate::rules;
 use crate::verification::{Begun, begin, rate};
 
 /// What is on its way to or from physical tapes at this moment.
@@ -126,8 +127,12 @@ pub(crate) fn export(
     actor: &str,
     is_given_up: &AtomicBool,
 ) -> Result<Value, Failure> {
+    let barcodes = match &choice.group {
+        Some(group) => rules::members(library, group)?,
+        None => choice.barcodes.clone(),
+    };
     let Some(path) = &choice.library else {
-        let [barcode] = choice.barcodes.as_slice() else {
+        let [barcode] = barcodes.as_slice() else {
             return Err(Failure::usage(
                 "a drive has one tape, and a tape takes one cartridge: name one barcode, or a library by --library",
             ));
@@ -139,11 +144,11 @@ pub(crate) fn export(
     };
     let arm = PhysicalLibrary::open(path)?;
     // A cartridge that is not there is no reason to stop when others are written already.
-    for barcode in &choice.barcodes {
+    for barcode in &barcodes {
         find(library, barcode)?;
     }
     let mut rows = Vec::new();
-    for barcode in &choice.barcodes {
+    for barcode in &barcodes {
         let brought = arm.bring(&barcode.to_ascii_uppercase(), &|label| {
             is_scratch(library, choice.scratch.as_deref(), label)
         })?;

@@ -77,9 +77,13 @@ pub(crate) fn answer(
         Request::SnapshotList {} => Ok(snapshots::list(library)),
         Request::SnapshotPresent { name, hide } => snapshots::present(library, &name, hide, actor),
         Request::SnapshotDelete { name } => snapshots::delete(library, &name, actor),
-        Request::Verify { barcodes, all, share_percent } => {
+        Request::Verify { barcodes, all, group, share_percent } => {
             let share_percent = share_percent.unwrap_or(100);
             let manner = Manner { share_percent, is_given_up: caller.is_gone, actor };
+            let barcodes = match group {
+                Some(group) => rules::members(library, &group)?,
+                None => barcodes,
+            };
             verification::verify(library, &barcodes, all, manner)
         }
         Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),

@@ -57,7 +57,13 @@ pub(crate) enum Request {
     /// Copies on their way off-site and back; the field `action` says what.
     Vault(VaultRequest),
     /// Cartridges read back from the disk.
-    Verify { barcodes: Vec<String>, all: bool, share_percent: Option<u32> },
+    Verify {
+        barcodes: Vec<String>,
+        all: bool,
+        #[serde(default)]
+        group: Option<String>,
+        share_percent: Option<u32>,
+    },
     /// How far that is.
     VerifyProgress {},
     /// A cartridge to a physical tape.
@@ -298,13 +304,28 @@ pub(crate) struct Rewind {
     pub(crate) in_place: bool,
 }
 
+/// How much of a tape is read back before a copy is called one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReadBack {
+    /// Everything.
+    #[default]
+    Full,
+}
+
 /// What is to be exported, and where to.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExportChoice {
     /// The cartridges; several only with --library.
-    #[arg(required = true, value_name = "BARCODE")]
+    #[arg(required_unless_present = "group", value_name = "BARCODE")]
     pub(crate) barcodes: Vec<String>,
+    /// The members of this group, in place of barcodes.
+    #[arg(long, value_name = "GROUP", conflicts_with = "barcodes")]
+    pub(crate) group: Option<String>,
+    /// How much is read back from the tape: all of it, which is what is done anyway.
+    #[arg(long, value_enum, default_value_t = ReadBack::Full)]
+    pub(crate) verify: ReadBack,
     /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
     #[arg(
         long,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use toml::{Table, Value as Toml};
-use vtl_media::CartridgeEntry;
+use vtl_media::{CartridgeEntry, CartridgeKind};
 use vtl_vault::{Rules, RulesError};
 
 pub(crate) use self::cli::{GroupCommand, PolicyCommand, PoolCommand};
@@ -162,6 +162,36 @@ fn table(library: &Library) -> Result<Table, Failure> {
 
 fn entries(document: &Table, kind: Kind) -> impl Iterator<Item = (&String, &Toml)> {
     document.get(kind.name()).and_then(Toml::as_table).into_iter().flatten()
+}
+
+/// The barcodes of a group, which are handled all or none: one that is named and is not there is a reason to stop.
+pub(crate) fn members(library: &Library, name: &str) -> Result<Vec<String>, Failure> {
+    let rules = rules_in_force(library)?;
+    let group = rules.groups.get(name).ok_or_else(|| {
+        Failure::not_found(format!(
+            "there is no group {name}; `vtl group list` shows those that there are"
+        ))
+    })?;
+    let named = group.members.iter().map(AsRef::<String>::as_ref);
+    let missing: Vec<&str> = named
+        .filter(|member| !member.contains(['*', '?']) && library.store.find(member).is_none())
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() {
+        return Err(Failure::refused(format!(
+            "group {name} is not complete: there is no cartridge {}",
+            missing.join(", ")
+        )));
+    }
+    let all = library.store.cartridges().into_iter();
+    let barcodes: Vec<String> = all
+        .filter(|entry| entry.kind == CartridgeKind::Data && group.has(&entry.barcode))
+        .map(|entry| entry.barcode.to_string())
+        .collect();
+    if barcodes.is_empty() {
+        return Err(Failure::not_found(format!("group {name} has no cartridges")));
+    }
+    Ok(barcodes)
 }
 
 fn list(library: &Library, kind: Kind) -> Result<Value, Failure> {

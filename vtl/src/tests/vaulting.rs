@@ -259,3 +259,30 @@ fn dates_lie_ahead() {
         assert!(told.starts_with("--expect"), "{told}");
     }
 }
+
+#[test]
+fn a_group_is_verified_and_exported_as_a_whole_or_not_at_all() {
+    let library = library();
+    for barcode in ["A00001L9", "A00002L9"] {
+        write(&library, barcode);
+    }
+    apply(
+        &library,
+        "[group.mail]\nmembers = [\"A0000?L9\"]\n[group.gap]\nmembers = [\"B00001L9\", \"GONE01L9\"]\n[group.none]\nmembers = [\"X*\"]\n",
+    )
+    .unwrap();
+    let verify = |group: &str| json!({ "operation": "verify", "barcodes": [], "all": false, "group": group });
+    let export = |group: &str| json!({ "operation": "export", "group": group, "to": "/dev/null", "library": null, "copy": 1 });
+    let rows = ask(&library, verify("mail")).unwrap();
+    let barcodes: Vec<_> = rows.as_array().unwrap().iter().map(|row| &row["barcode"]).collect();
+    assert_eq!(barcodes, ["A00001L9", "A00002L9"]);
+    for request in [verify("gap"), export("gap")] {
+        let (code, why) = refused(&library, request);
+        assert!(code == 3 && why.contains("GONE01L9"), "{code} {why}");
+    }
+    assert_eq!(refused(&library, verify("none")).0, 4);
+    assert_eq!(refused(&library, export("nobody")).0, 4);
+    // A drive has one tape.
+    let (code, why) = refused(&library, export("mail"));
+    assert!(code == 2 && why.contains("--library"), "{code} {why}");
+}
