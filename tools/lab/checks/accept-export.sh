@@ -4,22 +4,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
 source "$LAB"
-program=/results/vtl
-if ! "$program" --version >/dev/null 2>&1; then
-	echo "the binary does not run in the guest: its C library is older than the host's"
-	exit 77
-fi
-library=/scratch/library
-port=3299
-vtl_here() { "$program" --data "$library" "$@"; }
-refused() { # CODE PATTERN ARGUMENT...: vtl has to say no in this way
-	local code=0 said
-	said=$(vtl_here "${@:3}" 2>&1) || code=$?
-	echo "\$ vtl ${*:3}"
-	echo "$said"
-	equal "$code" "$1" "the exit code of vtl ${*:3}"
-	says "$2" "$said"
-}
+needs_program
 
 attach "$1"
 drives=$(units 1 | wc -l)
@@ -29,13 +14,7 @@ mtx -f "$changer" load 1 0 >/dev/null 2>&1 || mtx -f "$changer" load "$(full_slo
 physical=$(tape_dev 0)
 wait_ready "$physical"
 
-vtl_here serve --listen "127.0.0.1:$port" >/tmp/ready 2>/results/inner.log &
-inner=$!
-for ((tries = 0; tries < 300; tries++)); do
-	grep -q '^ready' /tmp/ready && break
-	sleep 0.1
-done
-attach "$(sed -n 's/^ready .*target=//p' /tmp/ready)" "127.0.0.1:$port"
+start_inner
 virtual=$(tape_dev "$drives")
 
 # Tape files of several block sizes: tar, random bytes, an odd block, one block of a megabyte, and an empty file.
@@ -115,9 +94,7 @@ if [[ -n $serial ]]; then
 fi
 
 # Everything of vtl is gone.
-iscsiadm -m node -p "127.0.0.1:$port" --logout >/dev/null
-kill "$inner"
-wait "$inner" || true
+stop_inner
 rm -rf "$library"
 mt -f "$physical" rewind
 mt -f "$physical" setblk 0

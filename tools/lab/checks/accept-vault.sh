@@ -4,14 +4,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
 source "$LAB"
-program=/results/vtl
-if ! "$program" --version >/dev/null 2>&1; then
-	echo "the binary does not run in the guest: its C library is older than the host's"
-	exit 77
-fi
-library=/scratch/library
-port=3299
-vtl_here() { "$program" --data "$library" "$@"; }
+needs_program
 shown() { # ARGUMENT...: as an operator sees it, and kept in $said
 	local code=0
 	said=$(vtl_here "$@" 2>&1) || code=$?
@@ -19,26 +12,12 @@ shown() { # ARGUMENT...: as an operator sees it, and kept in $said
 	echo "$said"
 	if ((code != 0)); then fail "vtl $* ended with $code"; fi
 }
-refused() { # CODE PATTERN ARGUMENT...: vtl has to say no in this way
-	local code=0
-	said=$(vtl_here "${@:3}" 2>&1) || code=$?
-	echo "\$ vtl ${*:3}"
-	echo "$said"
-	equal "$code" "$1" "the exit code of vtl ${*:3}"
-	says "$2" "$said"
-}
 
 attach "$1"
 drives=$(units 1 | wc -l)
 changer=$(changer_dev 0)
 free_drives
-vtl_here serve --listen "127.0.0.1:$port" >/tmp/ready 2>/results/inner.log &
-inner=$!
-for ((tries = 0; tries < 300; tries++)); do
-	grep -q '^ready' /tmp/ready && break
-	sleep 0.1
-done
-attach "$(sed -n 's/^ready .*target=//p' /tmp/ready)" "127.0.0.1:$port"
+start_inner
 virtual=$(tape_dev "$drives")
 
 cat >/tmp/rules.toml <<'RULES'
@@ -121,8 +100,7 @@ says 'XYZ123L9' "$said"
 shown vault list
 says 'lost' "$said"
 shown receipt list
-kill "$inner"
-wait "$inner" || true
+stop_inner
 
 # An auditor's machine: the receipts and the public key, no library.
 mkdir -p /tmp/auditor

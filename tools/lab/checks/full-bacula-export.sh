@@ -5,16 +5,9 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
 source "$LAB"
-program=/results/vtl
-if ! "$program" --version >/dev/null 2>&1; then
-	echo "the binary does not run in the guest: its C library is older than the host's"
-	exit 77
-fi
-library=/scratch/library
+needs_program
 work=/scratch/bacula
-port=3299
 volume=VTL001L9
-vtl_here() { "$program" --data "$library" "$@"; }
 say() { echo "-- $*"; }
 fail() {
 	echo "FAILED: $*"
@@ -27,13 +20,7 @@ drives=$(units 1 | wc -l)
 changer=$(changer_dev 0)
 free_drives
 physical=$(tape_dev 0)
-vtl_here serve --listen "127.0.0.1:$port" >/tmp/ready 2>/results/inner.log &
-inner=$!
-for ((tries = 0; tries < 300; tries++)); do
-	grep -q '^ready' /tmp/ready && break
-	sleep 0.1
-done
-attach "$(sed -n 's/^ready .*target=//p' /tmp/ready)" "127.0.0.1:$port"
+start_inner
 virtual=$(tape_dev "$drives")
 vtl_here load "$volume" 0 >/dev/null
 wait_ready "$virtual"
@@ -130,9 +117,7 @@ vtl_here unload 0 >/dev/null
 
 say "to tape, and nothing of vtl is left"
 vtl_here export "$volume" --library "$changer"
-iscsiadm -m node -p "127.0.0.1:$port" --logout >/dev/null
-kill "$inner"
-wait "$inner" || true
+stop_inner
 rm -rf "$library"
 
 say "restored from the physical drive"
