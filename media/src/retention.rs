@@ -56,7 +56,7 @@ impl std::fmt::Debug for Uptime {
 }
 
 /// The clock that locks end by. It goes with the time in which the program runs, so that setting the host's clock forward ends no lock; where the
-/// host's clock is ahead, because the program did not run for a while, it follows by [`CATCH_UP_PERCENT`] of the time, seven days a year.
+/// host's clock is ahead, because the program did not run for a while, it follows by seven days a year.
 /// Setting the host's clock back does not move it.
 #[derive(Debug, Clone)]
 pub struct ComplianceClock {
