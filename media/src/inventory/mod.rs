@@ -218,7 +218,10 @@ impl Inventory {
         if !self.cartridges.contains_key(&uuid) {
             return Err(Inconsistency::NoCartridge(uuid));
         }
-        self.retentions.insert(uuid, retention.clone());
+        let kept = self.retentions.entry(uuid).or_default();
+        kept.hold.clone_from(&retention.hold);
+        // Whatever an entry says, no lock ends earlier than it was to.
+        kept.until = kept.until.max(retention.until);
         Ok(())
     }
 

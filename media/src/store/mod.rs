@@ -127,6 +127,8 @@ pub struct Store {
     ledger: Ledger,
     /// Held for the whole of a change, so that nothing comes between its check and its record. Never taken by a query.
     change: Mutex<()>,
+    /// Held while the lock or the hold of a cartridge changes, from the look at what is in force to its record. Taken before a reservation and before `change`.
+    retaining: Mutex<()>,
     /// What queries read. Held only to read or to show a change that is durable; taken after `change`, never before it.
     inventory: Mutex<Inventory>,
     /// `None` after it has failed: the next start makes a new one.

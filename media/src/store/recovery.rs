@@ -61,6 +61,7 @@ pub(super) fn open(
         actor: options.actor,
         ledger,
         change: Mutex::new(()),
+        retaining: Mutex::new(()),
         inventory: Mutex::new(inventory),
         catalogue: Mutex::new(catalogue),
         catalogue_kind: options.catalogue,

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Store;
 use super::error::UndoError;
+use super::{Store, lock};
 use crate::cartridge::{MediumError, Volume};
 use crate::ledger::Event;
 use crate::retention::{ComplianceClock, Retention};
@@ -42,6 +42,7 @@ impl Store {
         in_drive: Option<&mut WriteLabels<'_>>,
         actor: &str,
     ) -> Result<Retention, UndoError> {
+        let _retaining = lock(&self.retaining);
         let entry = self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?;
         let before = self.retention(uuid);
         let after = changed(&before, change)
@@ -72,11 +73,13 @@ impl Store {
     }
 
     fn label_retention(&self, uuid: Uuid, retention: &Retention) -> Result<(), UndoError> {
-        let (entry, _reserved) = self.for_work(uuid)?;
+        let (entry, reserved) = self.for_work(uuid)?;
         let medium = |source| UndoError::Medium { barcode: entry.barcode.clone(), source };
         let mut cartridge = self.open_cartridge(&entry, false)?;
         cartridge.set_retention(retention).map_err(medium)?;
         let facts = Volume::unload(cartridge).map_err(medium)?;
+        // Whoever deletes waits for the reservation with the lock for changes in hand, which is wanted next.
+        drop(reserved);
         Ok(self.update_facts(uuid, &facts)?)
     }
 }

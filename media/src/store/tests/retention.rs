@@ -235,3 +235,39 @@ fn a_power_cut_leaves_a_cartridge_rather_locked_than_not() {
     store.change_retention(uuid, &RetentionChange::Lift, None, "x").unwrap();
     put(&store, b"something else").unwrap();
 }
+
+// Two commands that overlapped both looked at what was in force, and then the second wrote what it had made of that over the first: a hold or a
+// longer lock was lost after it had been acknowledged. And a hold that met a deletion waited for it, and it for the hold, for ever.
+#[test]
+fn changes_that_meet_are_made_one_after_the_other() {
+    let host = Host::new();
+    let store = host.open();
+    begin(&store);
+    for round in 0..30 {
+        let uuid = store.find("A00002L9").unwrap().uuid;
+        let far = Timestamp::from_second(host.real + (200 + round) * DAY).unwrap();
+        let near = Timestamp::from_second(host.real + (100 + round) * DAY).unwrap();
+        let other = store.find("A00003L9").unwrap().uuid;
+        std::thread::scope(|scope| {
+            let change = |change: RetentionChange| {
+                let store = &store;
+                scope.spawn(move || drop(store.change_retention(uuid, &change, None, "x")));
+            };
+            change(RetentionChange::LockUntil(far));
+            change(RetentionChange::LockUntil(near));
+            change(RetentionChange::Hold("case".into()));
+            let store = &store;
+            let hold = RetentionChange::Hold("case".into());
+            scope.spawn(move || drop(store.change_retention(other, &hold, None, "x")));
+            scope.spawn(move || drop(store.delete_cartridge(other, "x")));
+        });
+        let kept = store.retention(uuid);
+        assert_eq!((kept.until, kept.hold.as_deref()), (Some(far), Some("case")), "{round}");
+        store.change_retention(uuid, &RetentionChange::Lift, None, "x").unwrap();
+        if store.find("A00003L9").is_some() {
+            store.change_retention(other, &RetentionChange::Lift, None, "x").unwrap();
+            store.delete_cartridge(other, "x").unwrap();
+        }
+        store.create_cartridges(vec![new_cartridge("A00003L9")], "x").unwrap();
+    }
+}
