@@ -39,9 +39,13 @@ impl Situation {
         entry: &'a CartridgeEntry,
     ) -> impl Iterator<Item = &'a CopyRecord> {
         let is_current = |copy: &&CopyRecord| {
-            copy.state == CopyState::Staged
-                || copy.facts.as_of.unwrap_or(copy.staged)
-                    >= entry.last_written.unwrap_or(Timestamp::MIN)
+            let facts = &copy.facts;
+            // A clock that was set back must not make an old copy one of what is there now.
+            let is_same = facts.generation.is_none_or(|number| number == entry.generation)
+                && facts.bytes.is_none_or(|bytes| bytes == entry.written_bytes);
+            let is_later =
+                facts.as_of.unwrap_or(copy.staged) >= entry.last_written.unwrap_or(Timestamp::MIN);
+            copy.state == CopyState::Staged || (is_same && is_later)
         };
         self.standing_copies(entry.uuid).filter(is_current)
     }

@@ -303,12 +303,14 @@ impl World {
             if copy.state != CopyState::Staged {
                 continue;
             }
-            let written = self.store().cartridge(copy.cartridge).unwrap().last_written.unwrap();
+            let entry = self.store().cartridge(copy.cartridge).unwrap();
+            let written = entry.last_written.unwrap();
             let tape: usize = copy.barcode.as_str()[1..6].parse::<usize>().unwrap() - 1;
             let facts = CopyFacts {
                 volume: Some(volume(tape, written.as_second() - begin().as_second())),
                 as_of: Some(moment(self.now())),
-                bytes: Some(1000),
+                generation: Some(entry.generation),
+                bytes: Some(entry.written_bytes),
                 receipt: Some("ab".repeat(32)),
                 ..CopyFacts::default()
             };

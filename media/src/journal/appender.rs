@@ -150,9 +150,7 @@ impl Appender {
                 self.copy_in(header, bytes)
             }
         };
-        if let Some(open) =
-            self.open.as_mut().filter(|_| matches!(kind, Kind::DATA | Kind::FILEMARKS))
-        {
+        if let Some(open) = self.open.as_mut().filter(|_| kind.is_change()) {
             open.last_written_us = time_us;
         }
         result

@@ -143,6 +143,13 @@ pub(crate) enum HeaderError {
     NewerVersion(u8),
 }
 
+impl Kind {
+    /// Whether a record of this kind changes what is on the cartridge: going back and erasing do so too.
+    pub(crate) fn is_change(self) -> bool {
+        matches!(self, Self::DATA | Self::FILEMARKS | Self::GENERATION)
+    }
+}
+
 impl Header {
     /// Encodes the header, with its checksum.
     pub(crate) fn encode(&mut self) -> [u8; HEADER_BYTES] {

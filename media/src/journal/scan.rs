@@ -232,7 +232,7 @@ impl Scan {
     fn believe(&mut self, header: &Header) -> u64 {
         self.recovered.view.append(header);
         self.note(header);
-        if header.has_objects() {
+        if header.kind.is_change() {
             self.recovered.last_written_us = Some(header.time_us);
         }
         self.has_gap = false;

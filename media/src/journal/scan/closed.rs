@@ -86,7 +86,10 @@ impl Scan {
         self.recovered.chain = closed.crc;
         self.recovered.owner_epoch = self.recovered.owner_epoch.max(closed.owner_epoch);
         self.promised = self.promised.max(closed.durable_sequence);
-        self.recovered.last_written_us = Some(seal.last_written_us);
+        // One in which nothing was changed says nothing of the last change.
+        if seal.last_written_us != 0 {
+            self.recovered.last_written_us = Some(seal.last_written_us);
+        }
         self.recovered.open = None;
         self.doubtful.clear();
         self.has_gap = false;

@@ -176,3 +176,33 @@ fn written_becomes_proved_by_reading_and_written_again_by_writing() {
     let entry = store.find("A00001L9").unwrap();
     assert_eq!((entry.state, entry.damaged_objects), (CartridgeState::Damaged, 1));
 }
+
+// Going back and erasing were no change when a cartridge was opened: what was last written became that of before, or 1970, and an old proof, an
+// old copy and an old age counted for what was there now.
+#[test]
+fn going_back_and_erasing_are_changes_after_any_load() {
+    let store = small_store(Arc::new(MemoryDisk::new()));
+    let uuid = store.find("A00001L9").unwrap().uuid;
+    write(&store, "A00001L9", &["good"]);
+    let good = store.history(uuid, 10).unwrap().points.pop().unwrap();
+    write(&store, "A00001L9", &["ransom"]);
+    let load = |work: &dyn Fn(&mut Cartridge)| {
+        let options = LoadOptions::default();
+        let mut cartridge =
+            Cartridge::load(store.disk(), &store.directory_of(uuid), options).unwrap();
+        work(&mut cartridge);
+        let facts = cartridge.unload().unwrap();
+        store.update_facts(uuid, &facts).unwrap();
+        facts.last_written.unwrap()
+    };
+    let ransom = store.find("A00001L9").unwrap().last_written.unwrap();
+    store.rewind_in_place(uuid, WantedPoint::Sequence(good.sequence), "test").unwrap();
+    let back = store.find("A00001L9").unwrap().last_written.unwrap();
+    assert!(back > ransom);
+    assert_eq!(load(&|_| ()), back);
+    assert_eq!(load(&|_| ()), back);
+    let erased = load(&|cartridge| cartridge.erase().unwrap());
+    assert!(erased > back);
+    assert_eq!(load(&|_| ()), erased);
+    assert_eq!(load(&|_| ()), erased);
+}
