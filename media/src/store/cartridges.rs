@@ -146,9 +146,31 @@ impl Store {
 
     /// Deletes a cartridge with everything on it. Whether that may be is the caller's decision; one in a drive is refused.
     pub fn delete_cartridge(&self, uuid: Uuid, actor: &str) -> Result<(), DeleteError> {
+        self.delete_if(uuid, |_| true, actor)
+    }
+
+    /// The same, of a cartridge that is still what it was when somebody decided to: whoever has written on it meanwhile keeps it.
+    pub fn delete_unchanged(
+        &self,
+        expected: &CartridgeEntry,
+        actor: &str,
+    ) -> Result<(), DeleteError> {
+        let content = |entry: &CartridgeEntry| (entry.generation, entry.facts());
+        self.delete_if(expected.uuid, |entry| content(entry) == content(expected), actor)
+    }
+
+    fn delete_if(
+        &self,
+        uuid: Uuid,
+        is_expected: impl FnOnce(&CartridgeEntry) -> bool,
+        actor: &str,
+    ) -> Result<(), DeleteError> {
         let changing = self.begin_change();
         let entry =
             self.inventory().cartridge(uuid).cloned().ok_or(DeleteError::NoCartridge(uuid))?;
+        if !is_expected(&entry) {
+            return Err(DeleteError::Changed(entry.barcode));
+        }
         if matches!(entry.place, Place::Drive { .. }) {
             return Err(DeleteError::InDrive(entry.place));
         }

@@ -191,6 +191,9 @@ pub enum DeleteError {
     /// It is in a drive.
     #[error("the cartridge is in {0}; unload it first")]
     InDrive(Place),
+    /// Somebody has written on it, or read it back, since it was looked at.
+    #[error("{0} is not what it was when it was decided to delete it")]
+    Changed(Barcode),
     /// A lock or a hold keeps it.
     #[error("{barcode} may not be deleted: {reason}")]
     Locked {

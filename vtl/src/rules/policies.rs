@@ -261,14 +261,32 @@ fn free(
     _: &Situation,
     caller: &Caller<'_>,
 ) -> Vec<Value> {
-    let one = |planned: &Planned| match tapes::delete(
-        library,
-        &[planned.barcode.to_string()],
-        true,
-        caller.actor,
-    ) {
-        Ok(_) => row(planned, "done", &planned.reason),
-        Err(failure) => row(planned, "failed", &failure.message),
+    let now = situation::situation(library)
+        .and_then(|now| Ok((vtl_vault::plan(&rules_in_force(library)?, &now), now)));
+    let (plan, now) = match now {
+        Ok(now) => now,
+        Err(failure) => {
+            return together.iter().map(|one| row(one, "failed", &failure.message)).collect();
+        }
+    };
+    // Hosts go on while earlier cartridges are given up: what held when the run was planned has to hold now, for all of a group.
+    let still = |planned: &Planned| {
+        let is_same = |other: &&Planned| {
+            other.cartridge == planned.cartridge && other.action == planned.action
+        };
+        plan.actions.iter().find(is_same).is_some_and(|other| other.blocked.is_none())
+    };
+    if !together.iter().all(still) {
+        let why = "it is not what it was when this was planned; `vtl policy plan` says what is";
+        return together.iter().map(|planned| row(planned, "failed", why)).collect();
+    }
+    let one = |planned: &Planned| {
+        let entry = now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
+        let Some(entry) = entry else { return row(planned, "failed", "the cartridge is gone") };
+        match library.store.delete_unchanged(entry, caller.actor) {
+            Ok(()) => row(planned, "done", &planned.reason),
+            Err(error) => row(planned, "failed", &error.to_string()),
+        }
     };
     together.iter().map(one).collect()
 }

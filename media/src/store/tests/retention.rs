@@ -271,3 +271,25 @@ fn changes_that_meet_are_made_one_after_the_other() {
         store.create_cartridges(vec![new_cartridge("A00003L9")], "x").unwrap();
     }
 }
+
+// A policy that gave cartridges up had planned all of it at once: one that a host wrote on meanwhile was deleted with what was new on it.
+#[test]
+fn what_was_written_since_is_not_deleted() {
+    let host = Host::new();
+    let store = host.open();
+    begin(&store);
+    let write = |data: &[u8]| {
+        put(&store, data).unwrap();
+        let uuid = store.find("A00001L9").unwrap().uuid;
+        let cartridge = store.read_cartridge(uuid, None).unwrap();
+        store.update_facts(uuid, &cartridge.facts()).unwrap();
+        store.find("A00001L9").unwrap()
+    };
+    let planned = write(b"old");
+    write(b"new");
+    let refused = store.delete_unchanged(&planned, "x").unwrap_err();
+    assert!(refused.to_string().contains("A00001L9"), "{refused}");
+    let now = store.find("A00001L9").unwrap();
+    store.delete_unchanged(&now, "x").unwrap();
+    assert!(store.find("A00001L9").is_none());
+}
