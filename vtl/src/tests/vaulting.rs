@@ -286,3 +286,25 @@ fn a_group_is_verified_and_exported_as_a_whole_or_not_at_all() {
     let (code, why) = refused(&library, export("mail"));
     assert!(code == 2 && why.contains("--library"), "{code} {why}");
 }
+
+// A group was said to leave together, and a member of which no copy had been made, or only one that failed, was left behind unnoticed.
+#[test]
+fn a_group_does_not_leave_without_a_member_that_has_data() {
+    let library = library();
+    apply(&library, "[group.mail]\nmembers = [\"A*\"]").unwrap();
+    for barcode in ["A00001L9", "A00002L9"] {
+        write(&library, barcode);
+    }
+    let uuid = |barcode: &str| library.store.find(barcode).unwrap().uuid;
+    library.store.stage_copies(&[(uuid("A00001L9"), 1)], "op").unwrap();
+    make_copies(&library);
+    let run = json!({ "operation": "vault", "action": "run" });
+    let answer = ask(&library, run.clone()).unwrap();
+    assert_eq!(answer["taken_out"], json!([]));
+    assert_eq!(rows(&answer, "waiting", "barcode"), ["A00002L9"]);
+    library.store.stage_copies(&[(uuid("A00002L9"), 1)], "op").unwrap();
+    make_copies(&library);
+    let answer = ask(&library, run).unwrap();
+    assert_eq!(answer["taken_out"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["waiting"], json!([]));
+}

@@ -2,22 +2,25 @@
 
 mod cli;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep, Place};
-use vtl_vault::ShippingList;
+use vtl_media::{
+    Barcode, CartridgeEntry, CartridgeKind, CopyFacts, CopyRecord, CopyState, CopyStep, Place,
+};
 use vtl_vault::walk::{self, Choice, Shipment, WalkError};
+use vtl_vault::{Rules, ShippingList};
 
 pub(crate) use self::cli::VaultCommand;
 use self::cli::{Recalled, Received, Returned, Shipped};
 use crate::cli::Format;
 use crate::exports;
 use crate::library::Library;
-use crate::operations::Caller;
+use crate::operations::{self, Caller};
 use crate::request::{ExportChoice, Failure, FailureKind};
 use crate::rules::policies::explain_copy;
 use crate::rules::rules_in_force;
@@ -111,6 +114,12 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
         let [copy, barcode, state, next] = parts;
         let _infallible = write!(text, "\n  copy {copy} of {barcode} is {state}: {next}");
     }
+    for row in rows("waiting") {
+        let parts = ["group", "copy", "barcode", "reason"];
+        let [group, copy, barcode, reason] = parts.map(|key| field(row, key).unwrap_or_default());
+        let _infallible =
+            write!(text, "\n  group {group}, copy {copy}: {barcode} has none: {reason}");
+    }
     if !text.ends_with('\n') {
         text.push('\n');
     }
@@ -180,10 +189,21 @@ fn run(
 ) -> Result<Value, Failure> {
     let rules = rules_in_force(library)?;
     // What was written just now is still in its drive.
-    let steps = match written {
+    let mut steps = match written {
         Some(_) => Vec::new(),
         None => walk::eject(&rules, &library.store.copies()),
     };
+    let lacking = lacking(library, &rules);
+    steps.retain(|step| {
+        let copy = library.store.copy(step.copy);
+        let lacks = |copy: &CopyRecord| {
+            let group = rules.group_of(&copy.barcode).map(|(name, _)| name);
+            lacking
+                .iter()
+                .any(|lack| Some(lack.group.as_str()) == group && lack.number == copy.number)
+        };
+        !copy.as_ref().is_some_and(lacks)
+    });
     let moved = advance(library, &steps, actor)?;
     let copies = library.store.copies();
     let left = walk::next_steps(&rules, &copies, now);
@@ -193,7 +213,61 @@ fn run(
         "taken_out": moved.iter().map(walk::volume_of).collect::<Vec<_>>(),
         "pick_list": walk::pick_list(&copies),
         "to_be_written": left.iter().filter(is_waiting).collect::<Vec<_>>(),
+        "waiting": lacking.iter().map(Lack::row).collect::<Vec<_>>(),
     }))
+}
+
+/// A member of a group that has data and no copy of a number that the others have: a group leaves together or not at all.
+struct Lack {
+    group: String,
+    number: u32,
+    barcode: Barcode,
+}
+
+impl Lack {
+    fn row(&self) -> Value {
+        json!({
+            "group": self.group,
+            "copy": self.number,
+            "barcode": self.barcode,
+            "reason": format!(
+                "the group waits for it: `vtl export {} --copy {} --to DEVICE`",
+                self.barcode, self.number
+            ),
+        })
+    }
+}
+
+fn lacking(library: &Library, rules: &Rules) -> Vec<Lack> {
+    let copies = library.store.copies();
+    let mut lacking = Vec::new();
+    let ready: BTreeSet<(String, u32)> = copies
+        .iter()
+        .filter(|copy| copy.state == CopyState::Receipted)
+        .filter_map(|copy| Some((rules.group_of(&copy.barcode)?.0.to_owned(), copy.number)))
+        .collect();
+    if ready.is_empty() {
+        return lacking;
+    }
+    let mut members = operations::current(library);
+    members.retain(|entry| entry.kind == CartridgeKind::Data && entry.written_bytes > 0);
+    for (group, number) in ready {
+        let is_member = |entry: &&CartridgeEntry| {
+            rules.group_of(&entry.barcode).is_some_and(|(name, _)| name == group)
+        };
+        let has_copy = |entry: &CartridgeEntry| {
+            copies.iter().any(|copy| {
+                copy.cartridge == entry.uuid && copy.number == number && copy.state.is_receipted()
+            })
+        };
+        let without = members.iter().filter(is_member).filter(|entry| !has_copy(entry));
+        lacking.extend(without.map(|entry| Lack {
+            group: group.clone(),
+            number,
+            barcode: entry.barcode.clone(),
+        }));
+    }
+    lacking
 }
 
 fn ship(library: &Library, shipped: Shipped, now: &Zoned, actor: &str) -> Result<Value, Failure> {
