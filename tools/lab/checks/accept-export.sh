@@ -68,7 +68,16 @@ mtx -f "$changer" load "$(full_slot)" 1
 second=$(tape_dev 1)
 wait_ready "$second"
 code=0
-timeout -s INT 1 "$program" --data "$library" export VTL001L9 --copy 2 --to "$second" || code=$?
+"$program" --data "$library" export VTL001L9 --copy 2 --to "$second" &
+stopped=$!
+# As soon as the copy is asked for: a machine may write all of it within a second.
+for ((tries = 0; tries < 500; tries++)); do
+	vtl_here --format json vault list | grep -q '"copy": 2' && break
+	kill -0 "$stopped" 2>/dev/null || break
+done
+# What runs behind a shell does not hear Ctrl-C.
+kill -TERM "$stopped" 2>/dev/null || true
+wait "$stopped" || code=$?
 if ((code == 0)); then fail "the export was done before it could be stopped"; fi
 vtl_here vault list || true
 # A tape without a serial number cannot be known again by less than a section of it, so it needs the word.
