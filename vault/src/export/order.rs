@@ -403,11 +403,13 @@ impl Order<'_> {
         bytes: Option<u64>,
         reason: Option<String>,
     ) -> Result<CopyRecord, ExportError> {
+        // Only the step after writing says what was written: the cartridge may be another one by the time the tape is read back.
+        let is_manifested = state == CopyState::Manifested;
         let facts = CopyFacts {
             volume: medium.barcode.clone(),
             medium_serial: medium.serial.clone(),
-            generation: Some(self.entry.generation),
-            as_of: Some(self.as_of),
+            generation: is_manifested.then_some(self.entry.generation),
+            as_of: is_manifested.then_some(self.as_of),
             bytes,
             reason,
             ..CopyFacts::default()

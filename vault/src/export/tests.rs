@@ -522,3 +522,33 @@ fn it_can_be_stopped_at_any_moment_and_taken_up() {
         assert_eq!(drive.objects, objects(), "{stop_at}");
     }
 }
+
+/// The export stops while the tape is read back, the host writes on the cartridge, and the export is taken up: the copy is of what was
+/// written on the tape then, and does not count as one of what is there now.
+#[test]
+fn a_copy_that_is_taken_up_is_of_the_moment_that_was_written() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    drive.on_reload = Some(Swap::Gone);
+    scene.run(&mut drive).unwrap_err();
+    let copy = scene.store.copies().remove(0);
+    assert_eq!((copy.state, copy.facts.as_of), (CopyState::Written, Some(Timestamp::UNIX_EPOCH)));
+    let mut entry = scene.entry();
+    entry.generation += 1;
+    let order = Order {
+        store: &scene.store,
+        receipts: &scene.receipts,
+        entry: &entry,
+        as_of: Timestamp::MAX,
+        number: 1,
+        overwrites: false,
+        begins_anew: false,
+        actor: "op",
+        software: "test",
+    };
+    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
+    let exported =
+        order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &watcher).unwrap();
+    let facts = exported.copy.facts;
+    assert_eq!(facts.as_of, exported.manifest.source.as_of);
+    assert_eq!((facts.as_of, facts.generation), (copy.facts.as_of, copy.facts.generation));
+}
