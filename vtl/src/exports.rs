@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vtl_media::{CartridgeKind, CopyRecord, CopyState};
+use vtl_media::{CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Watcher, matches_pattern};
 
 use crate::library::Library;
@@ -172,14 +172,7 @@ fn export_one(
     if entry.kind == CartridgeKind::Cleaning {
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
     }
-    let mut verification = match begin(library, &entry)? {
-        Begun::Reading(verification) => *verification,
-        Begun::Blank => return Err(nothing_on(&entry.barcode)),
-        Begun::Unreadable(why) => {
-            let text = format!("{} cannot be read: {why}", entry.barcode);
-            return Err(Failure::new(FailureKind::Damaged, text));
-        }
-    };
+    let (mut verification, as_of) = open_contents(library, &entry)?;
     let facts = verification.cartridge.facts();
     if facts.is_blank() {
         return Err(nothing_on(&entry.barcode));
@@ -205,7 +198,7 @@ fn export_one(
         store: &library.store,
         receipts: &library.receipts,
         entry: &entry,
-        as_of: verification.as_of,
+        as_of,
         number: choice.copy,
         overwrites: choice.overwrite,
         begins_anew: choice.anew,
@@ -217,6 +210,25 @@ fn export_one(
     let exported =
         exported.map_err(|error| explain(&error, (to, choice), entry.barcode.as_str()))?;
     Ok(row(&exported))
+}
+
+/// The cartridge for reading, and the moment that it is read as it was at. What a host writes on one that is loaded after its last sync point is
+/// not read, and a copy of it must not count as if it were.
+pub(crate) fn open_contents(
+    library: &Library,
+    entry: &CartridgeEntry,
+) -> Result<(Verification, Timestamp), Failure> {
+    match begin(library, entry)? {
+        Begun::Reading(verification, synced) => {
+            let as_of = verification.as_of;
+            Ok((*verification, synced.map_or(as_of, |synced| synced.min(as_of))))
+        }
+        Begun::Blank => Err(nothing_on(&entry.barcode)),
+        Begun::Unreadable(why) => {
+            let text = format!("{} cannot be read: {why}", entry.barcode);
+            Err(Failure::new(FailureKind::Damaged, text))
+        }
+    }
 }
 
 /// Whether a tape may be taken for a cartridge of another barcode: it was said which, no cartridge has that barcode, and no copy is on it that counts
