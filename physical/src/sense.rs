@@ -45,6 +45,11 @@ impl Sense {
     /// VOLUME OVERFLOW.
     pub const VOLUME_OVERFLOW: u8 = 0xd;
 
+    /// Whether it says that nothing more was written on the tape. BLANK CHECK alone does not: with other codes a part of the tape cannot be read.
+    pub fn is_end_of_data(&self) -> bool {
+        self.key == Self::BLANK_CHECK && self.asc == 0 && matches!(self.ascq, 0 | 5)
+    }
+
     /// `None` for what is no sense data.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let code = bytes.first()? & 0x7f;

@@ -153,7 +153,7 @@ fn how_read(answer: &Answer, room: usize) -> Result<Done, TapeFault> {
     if sense.filemark {
         return Ok(Done::Filemark);
     }
-    if sense.key == Sense::BLANK_CHECK {
+    if sense.is_end_of_data() {
         return Ok(Done::EndOfData);
     }
     if sense.ili && is_note(&sense) {
@@ -218,6 +218,12 @@ mod tests {
         assert_eq!(how_read(&sensed(0x20, -28, 0, 0), 100).unwrap(), Done::TooLong(128));
         assert_eq!(how_read(&sensed(0x80, 100, 0, 1), 100).unwrap(), Done::Filemark);
         assert_eq!(how_read(&sensed(0x08, 100, 0, 5), 100).unwrap(), Done::EndOfData);
+        assert_eq!(how_read(&sensed(0x08, 100, 0, 0), 100).unwrap(), Done::EndOfData);
+        // The mark of the end was not found, or the tape has another format: an import took what came before for the whole tape.
+        for (asc, ascq) in [(0x14, 3), (0x30, 2), (0x11, 0)] {
+            let fault = how_read(&sensed(0x08, 100, asc, ascq), 100);
+            assert!(matches!(fault, Err(TapeFault::Sense(_))), "{asc:02x}/{ascq:02x}");
+        }
         let error = how_read(&sensed(0x03, 100, 0x11, 0), 100).unwrap_err();
         assert_eq!(error.to_string(), "the drive says 3/11/00");
         let busy = Answer { status: 8, sense: Vec::new(), transferred: 0 };

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vtl_media::{CartridgeKind, CopyRecord, CopyState};
+use vtl_media::{CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Watcher, matches_pattern};
 
 use crate::library::Library;
@@ -149,16 +149,95 @@ pub(crate) fn export(
     }
     let mut rows = Vec::new();
     for barcode in &barcodes {
-        let brought = arm.bring(&barcode.to_ascii_uppercase(), &|label| {
-            is_scratch(library, choice.scratch.as_deref(), label)
-        })?;
-        let to = (brought.drive.as_str(), Some(brought.barcode.as_str()));
-        let done = export_one(library, (barcode, to), choice, actor, is_given_up);
-        let back = arm.bring_back(&brought);
-        rows.push(done?);
-        back?;
+        let there = if barcodes.len() > 1 { standing(library, barcode, choice)? } else { None };
+        let row = match there {
+            Some(copy) => standing_row(&copy),
+            None => export_by(&arm, library, barcode, choice, (actor, is_given_up))
+                .map_err(|failure| with_done(failure, &rows))?,
+        };
+        rows.push(row);
     }
     Ok(Value::Array(rows))
+}
+
+/// One cartridge to its tape, which the arm brings and takes back.
+fn export_by(
+    arm: &PhysicalLibrary,
+    library: &Library,
+    barcode: &str,
+    choice: &ExportChoice,
+    (actor, is_given_up): (&str, &AtomicBool),
+) -> Result<Value, Failure> {
+    let begun = begun_on(library, barcode, choice)?;
+    let wanted = begun.clone().unwrap_or_else(|| barcode.to_ascii_uppercase());
+    let brought = arm.bring(&wanted, &|label| {
+        begun.is_none() && is_scratch(library, choice.scratch.as_deref(), label)
+    })?;
+    let to = (brought.drive.as_str(), Some(brought.barcode.as_str()));
+    let done = export_one(library, (barcode, to), choice, actor, is_given_up);
+    both(done, arm.bring_back(&brought))
+}
+
+/// What the export came to, and that the tape has not come back: neither hides the other.
+fn both(done: Result<Value, Failure>, back: Result<(), Failure>) -> Result<Value, Failure> {
+    match (done, back) {
+        (Ok(row), back) => back.map(|()| row),
+        (Err(failure), Ok(())) => Err(failure),
+        (Err(failure), Err(back)) => {
+            let text = format!("{failure}; and its tape was not brought back: {back}");
+            Err(Failure::new(failure.kind, text))
+        }
+    }
+}
+
+/// Says which cartridges were exported before one failed.
+fn with_done(failure: Failure, rows: &[Value]) -> Failure {
+    let done: Vec<&str> =
+        rows.iter().filter_map(|row| row.get("barcode").and_then(Value::as_str)).collect();
+    if done.is_empty() {
+        return failure;
+    }
+    let text = format!(
+        "{failure}. Done before: {}; the same command goes on with the others",
+        done.join(", ")
+    );
+    Failure::new(failure.kind, text)
+}
+
+/// The copy of this number that counts already. Of several cartridges those with one are passed over, so that the same command can be given again
+/// after one of them has failed.
+pub(crate) fn standing(
+    library: &Library,
+    barcode: &str,
+    choice: &ExportChoice,
+) -> Result<Option<CopyRecord>, Failure> {
+    let mut copies = copies_of(library, barcode, choice)?.into_iter();
+    Ok(copies.find(|copy| copy.state.is_receipted()))
+}
+
+/// The tape that a copy was begun on and is to be gone on with: no other one will do.
+pub(crate) fn begun_on(
+    library: &Library,
+    barcode: &str,
+    choice: &ExportChoice,
+) -> Result<Option<String>, Failure> {
+    if choice.anew {
+        return Ok(None);
+    }
+    let mut copies = copies_of(library, barcode, choice)?.into_iter();
+    let begun = copies.find(|copy| copy.state.is_under_way());
+    Ok(begun.and_then(|copy| copy.facts.volume))
+}
+
+fn copies_of(
+    library: &Library,
+    barcode: &str,
+    choice: &ExportChoice,
+) -> Result<Vec<CopyRecord>, Failure> {
+    let uuid = find(library, barcode)?.uuid;
+    let mut copies = library.store.copies();
+    copies.retain(|copy| copy.cartridge == uuid && copy.number == choice.copy);
+    Ok(copies)
 }
 
 fn export_one(
@@ -172,14 +251,7 @@ fn export_one(
     if entry.kind == CartridgeKind::Cleaning {
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
     }
-    let mut verification = match begin(library, &entry)? {
-        Begun::Reading(verification) => *verification,
-        Begun::Blank => return Err(nothing_on(&entry.barcode)),
-        Begun::Unreadable(why) => {
-            let text = format!("{} cannot be read: {why}", entry.barcode);
-            return Err(Failure::new(FailureKind::Damaged, text));
-        }
-    };
+    let (mut verification, as_of) = open_contents(library, &entry)?;
     let facts = verification.cartridge.facts();
     if facts.is_blank() {
         return Err(nothing_on(&entry.barcode));
@@ -205,7 +277,7 @@ fn export_one(
         store: &library.store,
         receipts: &library.receipts,
         entry: &entry,
-        as_of: verification.as_of,
+        as_of,
         number: choice.copy,
         overwrites: choice.overwrite,
         begins_anew: choice.anew,
@@ -217,6 +289,25 @@ fn export_one(
     let exported =
         exported.map_err(|error| explain(&error, (to, choice), entry.barcode.as_str()))?;
     Ok(row(&exported))
+}
+
+/// The cartridge for reading, and the moment that it is read as it was at. What a host writes on one that is loaded after its last sync point is
+/// not read, and a copy of it must not count as if it were.
+pub(crate) fn open_contents(
+    library: &Library,
+    entry: &CartridgeEntry,
+) -> Result<(Verification, Timestamp), Failure> {
+    match begin(library, entry)? {
+        Begun::Reading(verification, synced) => {
+            let as_of = verification.as_of;
+            Ok((*verification, synced.map_or(as_of, |synced| synced.min(as_of))))
+        }
+        Begun::Blank => Err(nothing_on(&entry.barcode)),
+        Begun::Unreadable(why) => {
+            let text = format!("{} cannot be read: {why}", entry.barcode);
+            Err(Failure::new(FailureKind::Damaged, text))
+        }
+    }
 }
 
 /// Whether a tape may be taken for a cartridge of another barcode: it was said which, no cartridge has that barcode, and no copy is on it that counts
@@ -257,6 +348,20 @@ fn goes_on(choice: &ExportChoice, barcode: &str) -> String {
     format!("`vtl export {barcode} --copy {}` with the same tape goes on where it was", choice.copy)
 }
 
+/// A copy that was there before.
+fn standing_row(copy: &CopyRecord) -> Value {
+    json!({
+        "barcode": copy.barcode,
+        "copy": copy.id,
+        "number": copy.number,
+        "state": copy.state,
+        "receipt": copy.facts.receipt,
+        "volume": copy.facts.volume,
+        "medium_serial": copy.facts.medium_serial,
+        "bytes": copy.facts.bytes,
+    })
+}
+
 fn row(exported: &Exported) -> Value {
     let Exported { copy, manifest, proof } = exported;
     let partition = manifest.partitions.first();
@@ -280,4 +385,23 @@ fn row(exported: &Exported) -> Value {
         "read_bytes_per_second": speed(&proof.read),
         "tape_alerts": proof.read.after.tape_alerts,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_hides_neither_what_was_done_nor_that_a_tape_stays_in_a_drive() {
+        let failed = || Err(Failure::new(FailureKind::Damaged, "no"));
+        let both_fail = both(failed(), Err(Failure::failed("stuck"))).unwrap_err();
+        assert_eq!(both_fail.kind, FailureKind::Damaged);
+        assert_eq!(both_fail.message, "no; and its tape was not brought back: stuck");
+        assert_eq!(both(failed(), Ok(())).unwrap_err().message, "no");
+        assert_eq!(both(Ok(json!(1)), Err(Failure::failed("stuck"))).unwrap_err().message, "stuck");
+        let rows = [json!({ "barcode": "A1" }), json!({ "barcode": "A2" })];
+        let told = with_done(both_fail, &rows);
+        assert!(told.message.contains("Done before: A1, A2;"), "{told}");
+        assert_eq!(with_done(Failure::failed("no"), &[]).message, "no");
+    }
 }

@@ -17,9 +17,12 @@ use crate::physical_tape::PhysicalTape;
 use crate::request::{Failure, FailureKind, ImportChoice};
 use crate::undo::chain;
 
-/// While an import is under way its barcode is in this file, so that one that was cut short leaves no half cartridge.
+/// While an import is under way the barcode and the UUID of its cartridge are in this file, so that one that was cut short leaves no half
+/// cartridge.
 const MARK: &str = "importing";
 const MARK_BYTES_MAX: u64 = 256;
+/// It is loaded to be filled; whoever loads it afterwards takes it for a whole one.
+const LOADS_OF_AN_IMPORT: u64 = 1;
 
 /// Makes a cartridge of the tape in a drive, in the shelf, with everything that is on it.
 pub(crate) fn import(
@@ -47,23 +50,24 @@ pub(crate) fn import_from(
     let medium = tape.medium();
     let barcode = barcode_for(store, choice, &medium)?;
     let watched = Watched::new(&library.transfers, barcode.as_str(), 0, is_given_up);
-    mark(store, barcode.as_str())?;
     let entry = create(store, &barcode, choice, actor)?;
     let read = {
         let _reserved = store.reserve(entry.uuid);
-        fill(store, &entry, tape, &watched)
+        mark(store, &entry).and_then(|()| fill(store, &entry, tape, &watched))
     };
-    let digest = match read {
+    // While the mark is there the next start takes the cartridge away: it is not there to stay before.
+    let digest = match read.and_then(|digest| unmark(store).map(|()| digest)) {
         Ok(digest) => digest,
         Err(error) => {
-            let gone = store.delete_cartridge(entry.uuid, actor);
-            if gone.is_ok() {
-                unmark(store);
+            match store.delete_cartridge(entry.uuid, actor) {
+                Ok(()) => warn_of(unmark(store)),
+                Err(why) => {
+                    tracing::warn!(%barcode, %why, "what was not imported to its end is still there")
+                }
             }
             return Err(explain(&error, choice, &barcode));
         }
     };
-    unmark(store);
     let known = known_copy(store, &medium);
     Ok(row(&barcode, &medium, &digest, known.as_ref(), library))
 }
@@ -74,31 +78,63 @@ pub(crate) fn forget_half_imports(store: &Store) {
     if !disk.exists(&path).unwrap_or(false) {
         return;
     }
-    let barcode = read_whole(&*disk, &path, MARK_BYTES_MAX).unwrap_or_default();
-    let barcode = String::from_utf8_lossy(&barcode).into_owned();
-    if let Some(entry) = store.find(&barcode).filter(|entry| entry.place == Place::Shelf)
-        && let Err(error) = store.delete_cartridge(entry.uuid, "import")
-    {
-        tracing::warn!(barcode, %error, "a cartridge that was not imported to its end is still there: delete it");
+    let text = read_whole(&*disk, &path, MARK_BYTES_MAX).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let Some(entry) = marked(store, &text) else {
+        tracing::warn!(
+            text,
+            "an import was cut short, and what there was of the cartridge is gone or is somebody's by now: nothing was deleted"
+        );
+        return warn_of(unmark(store));
+    };
+    let barcode = entry.barcode;
+    if let Err(error) = store.delete_cartridge(entry.uuid, "import") {
+        tracing::warn!(%barcode, %error, "a cartridge that was not imported to its end is still there: delete it");
         return;
     }
     tracing::warn!(
-        barcode,
+        %barcode,
         "an import was cut short: what there was of the cartridge is gone; import it again"
     );
-    unmark(store);
+    warn_of(unmark(store));
 }
 
-fn mark(store: &Store, barcode: &str) -> Result<(), Failure> {
-    let path = store.directory().join(MARK);
-    let done = replace_whole(&*store.disk(), &path, barcode.as_bytes());
-    done.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+/// The cartridge that the mark is about: the very one that was made for the import, and that nobody has moved or loaded since. The barcode alone
+/// says nothing, for somebody may have made another cartridge of it.
+fn marked(store: &Store, text: &str) -> Option<CartridgeEntry> {
+    let (barcode, uuid) = text.trim().split_once(' ')?;
+    let entry = store.cartridge(uuid.parse().ok()?)?;
+    let is_it = entry.barcode.as_str() == barcode && entry.place == Place::Shelf;
+    (is_it && entry.load_count <= LOADS_OF_AN_IMPORT).then_some(entry)
 }
 
-fn unmark(store: &Store) {
+/// Only once the cartridge is there: if the program ends before, an empty cartridge stays, which costs nobody anything.
+fn mark(store: &Store, entry: &CartridgeEntry) -> Result<(), ExportError> {
     let path = store.directory().join(MARK);
-    if let Err(error) = store.disk().remove(&path) {
-        tracing::warn!(path = %path.display(), %error, "this file says that an import is under way: remove it");
+    let text = format!("{} {}", entry.barcode, entry.uuid);
+    replace_whole(&*store.disk(), &path, text.as_bytes()).map_err(|error| of_mark(&path, &error))
+}
+
+/// It is gone for good when this returns.
+fn unmark(store: &Store) -> Result<(), ExportError> {
+    let (disk, path) = (store.disk(), store.directory().join(MARK));
+    let removed = disk.remove(&path).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    removed.and_then(|()| disk.sync_dir(store.directory())).map_err(|error| of_mark(&path, &error))
+}
+
+fn of_mark(path: &Path, error: &std::io::Error) -> ExportError {
+    ExportError::Failed(format!(
+        "{}, which says that an import is under way: {error}",
+        path.display()
+    ))
+}
+
+fn warn_of(done: Result<(), ExportError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "remove this file");
     }
 }
 

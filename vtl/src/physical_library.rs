@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use vtl_physical::{Data, Device, DeviceError, Sense};
+use vtl_physical::{Data, Device, DeviceError, Sense, TapeFault};
 use vtl_vault::Tape;
 
 use crate::attached::{self, Attached, Element, ElementKind};
@@ -14,6 +14,8 @@ use crate::request::{Failure, FailureKind};
 const MOVE_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long a drive may take to thread a tape.
 const READY_LIMIT: Duration = Duration::from_mins(5);
+/// How long somebody else may have a drive that a tape has just come into.
+const OPEN_LIMIT: Duration = Duration::from_secs(15);
 const READY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The library, and the drives of this host that sit in it.
@@ -126,7 +128,7 @@ impl PhysicalLibrary {
         let tape = PhysicalTape::open(Path::new(&brought.drive))?;
         let out = tape.unload();
         drop(tape);
-        out.map_err(|error| {
+        is_out(out).map_err(|error| {
             Failure::failed(format!("{}: its tape does not come out: {error}", brought.drive))
         })?;
         self.carry(brought.drive_element, home)
@@ -142,7 +144,14 @@ impl PhysicalLibrary {
         // Whoever uses the drive is asked before the arm moves.
         drop(PhysicalTape::open(Path::new(drive))?);
         self.carry(from, drive_element)?;
-        let mut tape = PhysicalTape::open(Path::new(drive))?;
+        let mut tape = match open_within(OPEN_LIMIT, || PhysicalTape::open(Path::new(drive))) {
+            Ok(tape) => tape,
+            Err(why) => {
+                let text = format!("{drive} cannot be used after {barcode} was put in: {why}");
+                let back = self.carry(drive_element, from);
+                return Err(not_taken(text, FailureKind::Failed, back));
+            }
+        };
         let until = Instant::now() + READY_LIMIT;
         let why = loop {
             match tape.ready() {
@@ -151,14 +160,12 @@ impl PhysicalLibrary {
                 Err(_) => std::thread::sleep(READY_PAUSE),
             }
         };
+        // A tape that is threaded cannot be taken; whether this has worked the arm will tell.
+        drop(tape.unload());
         drop(tape);
-        // It must not stay where it is of no use.
+        let text = format!("{drive} does not take {barcode}: {why}");
         let back = self.carry(drive_element, from);
-        let back = back.err().map(|failure| format!("; and it stays there: {failure}"));
-        Err(Failure::new(
-            FailureKind::Damaged,
-            format!("{drive} does not take {barcode}: {why}{}", back.unwrap_or_default()),
-        ))
+        Err(not_taken(text, FailureKind::Damaged, back))
     }
 
     /// MOVE MEDIUM (SMC-3 §6.6), with the library's own choice of the arm.
@@ -200,5 +207,71 @@ impl PhysicalLibrary {
     }
 }
 
+/// Opens a drive. Whoever looks at every tape that comes, as udev does, has it for a moment.
+fn open_within<T>(limit: Duration, open: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    let until = Instant::now() + limit;
+    loop {
+        match open() {
+            Err(failure) if failure.kind == FailureKind::Refused && Instant::now() < until => {
+                std::thread::sleep(READY_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Why a tape cannot be used where it was brought. It must not stay there; if it does, there is nothing to bring to another drive, and the
+/// failure is none that another drive is tried after.
+fn not_taken(why: String, kind: FailureKind, back: Result<(), Failure>) -> Failure {
+    match back {
+        Ok(()) => Failure::new(kind, why),
+        Err(back) => Failure::failed(format!("{why}; and it stays there: {back}")),
+    }
+}
+
+/// That a drive has no tape any more is what was to be achieved: it says so where somebody pressed its button before.
+fn is_out(unloaded: Result<(), TapeFault>) -> Result<(), TapeFault> {
+    match unloaded {
+        Err(TapeFault::Sense(Sense { key: Sense::NOT_READY, asc: 0x3a, .. })) => Ok(()),
+        unloaded => unloaded,
+    }
+}
+
 const UNIT_ATTENTION: u8 = 6;
 const UNIT_ATTENTIONS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// udev had the drive at the moment in which the tape came: the tape stayed in it, and the next drive was to be given one from an empty
+    /// element.
+    #[test]
+    fn a_drive_that_is_busy_for_a_moment_is_waited_for_and_no_empty_element_is_tried() {
+        let tries = Cell::new(0);
+        let open = || {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { Err(Failure::refused("busy")) } else { Ok(tries.get()) }
+        };
+        assert_eq!(open_within(OPEN_LIMIT, open).unwrap(), 3);
+        let busy = || -> Result<(), Failure> { Err(Failure::refused("busy")) };
+        assert_eq!(open_within(Duration::ZERO, busy).unwrap_err().message, "busy");
+        let broken = || -> Result<(), Failure> { Err(Failure::failed("broken")) };
+        assert_eq!(open_within(OPEN_LIMIT, broken).unwrap_err().message, "broken");
+
+        let taken_back = not_taken("bad".into(), FailureKind::Damaged, Ok(()));
+        assert_eq!((taken_back.kind, taken_back.message.as_str()), (FailureKind::Damaged, "bad"));
+        let stays = not_taken("bad".into(), FailureKind::Damaged, Err(Failure::refused("jam")));
+        assert_eq!(stays.kind, FailureKind::Failed);
+        assert_eq!(stays.message, "bad; and it stays there: jam");
+    }
+
+    #[test]
+    fn a_drive_without_a_tape_is_as_good_as_unloaded() {
+        let said = |key, asc| Err(TapeFault::Sense(Sense { key, asc, ..Sense::default() }));
+        assert!(is_out(said(2, 0x3a)).is_ok() && is_out(Ok(())).is_ok());
+        assert!(is_out(said(2, 0x04)).is_err() && is_out(said(4, 0x53)).is_err());
+    }
+}

@@ -190,6 +190,9 @@ impl Tape for PhysicalTape {
 fn error_of(fault: &TapeFault) -> TapeError {
     let text = fault.to_string();
     let TapeFault::Sense(sense) = fault else { return TapeError::Other(text) };
+    if sense.key == Sense::BLANK_CHECK && !sense.is_end_of_data() {
+        return TapeError::Medium(text);
+    }
     match (sense.key, sense.asc, sense.ascq) {
         // In the words of SPC-5 table F.1; not every drive says NOT READY with it.
         (Sense::NOT_READY, 0x3a, _) => TapeError::NoMedium,
@@ -223,6 +226,7 @@ mod tests {
                 && of(0xd, 0, 2).is_of_tape()
                 && of(7, 0x27, 0).is_of_tape()
         );
+        assert!(of(8, 0x14, 3).is_of_tape() && !of(8, 0, 5).is_of_tape());
         assert_eq!(of(2, 0x30, 3), TapeError::Cleaning);
         assert_eq!(of(2, 0x3a, 0), TapeError::NoMedium);
         assert_eq!(of(6, 0x28, 0), TapeError::Changed("the drive says 6/28/00".to_owned()));

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use vtl_media::{
-    Barcode, CartridgeEntry, CartridgeKind, ObjectNumber, UndoError, Verification, Verified, Volume,
+    Barcode, CartridgeEntry, CartridgeKind, MediumError, ObjectNumber, UndoError, Verification,
+    Verified, Volume,
 };
 
 use crate::library::Library;
@@ -131,7 +133,7 @@ pub(crate) fn verify_one(
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
     }
     let mut verification = match begin(library, entry)? {
-        Begun::Reading(verification) => *verification,
+        Begun::Reading(verification, _) => *verification,
         Begun::Blank => {
             let nothing = Verified { is_direct: true, ..Verified::default() };
             return Ok(result(entry, None, &nothing, &[]));
@@ -198,7 +200,8 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
 
 /// How a verification begins.
 pub(crate) enum Begun {
-    Reading(Box<Verification>),
+    /// For one that is loaded, with the time of the sync point that is read: what was written later is not there.
+    Reading(Box<Verification>, Option<Timestamp>),
     /// It is loaded, and nothing has been synced on it yet.
     Blank,
     Unreadable(String),
@@ -208,17 +211,20 @@ pub(crate) fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, 
     for _ in 0..BEGIN_TRIES {
         let now = library.store.cartridge(entry.uuid);
         let entry = now.as_ref().unwrap_or(entry);
-        let moment = in_drive(library, entry, Volume::last_moment);
-        let at = match moment {
+        // Both at once: the host writes on.
+        let moment = in_drive(library, entry, |volume| -> Result<_, MediumError> {
+            Ok(volume.last_moment()?.zip(volume.last_point()?.map(|point| point.time)))
+        });
+        let (at, synced) = match moment {
             Some(Ok(None)) => return Ok(Begun::Blank),
-            Some(Ok(moment)) => moment,
+            Some(Ok(Some((moment, synced)))) => (Some(moment), Some(synced)),
             Some(Err(error)) => {
                 return Err(Failure::failed(format!("{}: {}", entry.barcode, chain(&error))));
             }
-            None => None,
+            None => (None, None),
         };
         match library.store.begin_verification(entry.uuid, at) {
-            Ok(verification) => return Ok(Begun::Reading(Box::new(verification))),
+            Ok(verification) => return Ok(Begun::Reading(Box::new(verification), synced)),
             // It went into a drive or came out of one this moment.
             Err(UndoError::InDrive { .. }) => {}
             Err(error @ UndoError::NoCartridge(_)) => return Err(explain(&error)),

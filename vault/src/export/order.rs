@@ -168,22 +168,22 @@ impl Order<'_> {
                 medium.capacity_bytes.unwrap_or(0)
             )));
         }
-        let Some(serial) = &medium.serial else { return Ok(()) };
+        let name = medium.serial.as_ref().map(|serial| format!("serial number {serial}"));
+        let name = name.or_else(|| medium.barcode.clone()).unwrap_or_default();
         for other in self.store.copies() {
-            let is_on_it = other.facts.medium_serial.as_ref() == Some(serial);
             let is_this = other.cartridge == self.entry.uuid && other.number == self.number;
-            if !is_on_it || (is_this && other.state.is_under_way()) {
+            if !is_on(&other, medium) || (is_this && other.state.is_under_way()) {
                 continue;
             }
             if other.state.is_under_way() || other.state.is_receipted() {
                 return Err(ExportError::Refused(format!(
-                    "the tape in the drive (serial number {serial}) has copy {} of {}, which counts: take another tape",
+                    "the tape in the drive ({name}) has copy {} of {}, which counts: take another tape",
                     other.number, other.barcode
                 )));
             }
             if other.state == CopyState::Failed && !self.overwrites {
                 return Err(ExportError::Refused(format!(
-                    "the tape in the drive (serial number {serial}) failed before ({}): take another one, or say --overwrite",
+                    "the tape in the drive ({name}) failed before ({}): take another one, or say --overwrite",
                     other.facts.reason.as_deref().unwrap_or("no reason is known")
                 )));
             }
@@ -403,17 +403,27 @@ impl Order<'_> {
         bytes: Option<u64>,
         reason: Option<String>,
     ) -> Result<CopyRecord, ExportError> {
+        // Only the step after writing says what was written: the cartridge may be another one by the time the tape is read back.
+        let is_manifested = state == CopyState::Manifested;
         let facts = CopyFacts {
             volume: medium.barcode.clone(),
             medium_serial: medium.serial.clone(),
-            generation: Some(self.entry.generation),
-            as_of: Some(self.as_of),
+            generation: is_manifested.then_some(self.entry.generation),
+            as_of: is_manifested.then_some(self.as_of),
             bytes,
             reason,
             ..CopyFacts::default()
         };
         let taken = self.store.advance_copy(copy.id, state, facts, self.actor);
         taken.map_err(|error| ExportError::Failed(error.to_string()))
+    }
+}
+
+/// Whether a copy is on a tape: the serial number decides, and the barcode where it is not known of both.
+fn is_on(copy: &CopyRecord, medium: &Medium) -> bool {
+    match (&copy.facts.medium_serial, &medium.serial) {
+        (Some(of_copy), Some(there)) => of_copy == there,
+        _ => copy.facts.volume.is_some() && copy.facts.volume == medium.barcode,
     }
 }
 

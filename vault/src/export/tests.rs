@@ -30,6 +30,7 @@ pub(super) struct Drive {
     pub(super) objects: Vec<Object>,
     at: usize,
     serial: Option<String>,
+    barcode: Option<String>,
     is_protected: bool,
     max_block_bytes: usize,
     /// Calls of the drive that write, and what the one with this number ends with.
@@ -78,6 +79,7 @@ impl Tape for Drive {
     fn medium(&mut self) -> Medium {
         Medium {
             serial: self.serial.clone(),
+            barcode: self.barcode.clone(),
             is_write_protected: self.is_protected,
             capacity_bytes: Some(1 << 20),
             ..Medium::default()
@@ -521,4 +523,80 @@ fn it_can_be_stopped_at_any_moment_and_taken_up() {
         scene.run(&mut drive).unwrap();
         assert_eq!(drive.objects, objects(), "{stop_at}");
     }
+}
+
+/// The export stops while the tape is read back, the host writes on the cartridge, and the export is taken up: the copy is of what was
+/// written on the tape then, and does not count as one of what is there now.
+#[test]
+fn a_copy_that_is_taken_up_is_of_the_moment_that_was_written() {
+    let (scene, mut drive) = (Scene::new(), Drive::blank());
+    drive.on_reload = Some(Swap::Gone);
+    scene.run(&mut drive).unwrap_err();
+    let copy = scene.store.copies().remove(0);
+    assert_eq!((copy.state, copy.facts.as_of), (CopyState::Written, Some(Timestamp::UNIX_EPOCH)));
+    let mut entry = scene.entry();
+    entry.generation += 1;
+    let order = Order {
+        store: &scene.store,
+        receipts: &scene.receipts,
+        entry: &entry,
+        as_of: Timestamp::MAX,
+        number: 1,
+        overwrites: false,
+        begins_anew: false,
+        actor: "op",
+        software: "test",
+    };
+    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
+    let exported =
+        order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &watcher).unwrap();
+    let facts = exported.copy.facts;
+    assert_eq!(facts.as_of, exported.manifest.source.as_of);
+    assert_eq!((facts.as_of, facts.generation), (copy.facts.as_of, copy.facts.generation));
+}
+
+/// The drive does not tell the serial number of the tape, and the library reads its barcode: a tape with a copy that counts was
+/// overwritten by order, and one that had failed was used again.
+#[test]
+fn a_tape_without_a_serial_number_is_known_by_its_barcode() {
+    let labelled = |serial: Option<&str>| Drive {
+        serial: serial.map(Into::into),
+        barcode: Some("P1".into()),
+        ..Drive::blank()
+    };
+    let order = |scene: &Scene, drive: &mut Drive, number, overwrites| {
+        let entry = scene.entry();
+        let order = Order {
+            store: &scene.store,
+            receipts: &scene.receipts,
+            entry: &entry,
+            as_of: Timestamp::UNIX_EPOCH,
+            number,
+            overwrites,
+            begins_anew: false,
+            actor: "op",
+            software: "test",
+        };
+        let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
+        order.run(&scene.exports, drive, &mut Script(objects(), 0), &watcher)
+    };
+    for (then, now) in [(None, None), (Some("PHY1"), None), (None, Some("PHY1"))] {
+        let scene = Scene::new();
+        order(&scene, &mut labelled(then), 1, false).unwrap();
+        let mut again = labelled(now);
+        let refused = order(&scene, &mut again, 2, true).unwrap_err();
+        assert!(matches!(refused, ExportError::Refused(_)), "{refused}");
+        assert!(again.objects.is_empty());
+
+        let scene = Scene::new();
+        let full = Some((2, TapeError::Full));
+        order(&scene, &mut Drive { fault: full, ..labelled(then) }, 1, false).unwrap_err();
+        assert!(matches!(
+            order(&scene, &mut labelled(now), 1, false),
+            Err(ExportError::Refused(_))
+        ));
+    }
+    let scene = Scene::new();
+    order(&scene, &mut labelled(None), 1, false).unwrap();
+    order(&scene, &mut Drive { barcode: Some("P2".into()), ..labelled(None) }, 2, false).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use vtl_media::disk::{Call, Fault, Reaction};
 use vtl_vault::{Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
 
 use super::*;
@@ -141,10 +142,48 @@ fn the_next_start_takes_half_an_import_away() {
     let scene = Scene::new();
     let store = &scene.library.store;
     import(&scene, &mut Reel::of(2), Some("HALF01L9")).unwrap();
+    let uuid = store.find("HALF01L9").unwrap().uuid;
     let mark = store.directory().join("importing");
-    vtl_media::disk::replace_whole(&*store.disk(), &mark, b"HALF01L9").unwrap();
+    let text = format!("HALF01L9 {uuid}");
+    vtl_media::disk::replace_whole(&*store.disk(), &mark, text.as_bytes()).unwrap();
     forget_half_imports(store);
     assert!(store.find("HALF01L9").is_none() && store.find(BARCODE).is_some());
     assert!(!store.disk().exists(&mark).unwrap());
     forget_half_imports(store);
+}
+
+/// A mark was left behind, and somebody made another cartridge of that barcode: the next start deleted it, with all that was on it. One that
+/// was loaded since is somebody's too.
+#[test]
+fn a_mark_that_was_left_behind_takes_nothing_of_anybody() {
+    let scene = Scene::new();
+    let store = &scene.library.store;
+    import(&scene, &mut Reel::of(2), Some("MINE01L9")).unwrap();
+    let mut entry = store.find("MINE01L9").unwrap();
+    let mark = store.directory().join("importing");
+    let leave = |text: &str| {
+        vtl_media::disk::replace_whole(&*store.disk(), &mark, text.as_bytes()).unwrap();
+        forget_half_imports(store);
+        assert!(store.find("MINE01L9").is_some(), "{text}");
+        assert!(!store.disk().exists(&mark).unwrap());
+    };
+    leave("MINE01L9");
+    leave(&format!("MINE01L9 {}", store.find(BARCODE).unwrap().uuid));
+    let directory = store.directory_of(entry.uuid);
+    let volume = vtl_media::Volume::load(store.disk(), &directory, options()).unwrap();
+    store.update_facts(entry.uuid, &volume.unload().unwrap()).unwrap();
+    entry = store.find("MINE01L9").unwrap();
+    leave(&format!("MINE01L9 {}", entry.uuid));
+}
+
+/// As long as the mark cannot be removed the next start would delete the cartridge: such an import has failed, and leaves none.
+#[test]
+fn an_import_whose_mark_stays_has_failed() {
+    let scene = Scene::new();
+    scene.disk.inject(Fault::forever(Call::Remove, "importing", Reaction::Errno(5)));
+    let failed = import(&scene, &mut Reel::of(2), None).unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Failed, "{failed}");
+    assert!(scene.library.store.find("PHY001L9").is_none());
+    scene.disk.release();
+    import(&scene, &mut Reel::of(2), None).unwrap();
 }

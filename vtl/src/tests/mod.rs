@@ -3,6 +3,7 @@
 mod access;
 mod cleaning;
 mod conformance;
+mod exports;
 mod faults;
 mod full;
 mod imports;
