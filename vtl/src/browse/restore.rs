@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vtl_vault::archive::{Member, MemberKind};
 
-use super::{BrowseChoice, KeptMoment, PIECE_BYTES_MAX, Piece};
+use super::{BrowseChoice, KeptMoment, PIECE_BYTES_MAX, Piece, place};
 use crate::client;
 use crate::request::{Failure, FailureKind, Request};
 
@@ -108,7 +108,7 @@ fn unpack(
     archive.set_overwrite(options.overwrite);
     archive.set_preserve_mtime(true);
     archive.set_preserve_permissions(rustix::process::geteuid().is_root());
-    let done = one(&mut archive, member, &options.directory);
+    let done = one(&mut archive, member, options);
     drop(archive);
     match (done, failure) {
         (_, Some(failure)) => Err(failure),
@@ -132,7 +132,7 @@ fn unpack(
 fn one<R: Read>(
     archive: &mut tar::Archive<R>,
     member: &Member,
-    directory: &Path,
+    options: &RestoreOptions,
 ) -> io::Result<bool> {
     let mut entries = archive.entries()?;
     let mut entry = entries.next().ok_or(io::ErrorKind::UnexpectedEof)??;
@@ -140,8 +140,13 @@ fn one<R: Read>(
     let is_other_sparse = pax_value(&mut entry, "GNU.sparse.map")?.is_some()
         || pax_value(&mut entry, "GNU.sparse.numblocks")?.is_some();
     match major.as_deref() {
-        Some("1") => sparse_file(&mut entry, member, directory),
-        None if !is_other_sparse => entry.unpack_in(directory),
+        Some("1") => {
+            let target = place::inside(&options.directory, Path::new(&member.path))?;
+            let Some(target) = target else { return Ok(false) };
+            sparse_file(&mut entry, &target, member.size_bytes, options.overwrite)?;
+            Ok(true)
+        }
+        None if !is_other_sparse => entry.unpack_in(&options.directory),
         _ => Err(io::Error::other(
             "a sparse file in a form that is not understood; `tar` itself reads it from the tape",
         )),
@@ -159,42 +164,33 @@ fn pax_value<R: Read>(entry: &mut tar::Entry<'_, R>, key: &str) -> io::Result<Op
 }
 
 /// A sparse file of GNU tar's form 1.0: its data begins with a list of the pieces that are there, in decimal lines. The library does not know
-/// it, so that it is unpacked under the name that is in its header, and then taken apart.
+/// it. It is taken apart while it comes, so that nothing is ever made under the name that is in its header.
 fn sparse_file<R: Read>(
     entry: &mut tar::Entry<'_, R>,
-    member: &Member,
-    directory: &Path,
-) -> io::Result<bool> {
-    let stored = entry.path()?.into_owned();
-    if !entry.unpack_in(directory)? {
-        return Ok(false);
-    }
-    let condensed = directory.join(stored.strip_prefix("/").unwrap_or(&stored));
-    let named = condensed.parent().and_then(Path::parent).zip(Path::new(&member.path).file_name());
-    let (parent, name) = named.ok_or(io::ErrorKind::InvalidData)?;
-    let target = parent.join(name);
-    let expanded = expand(&condensed, &target, member.size_bytes);
-    std::fs::remove_file(&condensed)?;
-    if let Some(own) = condensed.parent() {
-        // Made for it alone; if something else is in there it stays.
-        drop(std::fs::remove_dir(own));
-    }
-    expanded.map(|()| true)
+    target: &Path,
+    size_bytes: u64,
+    is_overwritten: bool,
+) -> io::Result<()> {
+    let mut to = place::new_file(target, is_overwritten)?;
+    expand(&mut io::BufReader::new(&mut *entry), &mut to, size_bytes)?;
+    place::set_time_and_mode(&to, entry.header())
 }
 
-fn expand(condensed: &Path, target: &Path, size_bytes: u64) -> io::Result<()> {
-    let mut from = io::BufReader::new(std::fs::File::open(condensed)?);
+fn expand(from: &mut impl Read, to: &mut std::fs::File, size_bytes: u64) -> io::Result<()> {
     let mut read = 0;
-    let pieces = number(&mut from, &mut read)?;
+    let pieces = number(from, &mut read)?;
+    if pieces > SPARSE_PIECES_MAX {
+        return Err(io::Error::other(format!("more than {SPARSE_PIECES_MAX} pieces")));
+    }
     let mut map = Vec::new();
     for _ in 0..pieces {
-        map.push((number(&mut from, &mut read)?, number(&mut from, &mut read)?));
+        map.push((number(from, &mut read)?, number(from, &mut read)?));
     }
-    from.seek(SeekFrom::Start(read.next_multiple_of(512)))?;
-    let mut to = std::fs::File::create_new(target)?;
+    let padding = read.next_multiple_of(512).saturating_sub(read);
+    io::copy(&mut from.by_ref().take(padding), &mut io::sink())?;
     for (at, length) in map {
         to.seek(SeekFrom::Start(at))?;
-        if io::copy(&mut from.by_ref().take(length), &mut to)? != length {
+        if io::copy(&mut from.by_ref().take(length), to)? != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
@@ -302,3 +298,6 @@ impl Read for Noting<'_> {
         }
     }
 }
+
+/// The list of a sparse file's pieces is kept in memory: this many are 64 MiB of it.
+const SPARSE_PIECES_MAX: u64 = 4 << 20;
