@@ -186,6 +186,95 @@ fn a_sparse_file_comes_back_with_its_mode_and_its_time_also_over_an_old_one() {
 }
 
 #[test]
+fn the_last_of_one_name_is_restored_and_a_link_has_its_data_also_alone() {
+    // After `tar -r` an archive has a name twice, and the second stopped everything; a hard link whose target was not asked for, too.
+    let scene = Scene::loaded();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, data: &str, link: Option<&str>| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_mtime(1_000_000_000);
+        header.set_size(data.len() as u64);
+        if let Some(link) = link {
+            header.set_entry_type(tar::EntryType::Link);
+            archive.append_link(&mut header, path, link).unwrap();
+        } else {
+            archive.append_data(&mut header, path, data.as_bytes()).unwrap();
+        }
+    };
+    add("in/file", "old", None);
+    add("names/one", "", Some("in/file"));
+    add("names/two", "", Some("names/one"));
+    add("names/lost", "", Some("nowhere"));
+    add("in/file", "new", None);
+    add("in/later", "later", None);
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 10_240)]);
+    session.logout();
+    let restored = |what: &str, to: &Path, more: &[&str]| {
+        fs::create_dir_all(to).unwrap();
+        let what = format!("VTL001L9:{what}");
+        let all = ["restore", &what, "-C", to.to_str().unwrap(), "--format", "json"];
+        scene.daemon().vtl(&[&all, more].concat())
+    };
+    let text = |path: PathBuf| fs::read_to_string(path).unwrap();
+    let all = scene.beside("all");
+    for more in [&[][..], &["--overwrite"]] {
+        let ran = restored("", &all, more).ended(1).says("names/lost").says("nowhere");
+        assert_eq!(ran.json()["left_out"].as_array().unwrap().len(), 1, "{ran:?}");
+        assert_eq!(text(all.join("in/file")), "new");
+        assert_eq!(text(all.join("names/one")), "old", "it was linked to what was there then");
+        assert_eq!(fs::metadata(all.join("names/two")).unwrap().nlink(), 2);
+    }
+    // What is there already is left out, and the others come all the same.
+    fs::remove_file(all.join("in/later")).unwrap();
+    restored("in", &all, &[]).ended(1).says("in/file").says("exist");
+    assert_eq!(text(all.join("in/later")), "later");
+    let alone = scene.beside("alone");
+    restored("names/two", &alone, &[]).done();
+    assert_eq!(text(alone.join("names/two")), "old");
+    assert!(!alone.join("in").exists());
+}
+
+#[test]
+fn a_directory_gets_its_mode_and_time_when_all_that_is_in_it_is_there() {
+    // Both were set as soon as the directory was made: the time was lost, and a read-only one took no files.
+    let scene = Scene::loaded();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, kind: tar::EntryType, mode: u32| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(1_000_000_000);
+        header.set_size(0);
+        archive.append_data(&mut header, path, &b""[..]).unwrap();
+    };
+    add("closed/", tar::EntryType::Directory, 0o555);
+    add("closed/in/", tar::EntryType::Directory, 0o500);
+    add("closed/in/file", tar::EntryType::Regular, 0o444);
+    add("closed/late", tar::EntryType::Regular, 0o444);
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 10_240)]);
+    session.logout();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    scene.daemon().vtl(&["restore", "VTL001L9:", "-C", to.to_str().unwrap()]).done();
+    for (path, mode) in
+        [("closed", 0o555), ("closed/in", 0o500), ("closed/in/file", 0o444), ("closed/late", 0o444)]
+    {
+        let metadata = fs::metadata(to.join(path)).unwrap();
+        let found = (metadata.mode() & 0o7777, metadata.mtime());
+        assert_eq!(found, (mode, 1_000_000_000), "{path}");
+    }
+    // So that whoever is not root can remove it.
+    for path in ["closed", "closed/in"] {
+        fs::set_permissions(to.join(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
 fn damage_is_named_and_what_is_whole_is_still_restored() {
     let scene = Scene::loaded();
     let from = scene.beside("from");

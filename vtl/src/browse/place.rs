@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
+
+use rustix::fs::{Mode, OFlags};
 
 /// The place of a member inside of a directory; the directories above it are made. There is none for a name with `..`, for one that is empty,
 /// and for one below a symbolic link that leads out of the directory. A `/` at the beginning does not count.
@@ -45,6 +47,36 @@ pub(super) fn new_file(target: &Path, is_overwritten: bool) -> io::Result<File> 
             open()
         }
         opened => opened,
+    }
+}
+
+/// Makes a directory that only its owner may use, until its own mode is set; one that is there stays.
+pub(super) fn directory(target: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(target) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::symlink_metadata(target)?.is_dir() { Ok(()) } else { Err(error) }
+        }
+        made => made,
+    }
+}
+
+/// Opens a directory, but nothing that a symbolic link of its name leads to.
+pub(super) fn open_directory(target: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(target, flags, Mode::empty()).map(File::from)?)
+}
+
+/// Makes a second name of what was restored before. A symbolic link is not followed.
+pub(super) fn link(placed: &Path, target: &Path, is_overwritten: bool) -> io::Result<()> {
+    if placed == target {
+        return Ok(());
+    }
+    match fs::hard_link(placed, target) {
+        Err(error) if is_overwritten && error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(target)?;
+            fs::hard_link(placed, target)
+        }
+        linked => linked,
     }
 }
 
