@@ -62,6 +62,60 @@ fn nothing_is_written_outside_of_the_directory() {
     assert!(!Path::new(away).join("absolute").exists());
 }
 
+/// A sparse file of GNU tar's form 1.0 with one piece, whose header may have any name, and its records any other.
+fn sparse(archive: &mut Builder<Vec<u8>>, stored: &str, name: &str) {
+    let records = [
+        ("GNU.sparse.major", "1"),
+        ("GNU.sparse.minor", "0"),
+        ("GNU.sparse.name", name),
+        ("GNU.sparse.realsize", "8"),
+    ];
+    archive.append_pax_extensions(records.map(|(key, value)| (key, value.as_bytes()))).unwrap();
+    let mut data = b"1\n0\n4\n".to_vec();
+    data.resize(512, 0);
+    data.extend_from_slice(b"data");
+    member(archive, stored, EntryType::Regular, "", &data);
+}
+
+#[test]
+fn a_sparse_file_is_written_under_its_checked_name_and_nowhere_else() {
+    // The place was once computed from the name in the header: one without a directory led to the parent of DIR, and DIR itself was removed.
+    let scene = Scene::loaded();
+    let outside = scene.beside("outside");
+    fs::create_dir(&outside).unwrap();
+    let away = outside.to_str().unwrap();
+    let absolute = format!("{away}/absolute");
+    let mut archive = Builder::new(Vec::new());
+    sparse(&mut archive, "bare", "escaped");
+    sparse(&mut archive, "GNUSparseFile.1/dotdot", "../outside/dotdot");
+    sparse(&mut archive, "../outside/stored", "stored");
+    sparse(&mut archive, "GNUSparseFile.1/absolute", &absolute);
+    member(&mut archive, "door", EntryType::Symlink, away, b"");
+    sparse(&mut archive, "GNUSparseFile.1/through", "door/through");
+    member(&mut archive, "last", EntryType::Symlink, &format!("{away}/last"), b"");
+    sparse(&mut archive, "GNUSparseFile.1/last", "./last");
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 10_240)]);
+    session.logout();
+    let to = scene.beside("to");
+    let beside = || fs::read_dir(to.parent().unwrap()).unwrap().count();
+    fs::create_dir(&to).unwrap();
+    let before = beside();
+    for what in ["escaped", "../outside/dotdot", "stored", &absolute, "door", "last", ""] {
+        let what = format!("VTL001L9:{what}");
+        let options = ["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"];
+        let ran = scene.daemon().vtl(&options);
+        assert!(ran.code.is_some_and(|code| code < 6), "{what}: {ran:?}");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{what}");
+        assert!(to.is_dir() && beside() == before, "{what}");
+    }
+    assert_eq!(fs::read(to.join("escaped")).unwrap(), b"data\0\0\0\0");
+    assert_eq!(fs::read(to.join("stored")).unwrap(), b"data\0\0\0\0");
+    assert_eq!(fs::read(to.join(absolute.trim_start_matches('/'))).unwrap().len(), 8);
+    assert!(!to.join("GNUSparseFile.1").exists());
+}
+
 #[test]
 fn an_archive_that_lies_about_lengths_is_listed_as_far_as_it_is_true() {
     let scene = Scene::loaded();

@@ -142,6 +142,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Receipt(command) => receipts::run(&directory, command, format),
+        Command::Restore(options) => {
+            let (answer, verdict) = browse::restore(&directory, &options)?;
+            output::print(&answer, format).map_err(Failure::failed)?;
+            verdict
+        }
         Command::Man => manual_page(),
         command => {
             let answer = plain_answer(&directory, command)?;
@@ -162,7 +167,6 @@ fn plain_answer(
         }
         Command::Profile(command) => shown_profiles(directory, command),
         Command::Bench(options) => bench::run(directory, &options),
-        Command::Restore(options) => browse::restore(directory, &options),
         Command::Physical(cli::PhysicalCommand::List) => attached::list(),
         Command::Label(options) => labels::run(directory, &options),
         Command::Vault(VaultCommand::Manifest { container, output: Some(file) }) => {

@@ -1,5 +1,6 @@
 //! `vtl restore`: one file, or a directory, out of an archive on a cartridge. What arrives is unpacked here, by whoever asked.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vtl_vault::archive::{Member, MemberKind};
 
-use super::{BrowseChoice, KeptMoment, PIECE_BYTES_MAX, Piece};
+use super::{BrowseChoice, KeptMoment, PIECE_BYTES_MAX, Piece, place};
 use crate::client;
 use crate::request::{Failure, FailureKind, Request};
 
@@ -47,8 +48,11 @@ struct ListedFile {
     members: Vec<Member>,
 }
 
-/// Restores what was asked for.
-pub(crate) fn restore(data: &Path, options: &RestoreOptions) -> Result<Value, Failure> {
+/// Restores what was asked for. Beside the answer there is a failure if something of it was left out.
+pub(crate) fn restore(
+    data: &Path,
+    options: &RestoreOptions,
+) -> Result<(Value, Result<(), Failure>), Failure> {
     let (barcode, path) = options.what.split_once(':').ok_or_else(|| {
         Failure::usage("say which cartridge and what on it, as in A00001L9:etc/passwd")
     })?;
@@ -73,12 +77,17 @@ pub(crate) fn restore(data: &Path, options: &RestoreOptions) -> Result<Value, Fa
             listed.barcode, listed.barcode
         )));
     };
-    let mut tally = Tally::default();
+    let mut run = Run::new(data, &listed, file, options);
     for member in file.members.iter().filter(|member| is_in(member, wanted)) {
-        let stream = Stream::new(data, &listed, file, member);
-        unpack(stream, member, options, &mut tally)?;
+        // What was appended to an archive replaces what is before it.
+        if run.is_last(member) {
+            run.restore(member)?;
+        }
     }
-    Ok(json!({
+    run.finish_directories();
+    let tally = run.tally;
+    let verdict = tally.verdict();
+    let answer = json!({
         "barcode": listed.barcode,
         "partition": file.partition,
         "file": file.file,
@@ -86,7 +95,8 @@ pub(crate) fn restore(data: &Path, options: &RestoreOptions) -> Result<Value, Fa
         "files": tally.files,
         "bytes": tally.bytes,
         "left_out": tally.left_out,
-    }))
+    });
+    Ok((answer, verdict))
 }
 
 #[derive(Debug, Default)]
@@ -94,54 +104,197 @@ struct Tally {
     files: u64,
     bytes: u64,
     left_out: Vec<String>,
+    is_damaged: bool,
 }
 
-/// Unpacks one member, with its headers in front of it.
-fn unpack(
-    stream: Stream<'_>,
-    member: &Member,
-    options: &RestoreOptions,
-    tally: &mut Tally,
-) -> Result<(), Failure> {
-    let mut failure = None;
-    let mut archive = tar::Archive::new(Noting { stream, failure: &mut failure });
-    archive.set_overwrite(options.overwrite);
-    archive.set_preserve_mtime(true);
-    archive.set_preserve_permissions(rustix::process::geteuid().is_root());
-    let done = one(&mut archive, member, &options.directory);
-    drop(archive);
-    match (done, failure) {
-        (_, Some(failure)) => Err(failure),
-        (Ok(true), None) => {
-            tally.files += 1;
-            tally.bytes = tally.bytes.saturating_add(member.size_bytes);
-            Ok(())
+impl Tally {
+    fn leave_out(&mut self, path: &str, why: impl std::fmt::Display) {
+        self.left_out.push(format!("{path}: {why}"));
+    }
+
+    /// What was left out is an error, although everything else is there.
+    fn verdict(&self) -> Result<(), Failure> {
+        if self.left_out.is_empty() {
+            return Ok(());
         }
-        (Ok(false), None) => {
-            tally.left_out.push(format!("{}: it leads out of the directory", member.path));
-            Ok(())
-        }
-        (Err(error), None) => Err(Failure::failed(format!(
-            "{}: {}",
-            options.directory.join(plain(&member.path)).display(),
-            crate::undo::chain(&error)
-        ))),
+        let kind = if self.is_damaged { FailureKind::Damaged } else { FailureKind::Failed };
+        let named: Vec<&str> = self.left_out.iter().take(REASONS_MAX).map(String::as_str).collect();
+        let more = self.left_out.len().saturating_sub(named.len());
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        Err(Failure::new(
+            kind,
+            format!("{} left out: {}{more}", self.left_out.len(), named.join("; ")),
+        ))
     }
 }
 
-fn one<R: Read>(
-    archive: &mut tar::Archive<R>,
+/// One restoring: what of the archive is in its place by now, and what is still to be done.
+struct Run<'a> {
+    data: &'a Path,
+    listed: &'a Listed,
+    file: &'a ListedFile,
+    options: &'a RestoreOptions,
+    /// The members of each path, in their order.
+    by_path: HashMap<String, Vec<&'a Member>>,
+    /// Where the data of a member was put, by the member's beginning.
+    placed: HashMap<u64, PathBuf>,
+    /// Directories get their modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
+    directories: BTreeMap<PathBuf, tar::Header>,
+    tally: Tally,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        data: &'a Path,
+        listed: &'a Listed,
+        file: &'a ListedFile,
+        options: &'a RestoreOptions,
+    ) -> Self {
+        let mut by_path: HashMap<String, Vec<&Member>> = HashMap::new();
+        for member in &file.members {
+            by_path.entry(normal(&member.path)).or_default().push(member);
+        }
+        Self {
+            data,
+            listed,
+            file,
+            options,
+            by_path,
+            placed: HashMap::new(),
+            directories: BTreeMap::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn is_last(&self, member: &Member) -> bool {
+        let same = self.by_path.get(&normal(&member.path));
+        same.and_then(|same| same.last()).is_none_or(|last| last.begin == member.begin)
+    }
+
+    /// The member that has the data of a hard link: the last one of that name before the link.
+    fn data_of(&self, link: &'a Member) -> Option<&'a Member> {
+        let mut at = link;
+        while at.kind == MemberKind::HardLink {
+            let same = self.by_path.get(&normal(at.link.as_deref()?))?;
+            let before = same.partition_point(|one| one.begin < at.begin);
+            at = same.get(before.checked_sub(1)?)?;
+        }
+        Some(at)
+    }
+
+    /// Restores one member. What is wrong with it alone does not keep the others from being restored.
+    fn restore(&mut self, member: &'a Member) -> Result<(), Failure> {
+        let mut failure = None;
+        let done = self.unpack(member, &mut failure);
+        match (done, failure) {
+            (_, Some(failure)) if failure.kind == FailureKind::Damaged => {
+                self.tally.is_damaged = true;
+                self.tally.leave_out(&member.path, failure);
+            }
+            (_, Some(failure)) => return Err(failure),
+            (Ok(true), None) => {
+                self.tally.files += 1;
+                self.tally.bytes = self.tally.bytes.saturating_add(member.size_bytes);
+            }
+            (Ok(false), None) => {
+                self.tally.leave_out(&member.path, "it leads out of the directory");
+            }
+            (Err(error), None) => self.tally.leave_out(&member.path, crate::undo::chain(&error)),
+        }
+        Ok(())
+    }
+
+    fn unpack(&mut self, member: &'a Member, failure: &mut Option<Failure>) -> io::Result<bool> {
+        let options = self.options;
+        let placed = self.with_entry(member, failure, |entry| {
+            // The name of a sparse file is in its records; what its header has is made up.
+            let name = match pax_value(entry, "GNU.sparse.major")? {
+                Some(_) => PathBuf::from(&member.path),
+                None => entry.path()?.into_owned(),
+            };
+            let Some(target) = place::inside(&options.directory, &name)? else { return Ok(None) };
+            match member.kind {
+                MemberKind::HardLink => {}
+                MemberKind::Directory => place::directory(&target)?,
+                _ => content(entry, member, &target, options)?,
+            }
+            Ok(Some((target, entry.header().clone())))
+        });
+        let Some((target, header)) = placed? else { return Ok(false) };
+        match member.kind {
+            MemberKind::HardLink => self.link(member, &target, failure)?,
+            MemberKind::Directory => drop(self.directories.insert(target, header)),
+            _ => drop(self.placed.insert(member.begin, target)),
+        }
+        Ok(true)
+    }
+
+    /// A second name for what is there already. If that was not chosen, or could not be restored, or was replaced later in the archive, then
+    /// the name gets the data of its own.
+    fn link(
+        &mut self,
+        link: &'a Member,
+        target: &Path,
+        failure: &mut Option<Failure>,
+    ) -> io::Result<()> {
+        let options = self.options;
+        let source = self.data_of(link).filter(|source| source.kind != MemberKind::Directory);
+        let source = source.ok_or_else(|| {
+            let name = link.link.as_deref().unwrap_or_default();
+            io::Error::other(format!(
+                "the archive does not have {name} before it, to which it is linked"
+            ))
+        })?;
+        if let Some(placed) = self.placed.get(&source.begin) {
+            return place::link(placed, target, options.overwrite);
+        }
+        self.with_entry(source, failure, |entry| content(entry, source, target, options))?;
+        self.placed.insert(source.begin, target.to_owned());
+        Ok(())
+    }
+
+    /// Opens one member, with its headers in front of it.
+    fn with_entry<T>(
+        &self,
+        member: &Member,
+        failure: &mut Option<Failure>,
+        work: impl FnOnce(&mut tar::Entry<'_, Noting<'_>>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let stream = Stream::new(self.data, self.listed, self.file, member);
+        let mut archive = tar::Archive::new(Noting { stream, failure });
+        archive.set_overwrite(self.options.overwrite);
+        archive.set_preserve_mtime(true);
+        archive.set_preserve_permissions(rustix::process::geteuid().is_root());
+        let mut entries = archive.entries()?;
+        let mut entry = entries.next().ok_or(io::ErrorKind::UnexpectedEof)??;
+        work(&mut entry)
+    }
+
+    /// What is below comes before what is above, so that no mode stands in the way.
+    fn finish_directories(&mut self) {
+        for (path, header) in std::mem::take(&mut self.directories).into_iter().rev() {
+            let done = place::open_directory(&path)
+                .and_then(|directory| place::set_time_and_mode(&directory, &header));
+            if let Err(error) = done {
+                self.tally.leave_out(&path.to_string_lossy(), error);
+            }
+        }
+    }
+}
+
+/// Writes what a member has, unless it is a directory or a hard link.
+fn content<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
     member: &Member,
-    directory: &Path,
-) -> io::Result<bool> {
-    let mut entries = archive.entries()?;
-    let mut entry = entries.next().ok_or(io::ErrorKind::UnexpectedEof)??;
-    let major = pax_value(&mut entry, "GNU.sparse.major")?;
-    let is_other_sparse = pax_value(&mut entry, "GNU.sparse.map")?.is_some()
-        || pax_value(&mut entry, "GNU.sparse.numblocks")?.is_some();
+    target: &Path,
+    options: &RestoreOptions,
+) -> io::Result<()> {
+    let major = pax_value(entry, "GNU.sparse.major")?;
+    let is_other_sparse = pax_value(entry, "GNU.sparse.map")?.is_some()
+        || pax_value(entry, "GNU.sparse.numblocks")?.is_some();
     match major.as_deref() {
-        Some("1") => sparse_file(&mut entry, member, directory),
-        None if !is_other_sparse => entry.unpack_in(directory),
+        Some("1") => sparse_file(entry, target, member.size_bytes, options.overwrite),
+        None if !is_other_sparse => entry.unpack(target).map(drop),
         _ => Err(io::Error::other(
             "a sparse file in a form that is not understood; `tar` itself reads it from the tape",
         )),
@@ -159,42 +312,33 @@ fn pax_value<R: Read>(entry: &mut tar::Entry<'_, R>, key: &str) -> io::Result<Op
 }
 
 /// A sparse file of GNU tar's form 1.0: its data begins with a list of the pieces that are there, in decimal lines. The library does not know
-/// it, so that it is unpacked under the name that is in its header, and then taken apart.
+/// it. It is taken apart while it comes, so that nothing is ever made under the name that is in its header.
 fn sparse_file<R: Read>(
     entry: &mut tar::Entry<'_, R>,
-    member: &Member,
-    directory: &Path,
-) -> io::Result<bool> {
-    let stored = entry.path()?.into_owned();
-    if !entry.unpack_in(directory)? {
-        return Ok(false);
-    }
-    let condensed = directory.join(stored.strip_prefix("/").unwrap_or(&stored));
-    let named = condensed.parent().and_then(Path::parent).zip(Path::new(&member.path).file_name());
-    let (parent, name) = named.ok_or(io::ErrorKind::InvalidData)?;
-    let target = parent.join(name);
-    let expanded = expand(&condensed, &target, member.size_bytes);
-    std::fs::remove_file(&condensed)?;
-    if let Some(own) = condensed.parent() {
-        // Made for it alone; if something else is in there it stays.
-        drop(std::fs::remove_dir(own));
-    }
-    expanded.map(|()| true)
+    target: &Path,
+    size_bytes: u64,
+    is_overwritten: bool,
+) -> io::Result<()> {
+    let mut to = place::new_file(target, is_overwritten)?;
+    expand(&mut io::BufReader::new(&mut *entry), &mut to, size_bytes)?;
+    place::set_time_and_mode(&to, entry.header())
 }
 
-fn expand(condensed: &Path, target: &Path, size_bytes: u64) -> io::Result<()> {
-    let mut from = io::BufReader::new(std::fs::File::open(condensed)?);
+fn expand(from: &mut impl Read, to: &mut std::fs::File, size_bytes: u64) -> io::Result<()> {
     let mut read = 0;
-    let pieces = number(&mut from, &mut read)?;
+    let pieces = number(from, &mut read)?;
+    if pieces > SPARSE_PIECES_MAX {
+        return Err(io::Error::other(format!("more than {SPARSE_PIECES_MAX} pieces")));
+    }
     let mut map = Vec::new();
     for _ in 0..pieces {
-        map.push((number(&mut from, &mut read)?, number(&mut from, &mut read)?));
+        map.push((number(from, &mut read)?, number(from, &mut read)?));
     }
-    from.seek(SeekFrom::Start(read.next_multiple_of(512)))?;
-    let mut to = std::fs::File::create_new(target)?;
+    let padding = read.next_multiple_of(512).saturating_sub(read);
+    io::copy(&mut from.by_ref().take(padding), &mut io::sink())?;
     for (at, length) in map {
         to.seek(SeekFrom::Start(at))?;
-        if io::copy(&mut from.by_ref().take(length), &mut to)? != length {
+        if io::copy(&mut from.by_ref().take(length), to)? != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
@@ -228,6 +372,13 @@ fn plain(path: &str) -> &str {
         path = rest;
     }
     if path == "." { "" } else { path }
+}
+
+/// The path as the key of a place: whatever is spelled differently for the same place is the same here.
+fn normal(path: &str) -> String {
+    let parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    parts.join("/")
 }
 
 /// Whether a member is what was asked for, or below it.
@@ -302,3 +453,8 @@ impl Read for Noting<'_> {
         }
     }
 }
+
+/// The list of a sparse file's pieces is kept in memory: this many are 64 MiB of it.
+const SPARSE_PIECES_MAX: u64 = 4 << 20;
+/// So many of those that were left out are named on standard error; the answer has all.
+const REASONS_MAX: usize = 5;
