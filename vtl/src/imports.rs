@@ -62,7 +62,7 @@ pub(crate) fn import_from(
             match store.delete_cartridge(entry.uuid, actor) {
                 Ok(()) => warn_of(unmark(store)),
                 Err(why) => {
-                    tracing::warn!(%barcode, %why, "what was not imported to its end is still there")
+                    tracing::warn!(%barcode, %why, "what was not imported to its end is still there");
                 }
             }
             return Err(explain(&error, choice, &barcode));
