@@ -28,6 +28,8 @@ pub struct MediumFacts {
     pub capacity_bytes: Option<u64>,
     /// The WP bit of the mode header.
     pub is_write_protected: bool,
+    /// Partitions beside the first one, of mode page 11h; 0 where the drive does not have it.
+    pub additional_partitions: u8,
 }
 
 /// What a drive counted.
@@ -72,7 +74,14 @@ impl TapeDrive {
             barcode: words(0x0806),
             capacity_bytes: capacity.map(|count| count.saturating_mul(1 << 20)),
             is_write_protected: flags & 0x80 != 0,
+            additional_partitions: self.additional_partitions().unwrap_or(0),
         }
+    }
+
+    /// MODE SENSE(6) of the medium partition page, without block descriptors, and with them for drives that cannot leave them out.
+    fn additional_partitions(&self) -> Option<u8> {
+        let ask = |flags: &u8| self.ask(&[0x1a, *flags, 0x11, 0, 255, 0], 255);
+        partitions_in(&[0x08, 0x00].iter().find_map(ask)?)
     }
 
     /// READ ATTRIBUTE: one attribute of partition 0. A drive or a tape without memory has none.
@@ -103,6 +112,13 @@ impl TapeDrive {
         // PC 01b: cumulative values.
         self.ask(&[0x4d, 0, 0x40 | page, 0, 0, 0, 0, high, low, 0], ROOM.into()).unwrap_or_default()
     }
+}
+
+// 3 length of the block descriptors, which are 4…; page: 0 code 11h, 1 length, 2 the most that there can be, 3 additional partitions defined
+fn partitions_in(answer: &[u8]) -> Option<u8> {
+    let descriptors = usize::from(*answer.get(3)?);
+    let page = answer.get(4..)?.get(descriptors..)?;
+    (page.first()? & 0x3f == 0x11).then(|| page.get(3).copied()).flatten()
 }
 
 // 0-3 length of what follows; attributes: 0-1 identifier, 2 format, 3-4 length, value
@@ -144,6 +160,18 @@ const TYPE_TAPE: u8 = 0x01;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A tape with an index partition was imported as if the index were all of it.
+    #[test]
+    fn partitions_are_counted_behind_block_descriptors_too() {
+        let page = [0x91, 8, 3, 1, 0x3c, 3, 9, 0, 0, 0];
+        let with = |head: &[u8]| [head, &page].concat();
+        assert_eq!(partitions_in(&with(&[13, 0, 0x10, 0])), Some(1));
+        let descriptor = [21, 0, 0x10, 8, 0x58, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(partitions_in(&with(&descriptor)), Some(1));
+        assert_eq!(partitions_in(&[3, 0, 0x10, 0]), None);
+        assert_eq!(partitions_in(&[13, 0, 0x10, 0, 0x10, 8, 3, 1]), None, "another page");
+    }
 
     #[test]
     fn attributes_and_parameters_are_found() {

@@ -48,6 +48,13 @@ pub(crate) fn import_from(
     forget_half_imports(store);
     tape.ready().map_err(|error| Failure::failed(format!("{}: {error}", choice.from)))?;
     let medium = tape.medium();
+    if medium.additional_partitions > 0 {
+        return Err(Failure::refused(format!(
+            "the tape in {} has {} partitions: only tapes with one can be imported",
+            choice.from,
+            u16::from(medium.additional_partitions).saturating_add(1)
+        )));
+    }
     let barcode = barcode_for(store, choice, &medium)?;
     let watched = Watched::new(&library.transfers, barcode.as_str(), 0, is_given_up);
     let entry = create(store, &barcode, choice, actor)?;

@@ -104,6 +104,7 @@ impl Tape for PhysicalTape {
             barcode: self.label.clone().or(facts.barcode),
             capacity_bytes: facts.capacity_bytes,
             is_write_protected: facts.is_write_protected,
+            additional_partitions: facts.additional_partitions,
         }
     }
 

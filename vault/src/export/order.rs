@@ -158,6 +158,12 @@ impl Order<'_> {
                 "{barcode}: the tape in the drive is write-protected: move its switch, or take another one"
             )));
         }
+        if medium.additional_partitions > 0 {
+            return Err(ExportError::Refused(format!(
+                "{barcode}: the tape in the drive has {} partitions, and a copy takes one with one: take another tape, or format this one anew, which gives up what is on it",
+                u16::from(medium.additional_partitions).saturating_add(1)
+            )));
+        }
         let needed = match self.entry.stored_bytes {
             0 => self.entry.written_bytes,
             stored => stored.min(self.entry.written_bytes),

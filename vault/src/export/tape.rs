@@ -56,6 +56,8 @@ pub struct Medium {
     pub capacity_bytes: Option<u64>,
     /// Whether it is write-protected.
     pub is_write_protected: bool,
+    /// Partitions beside the first one: copies are on tapes with one only.
+    pub additional_partitions: u8,
 }
 
 /// Why a drive did not do what it was told. The texts have the drive's own words.

@@ -32,6 +32,7 @@ pub(super) struct Drive {
     serial: Option<String>,
     barcode: Option<String>,
     is_protected: bool,
+    additional_partitions: u8,
     max_block_bytes: usize,
     /// Calls of the drive that write, and what the one with this number ends with.
     writes: usize,
@@ -81,6 +82,7 @@ impl Tape for Drive {
             serial: self.serial.clone(),
             barcode: self.barcode.clone(),
             is_write_protected: self.is_protected,
+            additional_partitions: self.additional_partitions,
             capacity_bytes: Some(1 << 20),
             ..Medium::default()
         }
@@ -471,7 +473,8 @@ fn what_may_not_be_written_is_refused_before_anything_is() {
     let scene = Scene::new();
     let protected = Drive { is_protected: true, ..Drive::blank() };
     let used = Drive { objects: vec![Object::Filemark], ..Drive::blank() };
-    for mut drive in [protected, used.clone()] {
+    let parted = Drive { additional_partitions: 1, ..Drive::blank() };
+    for mut drive in [protected, parted, used.clone()] {
         let refused = scene.run(&mut drive).unwrap_err();
         assert!(matches!(refused, ExportError::Refused(_)), "{refused}");
         assert_eq!((drive.writes, scene.states().len()), (0, 0));

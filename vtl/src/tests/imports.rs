@@ -16,12 +16,20 @@ struct Reel {
     at: u64,
     barcode: Option<String>,
     fails_at: u64,
+    additional_partitions: u8,
 }
 
 impl Reel {
     fn of(blocks: u64) -> Self {
         let barcode = Some("PHY001L9".into());
-        Self { blocks, block_bytes: 100_000, at: 0, barcode, fails_at: u64::MAX }
+        Self {
+            blocks,
+            block_bytes: 100_000,
+            at: 0,
+            barcode,
+            fails_at: u64::MAX,
+            additional_partitions: 0,
+        }
     }
 }
 
@@ -31,7 +39,8 @@ impl Tape for Reel {
         DriveIdentity { vendor: text(), product: text(), revision: text(), serial: text() }
     }
     fn medium(&mut self) -> Medium {
-        Medium { barcode: self.barcode.clone(), ..Medium::default() }
+        let (barcode, additional_partitions) = (self.barcode.clone(), self.additional_partitions);
+        Medium { barcode, additional_partitions, ..Medium::default() }
     }
     fn counters(&mut self, _: bool) -> Counters {
         Counters::default()
@@ -150,6 +159,15 @@ fn the_next_start_takes_half_an_import_away() {
     assert!(store.find("HALF01L9").is_none() && store.find(BARCODE).is_some());
     assert!(!store.disk().exists(&mark).unwrap());
     forget_half_imports(store);
+}
+
+/// Only the first partition was read, and the cartridge was said to be all of the tape.
+#[test]
+fn a_tape_with_partitions_is_refused() {
+    let scene = Scene::new();
+    let parted = &mut Reel { additional_partitions: 1, ..Reel::of(2) };
+    assert_eq!(import(&scene, parted, None).unwrap_err().kind, FailureKind::Refused);
+    assert!(scene.library.store.find("PHY001L9").is_none());
 }
 
 /// A mark was left behind, and somebody made another cartridge of that barcode: the next start deleted it, with all that was on it. One that
