@@ -155,3 +155,38 @@ fn an_archive_that_lies_about_lengths_is_listed_as_far_as_it_is_true() {
     vtl(&["restore", "VTL001L9:endless", "-C", directory]).ended(5).says("ends before it should");
     vtl(&["restore", "VTL001L9:good", "-C", directory]).done();
 }
+
+#[test]
+fn names_without_end_do_not_fill_the_memory_of_the_daemon() {
+    // Each member had a limit of its own, but there was none for all together: a tape of a few hundred MiB filled the memory.
+    let scene = Scene::loaded();
+    let long = |length: usize, count: usize| {
+        let mut archive = Builder::new(Vec::new());
+        for _ in 0..count {
+            let mut name = Header::new_gnu();
+            name.set_path("././@LongLink").unwrap();
+            name.set_entry_type(EntryType::GNULongName);
+            name.set_size(length as u64);
+            name.set_cksum();
+            archive.append(&name, vec![b'n'; length].as_slice()).unwrap();
+            member(&mut archive, "short", EntryType::Regular, "", b"");
+        }
+        archive.into_inner().unwrap()
+    };
+    let (too_long, longest) = (long(4097, 2), long(4096, 9000));
+    let mut session = scene.session("host");
+    write_files(
+        &mut session,
+        &[(&too_long, 1 << 18), (&longest, 1 << 18), (&longest, 1 << 18), (&too_long, 1 << 18)],
+    );
+    session.logout();
+    let browsed = scene.daemon().vtl(&["browse", "VTL001L9", "--format", "json"]).done().json();
+    let files = browsed["files"].as_array().unwrap();
+    let listed: Vec<_> =
+        files.iter().map(|file| file["members"].as_array().unwrap().len()).collect();
+    assert_eq!(listed, [0, 9000, 7384, 0], "16384 names of 4096 bytes are 64 MiB");
+    let why = |number: usize| files[number]["broken"].as_str().unwrap_or_default();
+    assert!(why(0).contains("too long"), "{}", why(0));
+    assert_eq!(why(1), "");
+    assert!(why(2).contains("64 MiB of names"), "{}", why(2));
+}

@@ -92,7 +92,7 @@ pub(crate) fn answer(
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),
         Request::Vault(request) => vaulting::answer(library, request, caller),
-        Request::Browse(choice) => browse::browse(library, &choice),
+        Request::Browse(choice) => browse::browse(library, &choice, caller.is_gone),
         Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {
             let entry = place_or_barcode(library, &from)?;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +56,52 @@ pub struct Listing {
     pub broken: Option<String>,
 }
 
+/// What may still be listed: all tape files of an answer have one budget together, as the answer is in memory as a whole.
+#[derive(Debug)]
+pub struct Budget<'a> {
+    /// Bytes of names, and of what links lead to.
+    names_bytes: usize,
+    members: usize,
+    is_gone: &'a AtomicBool,
+}
+
+impl<'a> Budget<'a> {
+    /// A whole one. The listing ends early when nobody waits for it any more.
+    pub fn new(is_gone: &'a AtomicBool) -> Self {
+        Self { names_bytes: NAMES_BYTES_MAX, members: MEMBERS_MAX, is_gone }
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+
+    fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
+        if self.is_gone() {
+            return Err(io::Error::other("given up"));
+        }
+        if names.iter().any(|length| *length > NAME_BYTES_MAX) {
+            return Err(io::Error::other(format!(
+                "a name is too long: more than {NAME_BYTES_MAX} bytes"
+            )));
+        }
+        let members = self.members.checked_sub(1);
+        self.members = members.ok_or_else(|| {
+            io::Error::other(format!("more than {MEMBERS_MAX} members in one answer"))
+        })?;
+        let left = self.names_bytes.checked_sub(names.iter().sum());
+        self.names_bytes = left.ok_or_else(|| {
+            io::Error::other(format!(
+                "more than {} MiB of names in one answer",
+                NAMES_BYTES_MAX >> 20
+            ))
+        })?;
+        Ok(())
+    }
+}
+
 /// Lists a tape file. Of the members only the headers are read.
-pub fn list(file: &mut TapeFile<'_>) -> io::Result<Listing> {
+pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<Listing> {
     let first = beginning(file)?;
     let kind = Kind::of(&first);
     let begin = match kind {
@@ -68,7 +113,7 @@ pub fn list(file: &mut TapeFile<'_>) -> io::Result<Listing> {
     let Some(begin) = begin else { return Ok(listing) };
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
-    if let Err(error) = members(file, begin, length, &mut listing.members) {
+    if let Err(error) = members(file, begin, length, &mut listing.members, budget) {
         listing.broken = Some(chain(&error));
     }
     Ok(listing)
@@ -98,6 +143,7 @@ fn members(
     base: u64,
     length: u64,
     found: &mut Vec<Member>,
+    budget: &mut Budget<'_>,
 ) -> io::Result<()> {
     let allowance = Cell::new(HEADERS_BYTES_MAX);
     let mut archive = tar::Archive::new(Behind { file, base, allowance: &allowance });
@@ -115,20 +161,19 @@ fn members(
             .and_then(|at| at.checked_next_multiple_of(BLOCK_BYTES));
         let end = end.ok_or_else(|| io::Error::other("a member is longer than any tape"))?;
         let path = sparse.name.unwrap_or_else(|| lossy(&entry.path_bytes()));
+        let link = entry.link_name_bytes().map(|name| lossy(&name));
+        budget.spend([path.len(), link.as_ref().map_or(0, String::len)])?;
         found.push(Member {
             path,
             kind,
             size_bytes: sparse.size_bytes.unwrap_or(entry.size()),
             modified: entry.header().mtime().unwrap_or(0),
-            link: entry.link_name_bytes().map(|name| lossy(&name)),
+            link,
             begin,
             end,
         });
         if end > length {
             return Err(io::Error::other("the tape file ends within this member"));
-        }
-        if found.len() >= MEMBERS_MAX {
-            return Err(io::Error::other(format!("more than {MEMBERS_MAX} members")));
         }
         begin = end;
     }
@@ -223,4 +268,7 @@ const PEEK_BYTES: u64 = 1024;
 const BLOCK_BYTES: u64 = 512;
 const AMANDA_HEADER_BYTES: u64 = 32 << 10;
 const HEADERS_BYTES_MAX: u64 = 16 << 20;
-const MEMBERS_MAX: usize = 10_000_000;
+const MEMBERS_MAX: usize = 1_000_000;
+/// The longest path that Linux takes.
+const NAME_BYTES_MAX: usize = 4096;
+const NAMES_BYTES_MAX: usize = 64 << 20;

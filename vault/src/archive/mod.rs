@@ -5,5 +5,5 @@ mod members;
 mod tape_file;
 
 pub use kind::Kind;
-pub use members::{Listing, Member, MemberKind, list};
+pub use members::{Budget, Listing, Member, MemberKind, list};
 pub use tape_file::TapeFile;

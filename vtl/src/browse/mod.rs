@@ -4,13 +4,14 @@ mod place;
 mod restore;
 
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::atomic::AtomicBool;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vtl_media::{CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, UndoError, Volume};
-use vtl_vault::archive::{self, Member, TapeFile};
+use vtl_vault::archive::{self, Budget, Member, TapeFile};
 
 pub(crate) use restore::{RestoreOptions, restore};
 
@@ -62,7 +63,12 @@ pub(crate) struct KeptMoment {
 }
 
 /// Lists the tape files of a cartridge, and the members of those that are archives.
-pub(crate) fn browse(library: &Library, choice: &BrowseChoice) -> Result<Value, Failure> {
+pub(crate) fn browse(
+    library: &Library,
+    choice: &BrowseChoice,
+    is_gone: &AtomicBool,
+) -> Result<Value, Failure> {
+    let mut budget = Budget::new(is_gone);
     let entry = find(library, &choice.barcode)?;
     let (mut volume, moment) = open(library, &entry, None)?;
     let mut files = Vec::new();
@@ -75,7 +81,10 @@ pub(crate) fn browse(library: &Library, choice: &BrowseChoice) -> Result<Value, 
             else {
                 break;
             };
-            files.push(shown(partition, number, &mut file));
+            files.push(shown(partition, number, &mut file, &mut budget));
+            if budget.is_gone() {
+                return Err(Failure::failed("given up: nobody waits for the answer any more"));
+            }
         }
     }
     if files.is_empty()
@@ -90,7 +99,7 @@ pub(crate) fn browse(library: &Library, choice: &BrowseChoice) -> Result<Value, 
 }
 
 /// A tape file. What cannot be read is said in its place, so that the others are shown all the same.
-fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>) -> Value {
+fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> Value {
     let mut row = json!({
         "partition": partition,
         "file": number,
@@ -98,7 +107,7 @@ fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>) -> Value {
         "blocks": file.blocks(),
         "bytes": file.length_bytes(),
     });
-    let found = match archive::list(file) {
+    let found = match archive::list(file, budget) {
         Ok(listing) => serde_json::to_value(listing).unwrap_or_default(),
         Err(error) => json!({ "kind": "unreadable", "members": [], "broken": chain(&error) }),
     };
