@@ -71,7 +71,6 @@ impl CopyState {
             Courier, Ejected, Failed, Lost, Manifested, Offsite, Proved, Recalled, Receipted,
             Retired, Returned, Staged, Written,
         };
-        let is_over = matches!(self, Failed | Lost | Retired);
         let is_forward = matches!(
             (self, next),
             (Staged, Manifested)
@@ -86,7 +85,7 @@ impl CopyState {
                 | (Ejected | Courier | Offsite | Recalled, Lost)
                 | (Receipted | Ejected | Returned | Failed, Retired)
         );
-        is_forward || (next == Failed && !is_over)
+        is_forward || (next == Failed && !self.is_over())
     }
 
     /// Whether the copy was read back, has a receipt, and is not known to be bad or gone: what the disk's copy may be given up for.
@@ -100,6 +99,11 @@ impl CopyState {
                 | Self::Recalled
                 | Self::Returned
         )
+    }
+
+    /// Whether it does not count any more, and makes room for another one of its number.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Failed | Self::Lost | Self::Retired)
     }
 
     /// Whether the copy is still being made.

@@ -9,6 +9,7 @@ mod access;
 pub mod barcode;
 pub mod cartridge;
 pub mod catalogue;
+mod causes;
 mod copies;
 pub mod disk;
 mod inventory;
@@ -34,6 +35,7 @@ pub use self::cartridge::{
     Position, Pruned, ReadOutcome, RecoveryPoint, SpaceOutcome, Traffic, Verified, Verifier,
     Volume, WantedPoint, WriteOutcome, low_space_bytes,
 };
+pub use self::causes::with_causes;
 pub use self::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
 pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};

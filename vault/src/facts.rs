@@ -30,7 +30,7 @@ pub struct Situation {
 impl Situation {
     /// The copies of a cartridge that are there or being made.
     pub fn standing_copies(&self, cartridge: Uuid) -> impl Iterator<Item = &CopyRecord> {
-        self.copies.iter().filter(move |copy| copy.cartridge == cartridge && stands(copy.state))
+        self.copies.iter().filter(move |copy| copy.cartridge == cartridge && !copy.state.is_over())
     }
 
     /// Those of them that hold, or will hold, what is on the cartridge now.
@@ -49,10 +49,6 @@ impl Situation {
         };
         self.standing_copies(entry.uuid).filter(is_current)
     }
-}
-
-fn stands(state: CopyState) -> bool {
-    !matches!(state, CopyState::Failed | CopyState::Lost | CopyState::Retired)
 }
 
 /// A cartridge in the first storage element, written at this time or empty.

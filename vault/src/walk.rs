@@ -12,9 +12,11 @@ use crate::rules::Rules;
 
 mod error;
 mod lists;
+mod together;
 
 pub use error::WalkError;
 pub use lists::{NextStep, manifest, next_steps, overdue, pick_list};
+pub use together::{Wait, Waits};
 
 /// Which copies are meant: those with these barcodes, or all that are ready if none is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,10 +76,6 @@ fn is_away(copy: &CopyRecord) -> bool {
 
 fn has_name(copy: &CopyRecord, name: &str) -> bool {
     volume_of(copy) == name || copy.barcode.as_str() == name
-}
-
-fn is_over(copy: &CopyRecord) -> bool {
-    matches!(copy.state, CopyState::Failed | CopyState::Lost | CopyState::Retired)
 }
 
 /// Steps that put ejected tapes into a container and give it to the courier.
@@ -256,9 +254,9 @@ pub fn take_back(
 }
 
 /// Steps that note that tapes with a receipt are taken out of their drive or library, groups all or none.
-pub fn eject(rules: &Rules, copies: &[CopyRecord]) -> Vec<CopyStep> {
+pub fn eject(rules: &Rules, copies: &[CopyRecord], waits: &Waits) -> Vec<CopyStep> {
     let is_ready = |copy: &&CopyRecord| {
-        copy.state == CopyState::Receipted && hindrance(rules, copies, copy).is_none()
+        copy.state == CopyState::Receipted && waits.wait(rules, copy).is_none()
     };
     let ready: Vec<&CopyRecord> = copies.iter().filter(is_ready).collect();
     steps(&ready, CopyState::Ejected, &CopyFacts::default())
@@ -318,7 +316,8 @@ fn choose<'a>(
             named.iter().copied().filter(|copy| copy.state == from).collect();
         if ready.is_empty() {
             // The newest one tells most.
-            let known = named.iter().copied().max_by_key(|copy| (!is_over(copy), copy.staged));
+            let known =
+                named.iter().copied().max_by_key(|copy| (!copy.state.is_over(), copy.staged));
             return Err(known.map_or_else(
                 || WalkError::NoCopy(barcode.clone()),
                 |copy| missing_steps(copy, from, to),
@@ -363,7 +362,7 @@ fn with_groups<'a>(
     for (group, number) in groups_of(rules, &together.clone()) {
         let is_member = |copy: &&CopyRecord| {
             copy.number == number
-                && !is_over(copy)
+                && !copy.state.is_over()
                 && rules.group_of(&copy.barcode).is_some_and(|(name, _)| name == group)
         };
         for copy in copies.iter().filter(is_member) {
@@ -383,25 +382,11 @@ fn with_groups<'a>(
     Ok(together)
 }
 
-/// A copy of the same group and number that is still being made.
-fn hindrance<'a>(
-    rules: &Rules,
-    copies: &'a [CopyRecord],
-    copy: &CopyRecord,
-) -> Option<&'a CopyRecord> {
-    let (group, _) = rules.group_of(&copy.barcode)?;
-    copies.iter().find(|other| {
-        other.number == copy.number
-            && other.state.is_under_way()
-            && rules.group_of(&other.barcode).is_some_and(|(name, _)| name == group)
-    })
-}
-
 fn whereabouts(copies: &[CopyRecord], barcode: &Barcode) -> String {
     let known = copies
         .iter()
         .filter(|copy| volume_of(copy) == barcode.as_str())
-        .max_by_key(|copy| (!is_over(copy), copy.since));
+        .max_by_key(|copy| (!copy.state.is_over(), copy.since));
     match known {
         None => "no copy has this barcode: it is not ours, or not from this library; keep it apart"
             .to_owned(),

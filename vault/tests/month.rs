@@ -22,7 +22,7 @@ use vtl_media::{
     Barcode, CartridgeEntry, CopyFacts, CopyRecord, CopyState, CopyStep, LibrarySpec, LoadOptions,
     NewCartridge, Store, StoreOptions, Volume,
 };
-use vtl_vault::walk::{self, Choice, Shipment};
+use vtl_vault::walk::{self, Choice, Shipment, Waits};
 use vtl_vault::{Action, Rules, Situation, plan};
 
 const RULES: &str = r#"
@@ -278,7 +278,9 @@ impl World {
         self.store().stage_copies(&wanted, "policy").unwrap();
         self.make();
         let rules = self.rules();
-        let out = walk::eject(&rules, &self.store().copies());
+        let copies = self.store().copies();
+        let waits = Waits::of(&rules, &copies, &self.store().cartridges());
+        let out = walk::eject(&rules, &copies, &waits);
         assert_eq!(out.len(), wanted.len());
         self.store().advance_copies(&out, "operator anna").unwrap();
         let shipment = Shipment {

@@ -14,7 +14,7 @@ use vtl_media::{
     Barcode, CopyFacts, CopyState, CopyStep, LibrarySpec, NewCartridge, Store, StoreOptions,
 };
 use vtl_vault::Rules;
-use vtl_vault::walk::{self, Choice, Shipment, WalkError};
+use vtl_vault::walk::{self, Choice, Shipment, Waits, WalkError};
 
 const TAPES: [&str; 5] = ["A00001L9", "A00002L9", "B00001L9", "C00001L9", "X00001L9"];
 const BOXES: [&str; 3] = ["BOX1", "BOX2", "BOX3"];
@@ -92,7 +92,10 @@ fn steps_of(rules: &Rules, store: &Store, deed: &Deed) -> Result<Vec<CopyStep>, 
             make(store, *tape);
             Ok(Vec::new())
         }
-        Deed::Eject => Ok(walk::eject(rules, &copies)),
+        Deed::Eject => {
+            let waits = Waits::of(rules, &copies, &store.cartridges());
+            Ok(walk::eject(rules, &copies, &waits))
+        }
         Deed::Ship(tapes, name) => {
             let shipment = Shipment {
                 container: BOXES[*name].into(),

@@ -151,7 +151,7 @@ pub(crate) fn export(
     for barcode in &barcodes {
         let there = if barcodes.len() > 1 { standing(library, barcode, choice)? } else { None };
         let row = match there {
-            Some(copy) => standing_row(&copy),
+            Some(copy) => copy_row(&copy),
             None => export_by(&arm, library, barcode, choice, (actor, is_given_up))
                 .map_err(|failure| with_done(failure, &rows))?,
         };
@@ -234,10 +234,7 @@ fn copies_of(
     barcode: &str,
     choice: &ExportChoice,
 ) -> Result<Vec<CopyRecord>, Failure> {
-    let uuid = find(library, barcode)?.uuid;
-    let mut copies = library.store.copies();
-    copies.retain(|copy| copy.cartridge == uuid && copy.number == choice.copy);
-    Ok(copies)
+    Ok(library.store.copies_of(find(library, barcode)?.uuid, choice.copy))
 }
 
 fn export_one(
@@ -348,8 +345,8 @@ fn goes_on(choice: &ExportChoice, barcode: &str) -> String {
     format!("`vtl export {barcode} --copy {}` with the same tape goes on where it was", choice.copy)
 }
 
-/// A copy that was there before.
-fn standing_row(copy: &CopyRecord) -> Value {
+/// What there is to say of any copy.
+fn copy_row(copy: &CopyRecord) -> Value {
     json!({
         "barcode": copy.barcode,
         "copy": copy.id,
@@ -368,15 +365,8 @@ fn row(exported: &Exported) -> Value {
     let speed = |pass: &vtl_vault::Pass| {
         rate(pass.bytes, std::time::Duration::from_millis(pass.elapsed_ms).as_secs_f64())
     };
-    json!({
-        "barcode": copy.barcode,
-        "copy": copy.id,
-        "number": copy.number,
-        "state": copy.state,
-        "receipt": copy.facts.receipt,
-        "volume": copy.facts.volume,
-        "medium_serial": copy.facts.medium_serial,
-        "bytes": partition.map(|partition| partition.bytes),
+    let mut row = copy_row(copy);
+    let more = json!({
         "blocks": partition.map(|partition| partition.blocks),
         "filemarks": partition.map(|partition| partition.filemarks),
         "root": partition.map(|partition| partition.root),
@@ -384,7 +374,11 @@ fn row(exported: &Exported) -> Value {
         "write_bytes_per_second": speed(&proof.written),
         "read_bytes_per_second": speed(&proof.read),
         "tape_alerts": proof.read.after.tape_alerts,
-    })
+    });
+    if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
+        row.extend(more);
+    }
+    row
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vtl_media::disk::{read_whole, replace_whole};
 use vtl_media::{
     Barcode, CartridgeEntry, CopyRecord, LoadOptions, NewCartridge, Place, Store, Volume,
-    WriteOutcome,
+    WriteOutcome, with_causes,
 };
 use vtl_vault::{ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
 
@@ -15,7 +15,6 @@ use crate::exports::Watched;
 use crate::library::Library;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{Failure, FailureKind, ImportChoice};
-use crate::undo::chain;
 
 /// While an import is under way the barcode and the UUID of its cartridge are in this file, so that one that was cut short leaves no half
 /// cartridge.
@@ -171,7 +170,8 @@ fn create(
     let mut new = NewCartridge::new(barcode.clone(), &choice.media_type);
     new.to = Some(Place::Shelf);
     let made = store.create_cartridges(vec![new], actor);
-    let made = made.map_err(|error| Failure::failed(format!("{barcode}: {}", chain(&error))))?;
+    let made =
+        made.map_err(|error| Failure::failed(format!("{barcode}: {}", with_causes(&error))))?;
     made.into_iter().next().ok_or_else(|| Failure::failed(format!("{barcode} was not made")))
 }
 
@@ -184,18 +184,18 @@ fn fill(
     let wrong = |text: String| ExportError::Cartridge(text);
     let volume =
         Volume::load(store.disk(), &store.directory_of(entry.uuid), LoadOptions::default());
-    let mut filling = Filling(volume.map_err(|error| wrong(chain(&error)))?);
+    let mut filling = Filling(volume.map_err(|error| wrong(with_causes(&error)))?);
     filling.0.set_compression(true);
     let digest = take_in(tape, &mut filling, watched)?;
     let mut volume = filling.0;
-    volume.sync().map_err(|error| wrong(chain(&error)))?;
-    let facts = volume.unload().map_err(|error| wrong(chain(&error)))?;
+    volume.sync().map_err(|error| wrong(with_causes(&error)))?;
+    let facts = volume.unload().map_err(|error| wrong(with_causes(&error)))?;
     if (facts.written_bytes, facts.block_count, facts.filemark_count)
         != (digest.bytes, digest.blocks, digest.filemarks)
     {
         return Err(wrong("it has not what was read from the tape".to_owned()));
     }
-    store.update_facts(entry.uuid, &facts).map_err(|error| wrong(chain(&error)))?;
+    store.update_facts(entry.uuid, &facts).map_err(|error| wrong(with_causes(&error)))?;
     Ok(digest)
 }
 
@@ -217,7 +217,7 @@ impl Intake for Filling {
 
 impl Filling {
     fn taken(&self, written: Result<WriteOutcome, vtl_media::MediumError>) -> Result<(), String> {
-        match written.map_err(|error| chain(&error))? {
+        match written.map_err(|error| with_causes(&error))? {
             WriteOutcome::EndOfPartition { .. } => {
                 Err("it is full: a cartridge of another --type takes more".to_owned())
             }

@@ -113,7 +113,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve { listen, user } => {
             logging::start(cli.global.log);
             serve::serve(&directory, listen, user.as_deref())
-                .map_err(|error| Failure::failed(undo::chain(error.as_ref())))
+                .map_err(|error| Failure::failed(vtl_media::with_causes(error.as_ref())))
         }
         Command::Status { .. } => watch_status(&directory, format),
         Command::Doctor { bundle: None } => {

@@ -7,7 +7,7 @@ use jiff::Zoned;
 use serde_json::{Value, json};
 use vtl_media::{
     Barcode, CartridgeEntry, CartridgeKind, History, MediumError, NewTwin, Place, RecoveryPoint,
-    UndoError, Volume, WantedPoint,
+    UndoError, Volume, WantedPoint, with_causes,
 };
 
 use crate::library::Library;
@@ -142,7 +142,7 @@ pub(crate) fn is_drive_stuck(library: &Library, entry: &CartridgeEntry) -> bool 
 
 /// What went wrong, with the exit code that it has.
 pub(crate) fn explain(error: &UndoError) -> Failure {
-    let message = chain(error);
+    let message = with_causes(error);
     match error {
         UndoError::NoCartridge(_) | UndoError::NoPoint { .. } | UndoError::NoSnapshot(_) => {
             Failure::not_found(message)
@@ -162,20 +162,6 @@ pub(crate) fn explain(error: &UndoError) -> Failure {
         }
         _ => Failure::failed(message),
     }
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn chosen(library: &Library, request: &Rewind) -> Result<Vec<CartridgeEntry>, Failure> {
@@ -315,5 +301,5 @@ fn no_point(entry: &CartridgeEntry) -> Failure {
 }
 
 fn medium(entry: &CartridgeEntry, error: &MediumError) -> Failure {
-    Failure::new(FailureKind::Damaged, format!("{}: {}", entry.barcode, chain(error)))
+    Failure::new(FailureKind::Damaged, format!("{}: {}", entry.barcode, with_causes(error)))
 }

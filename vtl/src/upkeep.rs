@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
-use vtl_media::{CartridgeEntry, CartridgeKind, CartridgeState, Place, Pruned, UndoError};
+use vtl_media::{
+    CartridgeEntry, CartridgeKind, CartridgeState, Place, Pruned, UndoError, with_causes,
+};
 
 use crate::library::Library;
 use crate::operations::current;
-use crate::undo::chain;
 use crate::verification::{self, Manner};
 
 /// The one reason for pruning that was agreed upon.
@@ -215,7 +216,7 @@ fn note(entry: &CartridgeEntry, pruned: &Result<Pruned, UndoError>, why: &str) {
         // In the other case it went into a drive a moment ago: the next look finds it there.
         Ok(_) | Err(UndoError::InDrive { .. }) => {}
         Err(error) => {
-            warn!(barcode = %entry.barcode, error = chain(error), "undo data could not be given up");
+            warn!(barcode = %entry.barcode, error = with_causes(error), "undo data could not be given up");
         }
     }
 }

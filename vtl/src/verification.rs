@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use vtl_media::{
     Barcode, CartridgeEntry, CartridgeKind, MediumError, ObjectNumber, UndoError, Verification,
-    Verified, Volume,
+    Verified, Volume, with_causes,
 };
 
 use crate::library::Library;
 use crate::operations::find;
 use crate::request::{Failure, FailureKind};
-use crate::undo::{chain, explain, in_drive};
+use crate::undo::{explain, in_drive};
 
 /// Read between two looks at whether to go on: much for somebody who waits for it, little for what leaves the disk to others in between.
 const STEP_BYTES: u64 = 32 << 20;
@@ -219,7 +219,7 @@ pub(crate) fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, 
             Some(Ok(None)) => return Ok(Begun::Blank),
             Some(Ok(Some((moment, synced)))) => (Some(moment), Some(synced)),
             Some(Err(error)) => {
-                return Err(Failure::failed(format!("{}: {}", entry.barcode, chain(&error))));
+                return Err(Failure::failed(format!("{}: {}", entry.barcode, with_causes(&error))));
             }
             None => (None, None),
         };
@@ -228,7 +228,7 @@ pub(crate) fn begin(library: &Library, entry: &CartridgeEntry) -> Result<Begun, 
             // It went into a drive or came out of one this moment.
             Err(UndoError::InDrive { .. }) => {}
             Err(error @ UndoError::NoCartridge(_)) => return Err(explain(&error)),
-            Err(error) => return Ok(Begun::Unreadable(chain(&error))),
+            Err(error) => return Ok(Begun::Unreadable(with_causes(&error))),
         }
         std::thread::sleep(BEGIN_PAUSE);
     }
@@ -270,7 +270,7 @@ fn read_all(
             Failure::failed(format!(
                 "{}: {}; it can be taken up again",
                 entry.barcode,
-                chain(&error)
+                with_causes(&error)
             ))
         })?;
         let done_bytes = verification.verifier.done_bytes();

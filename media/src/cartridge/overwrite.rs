@@ -27,20 +27,23 @@ impl Cartridge {
         Ok(self.before_mark(last)?.objects.saturating_add(1) == self.position.objects)
     }
 
-    /// Refuses to give up what was written on WORM media, or what is locked or held.
+    /// Refuses to give up what was written on WORM media, or what is locked or held. Where nothing is given up nobody is asked.
     pub(super) fn check_overwrite(&mut self) -> Result<(), MediumError> {
-        let kept = if self.label.worm { Err(MediumError::Worm) } else { self.check_retention() };
-        if kept.is_err() && !self.is_appending() && !self.is_append_point(false)? {
-            return kept;
+        if self.is_appending() {
+            return Ok(());
         }
-        Ok(())
+        match self.check_kept() {
+            Err(kept) if !self.is_append_point(false)? => Err(kept),
+            _ => Ok(()),
+        }
     }
 
     /// The same, for what gives up everything from the position on, filemarks as well.
     pub(super) fn check_erase(&self) -> Result<(), MediumError> {
-        if self.is_appending() {
-            return Ok(());
-        }
+        if self.is_appending() { Ok(()) } else { self.check_kept() }
+    }
+
+    fn check_kept(&self) -> Result<(), MediumError> {
         if self.label.worm { Err(MediumError::Worm) } else { self.check_retention() }
     }
 }

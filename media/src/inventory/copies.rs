@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Inconsistency, Inventory};
-use crate::copies::{CopyRecord, CopyState};
+use crate::copies::CopyRecord;
 use crate::ledger::Event;
 
 impl Inventory {
@@ -43,15 +43,14 @@ impl Inventory {
         self.copies.get(&id)
     }
 
-    /// The state of the copy of this number, if there is one that counts.
-    pub(crate) fn standing_copy(&self, cartridge: Uuid, number: u32) -> Option<CopyState> {
-        let counts = |state: CopyState| {
-            !matches!(state, CopyState::Failed | CopyState::Lost | CopyState::Retired)
-        };
+    /// All copies of this number that there ever were, the oldest first.
+    pub(crate) fn copies_of(
+        &self,
+        cartridge: Uuid,
+        number: u32,
+    ) -> impl Iterator<Item = &CopyRecord> {
         self.copies
             .values()
-            .filter(|copy| copy.cartridge == cartridge && copy.number == number)
-            .map(|copy| copy.state)
-            .find(|state| counts(*state))
+            .filter(move |copy| copy.cartridge == cartridge && copy.number == number)
     }
 }

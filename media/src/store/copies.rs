@@ -90,6 +90,11 @@ impl Store {
         self.inventory().copy(id).cloned()
     }
 
+    /// All copies of this number that there ever were of a cartridge, the oldest first.
+    pub fn copies_of(&self, cartridge: Uuid, number: u32) -> Vec<CopyRecord> {
+        self.inventory().copies_of(cartridge, number).cloned().collect()
+    }
+
     /// Asks for a copy of each of these cartridges, all or none. A copy of the same number that failed, was lost or is retired makes room for it.
     pub fn stage_copies(
         &self,
@@ -104,7 +109,8 @@ impl Store {
             if entry.kind != CartridgeKind::Data {
                 return Err(CopyError::Cleaning(entry.barcode));
             }
-            if let Some(state) = self.inventory().standing_copy(uuid, number) {
+            let standing = self.copies_of(uuid, number).into_iter();
+            if let Some(state) = standing.map(|copy| copy.state).find(|state| !state.is_over()) {
                 return Err(CopyError::Exists { barcode: entry.barcode, number, state });
             }
             let copy = Uuid::now_v7();

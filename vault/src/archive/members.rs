@@ -114,7 +114,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
     if let Err(error) = members(file, begin, length, &mut listing.members, budget) {
-        listing.broken = Some(chain(&error));
+        listing.broken = Some(vtl_media::with_causes(&error));
     }
     Ok(listing)
 }
@@ -218,19 +218,6 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn chain(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// A tape file from some byte on.

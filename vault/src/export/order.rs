@@ -215,11 +215,8 @@ impl Order<'_> {
 
     /// A copy of this number that counts is not made once more.
     fn check_standing(&self) -> Result<(), ExportError> {
-        let copies = self.store.copies().into_iter();
-        let mut standing = copies.filter(|copy| {
-            let is_it = copy.cartridge == self.entry.uuid && copy.number == self.number;
-            is_it && copy.state.is_receipted()
-        });
+        let copies = self.store.copies_of(self.entry.uuid, self.number).into_iter();
+        let mut standing = copies.filter(|copy| copy.state.is_receipted());
         let Some(copy) = standing.next() else { return Ok(()) };
         Err(ExportError::Refused(format!(
             "copy {} of {} is there already, and is {}: --copy {} makes another one",
@@ -231,9 +228,8 @@ impl Order<'_> {
     }
 
     fn under_way(&self) -> Option<CopyRecord> {
-        let of_it =
-            |copy: &CopyRecord| copy.cartridge == self.entry.uuid && copy.number == self.number;
-        self.store.copies().into_iter().find(|copy| of_it(copy) && copy.state.is_under_way())
+        let copies = self.store.copies_of(self.entry.uuid, self.number);
+        copies.into_iter().find(|copy| copy.state.is_under_way())
     }
 
     fn stage(&self) -> Result<CopyRecord, ExportError> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use vtl_media::{Barcode, CopyRecord, CopyState};
 
-use super::{hindrance, is_away, is_over, volume_of};
+use super::{Waits, is_away, volume_of};
 use crate::age::moment;
 use crate::rules::Rules;
 use crate::shipping::{Row, ShippingList};
@@ -28,9 +28,14 @@ pub struct NextStep {
 }
 
 /// What each copy waits for, but for those that are over.
-pub fn next_steps(rules: &Rules, copies: &[CopyRecord], now: Timestamp) -> Vec<NextStep> {
+pub fn next_steps(
+    rules: &Rules,
+    copies: &[CopyRecord],
+    waits: &Waits,
+    now: Timestamp,
+) -> Vec<NextStep> {
     let row = |copy: &CopyRecord| {
-        let (runs, next) = next_step(rules, copies, copy, now);
+        let (runs, next) = next_step(rules, copy, waits, now);
         NextStep {
             volume: volume_of(copy).to_owned(),
             barcode: copy.barcode.clone(),
@@ -40,12 +45,12 @@ pub fn next_steps(rules: &Rules, copies: &[CopyRecord], now: Timestamp) -> Vec<N
             next,
         }
     };
-    copies.iter().filter(|copy| !is_over(copy)).map(row).collect()
+    copies.iter().filter(|copy| !copy.state.is_over()).map(row).collect()
 }
 
 /// The copies whose next step was expected by now and has not come, the longest overdue first.
 pub fn overdue(copies: &[CopyRecord], now: Timestamp) -> Vec<&CopyRecord> {
-    let is_late = |copy: &&CopyRecord| !is_over(copy) && copy.is_overdue(now);
+    let is_late = |copy: &&CopyRecord| !copy.state.is_over() && copy.is_overdue(now);
     let mut late: Vec<&CopyRecord> = copies.iter().filter(is_late).collect();
     late.sort_by_key(|copy| (copy.facts.expected, volume_of(copy)));
     late
@@ -103,12 +108,7 @@ fn rows(copies: &[&CopyRecord]) -> Vec<Row> {
     rows
 }
 
-fn next_step(
-    rules: &Rules,
-    copies: &[CopyRecord],
-    copy: &CopyRecord,
-    now: Timestamp,
-) -> (bool, String) {
+fn next_step(rules: &Rules, copy: &CopyRecord, waits: &Waits, now: Timestamp) -> (bool, String) {
     let barcode = &copy.barcode;
     let late = if copy.is_overdue(now) { "OVERDUE: " } else { "" };
     let expected = copy
@@ -125,14 +125,8 @@ fn next_step(
                 copy.number
             ),
         ),
-        CopyState::Receipted => match hindrance(rules, copies, copy) {
-            Some(other) => (
-                false,
-                format!(
-                    "its group waits for copy {} of {}, which is {}",
-                    other.number, other.barcode, other.state
-                ),
-            ),
+        CopyState::Receipted => match waits.wait(rules, copy) {
+            Some(wait) => (false, wait.reason.clone()),
             None => (
                 true,
                 "take the tape out of the library: `vtl vault run` prints the pick list".to_owned(),

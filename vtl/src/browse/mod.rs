@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vtl_media::{CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, UndoError, Volume};
+use vtl_media::{
+    CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, UndoError, Volume, with_causes,
+};
 use vtl_vault::archive::{self, Budget, Member, TapeFile};
 
 pub(crate) use restore::{RestoreOptions, restore};
@@ -18,7 +20,7 @@ pub(crate) use restore::{RestoreOptions, restore};
 use crate::library::Library;
 use crate::operations::find;
 use crate::request::{Failure, FailureKind};
-use crate::undo::{chain, explain, in_drive};
+use crate::undo::{explain, in_drive};
 
 /// The most that is given at once.
 pub(crate) const PIECE_BYTES_MAX: u64 = 4 << 20;
@@ -109,7 +111,7 @@ fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>, budget: &mut Budge
     });
     let found = match archive::list(file, budget) {
         Ok(listing) => serde_json::to_value(listing).unwrap_or_default(),
-        Err(error) => json!({ "kind": "unreadable", "members": [], "broken": chain(&error) }),
+        Err(error) => json!({ "kind": "unreadable", "members": [], "broken": with_causes(&error) }),
     };
     if let (Value::Object(row), Value::Object(found)) = (&mut row, found) {
         row.extend(found);
@@ -195,7 +197,7 @@ fn open(
             Some(Ok(Some(moment))) => Some(moment),
             Some(Ok(None)) => Some(Moment::beginning_of(entry.uuid)),
             Some(Err(error)) => {
-                return Err(Failure::failed(format!("{}: {}", entry.barcode, chain(&error))));
+                return Err(Failure::failed(format!("{}: {}", entry.barcode, with_causes(&error))));
             }
             None => None,
         },
@@ -216,9 +218,9 @@ fn open(
     };
     let moment = match at {
         Some(moment) => Some(moment),
-        None => volume
-            .last_moment()
-            .map_err(|error| Failure::failed(format!("{}: {}", entry.barcode, chain(&error))))?,
+        None => volume.last_moment().map_err(|error| {
+            Failure::failed(format!("{}: {}", entry.barcode, with_causes(&error)))
+        })?,
     };
     let kept = moment.map(|moment| KeptMoment { origin: moment.origin, parts: moment.parts });
     Ok((volume, kept))
@@ -245,7 +247,7 @@ fn trouble(entry: &CartridgeEntry, error: &std::io::Error) -> Failure {
         format!(
             "{}: {}; `vtl verify {}` names all that is damaged",
             entry.barcode,
-            chain(error),
+            with_causes(error),
             entry.barcode
         ),
     )

@@ -69,8 +69,8 @@ pub(crate) fn restore(
     };
     let answer = client::ask(data, Request::Browse(choice))?;
     let listed: Listed = serde_json::from_value(answer).map_err(Failure::failed)?;
-    let wanted = plain(path);
-    let has_it = |file: &&ListedFile| file.members.iter().any(|member| is_in(member, wanted));
+    let wanted = normal(path);
+    let has_it = |file: &&ListedFile| file.members.iter().any(|member| is_in(member, &wanted));
     let Some(file) = listed.files.iter().rev().find(has_it) else {
         return Err(Failure::not_found(format!(
             "no archive on {} has {path}; `vtl browse {}` lists what there is",
@@ -78,7 +78,7 @@ pub(crate) fn restore(
         )));
     };
     let mut run = Run::new(data, &listed, file, options);
-    for member in file.members.iter().filter(|member| is_in(member, wanted)) {
+    for member in file.members.iter().filter(|member| is_in(member, &wanted)) {
         // What was appended to an archive replaces what is before it.
         if run.is_last(member) {
             run.restore(member)?;
@@ -199,7 +199,9 @@ impl<'a> Run<'a> {
             (Ok(false), None) => {
                 self.tally.leave_out(&member.path, "it leads out of the directory");
             }
-            (Err(error), None) => self.tally.leave_out(&member.path, crate::undo::chain(&error)),
+            (Err(error), None) => {
+                self.tally.leave_out(&member.path, vtl_media::with_causes(&error));
+            }
         }
         Ok(())
     }
@@ -365,15 +367,6 @@ fn number(from: &mut impl Read, read: &mut u64) -> io::Result<u64> {
     }
 }
 
-/// The name without what makes no difference: `./etc/` is `etc`.
-fn plain(path: &str) -> &str {
-    let mut path = path.trim_end_matches('/');
-    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix('/')) {
-        path = rest;
-    }
-    if path == "." { "" } else { path }
-}
-
 /// The path as the key of a place: whatever is spelled differently for the same place is the same here.
 fn normal(path: &str) -> String {
     let parts: Vec<&str> =
@@ -383,7 +376,7 @@ fn normal(path: &str) -> String {
 
 /// Whether a member is what was asked for, or below it.
 fn is_in(member: &Member, wanted: &str) -> bool {
-    let path = plain(&member.path);
+    let path = normal(&member.path);
     let below = path.strip_prefix(wanted);
     let is_below =
         wanted.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -2,18 +2,15 @@
 
 mod cli;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vtl_media::{
-    Barcode, CartridgeEntry, CartridgeKind, CopyFacts, CopyRecord, CopyState, CopyStep, Place,
-};
-use vtl_vault::walk::{self, Choice, Shipment, WalkError};
-use vtl_vault::{Rules, ShippingList};
+use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep, Place};
+use vtl_vault::ShippingList;
+use vtl_vault::walk::{self, Choice, Shipment, Waits, WalkError};
 
 pub(crate) use self::cli::VaultCommand;
 use self::cli::{Recalled, Received, Returned, Shipped};
@@ -115,10 +112,8 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
         let _infallible = write!(text, "\n  copy {copy} of {barcode} is {state}: {next}");
     }
     for row in rows("waiting") {
-        let parts = ["group", "copy", "barcode", "reason"];
-        let [group, copy, barcode, reason] = parts.map(|key| field(row, key).unwrap_or_default());
-        let _infallible =
-            write!(text, "\n  group {group}, copy {copy}: {barcode} has none: {reason}");
+        let [group, reason] = ["group", "reason"].map(|key| field(row, key).unwrap_or_default());
+        let _infallible = write!(text, "\n  group {group} stays: {reason}");
     }
     if !text.ends_with('\n') {
         text.push('\n');
@@ -158,7 +153,9 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
 }
 
 fn plan(library: &Library, now: Timestamp) -> Result<Value, Failure> {
-    let rows = walk::next_steps(&rules_in_force(library)?, &library.store.copies(), now);
+    let (rules, copies) = (rules_in_force(library)?, library.store.copies());
+    let waits = Waits::of(&rules, &copies, &operations::current(library));
+    let rows = walk::next_steps(&rules, &copies, &waits, now);
     serde_json::to_value(rows).map_err(Failure::failed)
 }
 
@@ -189,85 +186,24 @@ fn run(
 ) -> Result<Value, Failure> {
     let rules = rules_in_force(library)?;
     // What was written just now is still in its drive.
-    let mut steps = match written {
+    let cartridges = operations::current(library);
+    let copies = library.store.copies();
+    let waits = Waits::of(&rules, &copies, &cartridges);
+    let steps = match written {
         Some(_) => Vec::new(),
-        None => walk::eject(&rules, &library.store.copies()),
+        None => walk::eject(&rules, &copies, &waits),
     };
-    let lacking = lacking(library, &rules);
-    steps.retain(|step| {
-        let copy = library.store.copy(step.copy);
-        let lacks = |copy: &CopyRecord| {
-            let group = rules.group_of(&copy.barcode).map(|(name, _)| name);
-            lacking
-                .iter()
-                .any(|lack| Some(lack.group.as_str()) == group && lack.number == copy.number)
-        };
-        !copy.as_ref().is_some_and(lacks)
-    });
     let moved = advance(library, &steps, actor)?;
     let copies = library.store.copies();
-    let left = walk::next_steps(&rules, &copies, now);
+    let left = walk::next_steps(&rules, &copies, &waits, now);
     let is_waiting = |step: &&walk::NextStep| step.state.is_under_way();
     Ok(json!({
         "written": written,
         "taken_out": moved.iter().map(walk::volume_of).collect::<Vec<_>>(),
         "pick_list": walk::pick_list(&copies),
         "to_be_written": left.iter().filter(is_waiting).collect::<Vec<_>>(),
-        "waiting": lacking.iter().map(Lack::row).collect::<Vec<_>>(),
+        "waiting": waits.without_copy().collect::<Vec<_>>(),
     }))
-}
-
-/// A member of a group that has data and no copy of a number that the others have: a group leaves together or not at all.
-struct Lack {
-    group: String,
-    number: u32,
-    barcode: Barcode,
-}
-
-impl Lack {
-    fn row(&self) -> Value {
-        json!({
-            "group": self.group,
-            "copy": self.number,
-            "barcode": self.barcode,
-            "reason": format!(
-                "the group waits for it: `vtl export {} --copy {} --to DEVICE`",
-                self.barcode, self.number
-            ),
-        })
-    }
-}
-
-fn lacking(library: &Library, rules: &Rules) -> Vec<Lack> {
-    let copies = library.store.copies();
-    let mut lacking = Vec::new();
-    let ready: BTreeSet<(String, u32)> = copies
-        .iter()
-        .filter(|copy| copy.state == CopyState::Receipted)
-        .filter_map(|copy| Some((rules.group_of(&copy.barcode)?.0.to_owned(), copy.number)))
-        .collect();
-    if ready.is_empty() {
-        return lacking;
-    }
-    let mut members = operations::current(library);
-    members.retain(|entry| entry.kind == CartridgeKind::Data && entry.written_bytes > 0);
-    for (group, number) in ready {
-        let is_member = |entry: &&CartridgeEntry| {
-            rules.group_of(&entry.barcode).is_some_and(|(name, _)| name == group)
-        };
-        let has_copy = |entry: &CartridgeEntry| {
-            copies.iter().any(|copy| {
-                copy.cartridge == entry.uuid && copy.number == number && copy.state.is_receipted()
-            })
-        };
-        let without = members.iter().filter(is_member).filter(|entry| !has_copy(entry));
-        lacking.extend(without.map(|entry| Lack {
-            group: group.clone(),
-            number,
-            barcode: entry.barcode.clone(),
-        }));
-    }
-    lacking
 }
 
 fn ship(library: &Library, shipped: Shipped, now: &Zoned, actor: &str) -> Result<Value, Failure> {
