@@ -1,45 +1,39 @@
 //! The portal: who connects, and which sessions there are.
 
+mod accept;
 mod reinstatement;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use vtl_iscsi::{
-    Admission, Budget, CloseReason, Connection, LoginReady, LoginStatus, TargetConfig,
-    TargetDescription,
+    Admission, Budget, CloseReason, LoginReady, LoginStatus, TargetConfig, TargetDescription,
 };
 use vtl_media::AccessRule;
 use vtl_scsi::{BufferPool, ItNexus, Lun, NexusName, Rights};
 
+use self::accept::ConnectionLimits;
+pub(crate) use self::accept::Place;
 use crate::access::{Access, Door, Gate};
 use crate::library::Library;
-use crate::pending::{PendingLogin, Waiting};
+use crate::pending::Waiting;
 use crate::refusals::Refusals;
-use crate::session::{self, Message};
+use crate::session::Message;
 use crate::targets::{Layout, Target, View, targets};
 use crate::unit::{Ticket, Unit};
 
-/// Connections that have not logged in; one of them goes for the next one.
-const MAX_PENDING_LOGINS: usize = 16;
-/// Sessions of all initiators together.
-const MAX_SESSIONS: usize = 1024;
 /// Sessions of one initiator name with one target, each under an ISID of its own.
 const MAX_SESSIONS_OF_NAME: usize = 32;
 /// Discovery sessions together, for which no rule may be needed. The oldest is told to go for the next one, and there are never more
 /// than twice as many.
 const MAX_DISCOVERY: usize = 64;
-/// Connections that are about to end, beside those in login and those of sessions.
-const MAX_ENDING: usize = 64;
 /// Memory that all connections hold for their peers.
 const BUDGET_BYTES: usize = 512 << 20;
 /// How long a session whose place is taken may need to end.
@@ -64,24 +58,6 @@ pub(crate) struct Portal {
     budget: Arc<Budget>,
     /// Logins that were refused, as the log is told of them.
     pub(crate) refusals: Refusals,
-}
-
-/// How many connections there may be, so that descriptors are left for cartridges.
-#[derive(Debug, Clone, Copy)]
-struct ConnectionLimits {
-    connections: usize,
-    pending: usize,
-    sessions: usize,
-}
-
-/// What a new connection has.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) sender: mpsc::UnboundedSender<Message>,
-    pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
-    pub(crate) pending: PendingLogin,
-    /// Counts against the limit of connections.
-    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// What makes two logins the same session (RFC 7143 §4.4.3, with one target portal group).
@@ -459,40 +435,6 @@ impl Portal {
         self.started + time
     }
 
-    fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "TCP_NODELAY");
-        }
-        let Some((place, connection, gate)) = self.place(&stream, peer.ip()) else {
-            debug!(%peer, "too many connections");
-            return;
-        };
-        tokio::spawn(session::run(stream, connection, (self.clone(), gate), place));
-    }
-
-    /// What a connection from this address begins with, if there is room for one.
-    pub(crate) fn place(
-        &self,
-        stream: &TcpStream,
-        peer: IpAddr,
-    ) -> Option<(Place, Connection, Arc<Gate>)> {
-        let now = self.now();
-        let permit = self.connections.clone().try_acquire_owned().ok()?;
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let pending = self.pending.enter(peer, sender.clone());
-        let (config, gate) = self.config();
-        let mut connection = if pending.is_refused() {
-            let status = LoginStatus::OUT_OF_RESOURCES;
-            Connection::refusing(config, self.pool.clone(), status, now)
-        } else {
-            Connection::new(config, self.pool.clone(), now)
-        };
-        if let Ok(address) = stream.local_addr() {
-            connection.set_portal(address.to_string());
-        }
-        Some((Place { sender, inbox, pending, permit }, connection, gate))
-    }
-
     fn free_tsih(&self, sessions: &HashMap<SessionKey, OpenEntry>) -> u16 {
         loop {
             let next = self.next_tsih.fetch_add(1, Ordering::Relaxed);
@@ -521,16 +463,4 @@ fn begin(
     let is_new = |lun| view.shows(lun) && sees(rights, lun) && !sees(before, lun);
     let units = library.units();
     units.iter().filter(|unit| is_new(unit.lun)).all(|unit| unit.nexus_begins(nexus, name))
-}
-
-impl ConnectionLimits {
-    /// Half of the descriptors that this process may have are for connections, as many as are of use.
-    fn of_process() -> Self {
-        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let most = MAX_SESSIONS + MAX_PENDING_LOGINS + MAX_ENDING;
-        let connections = usize::try_from(descriptors / 2).unwrap_or(usize::MAX).clamp(4, most);
-        let pending = MAX_PENDING_LOGINS.min(connections / 4);
-        let sessions = MAX_SESSIONS.min(connections - 2 * pending);
-        Self { connections, pending, sessions }
-    }
 }

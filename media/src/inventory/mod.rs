@@ -186,34 +186,6 @@ impl Inventory {
         }
     }
 
-    /// Adds what one event says of a snapshot.
-    fn apply_snapshot(
-        &mut self,
-        event: &Event,
-        time: jiff::Timestamp,
-    ) -> Result<(), Inconsistency> {
-        match event {
-            Event::SnapshotMembers { snapshot, members } => {
-                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
-                Ok(())
-            }
-            Event::SnapshotCreated { snapshot, library } => {
-                self.add_snapshot(snapshot, library, time)
-            }
-            Event::SnapshotPresented { snapshot, is_presented } => {
-                let found = self.snapshots.get_mut(snapshot);
-                found
-                    .map(|record| record.is_presented = *is_presented)
-                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
-            }
-            Event::SnapshotDeleted { snapshot } => {
-                let removed = self.snapshots.remove(snapshot);
-                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn set_retention(&mut self, uuid: Uuid, retention: &Retention) -> Result<(), Inconsistency> {
         if !self.cartridges.contains_key(&uuid) {
             return Err(Inconsistency::NoCartridge(uuid));
@@ -243,15 +215,6 @@ impl Inventory {
     /// The rules about initiators that are in force.
     pub(crate) fn access(&self) -> &[AccessRule] {
         self.access.all()
-    }
-
-    /// All snapshots, sorted by name.
-    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &SnapshotRecord> {
-        self.snapshots.values()
-    }
-
-    pub(crate) fn snapshot(&self, name: &str) -> Option<&SnapshotRecord> {
-        self.snapshots.get(name)
     }
 
     /// The moments of a cartridge that twins and snapshots rest on.
@@ -381,28 +344,6 @@ impl Inventory {
             return Err(Inconsistency::LibraryExists(library.id.clone()));
         }
         self.libraries.insert(library.id.clone(), library.clone());
-        Ok(())
-    }
-
-    fn add_snapshot(
-        &mut self,
-        name: &str,
-        library: &LibraryRecord,
-        created: jiff::Timestamp,
-    ) -> Result<(), Inconsistency> {
-        let mut members = self.gathered.remove(name).unwrap_or_default();
-        if self.snapshots.contains_key(name) {
-            return Err(Inconsistency::SnapshotExists(name.to_owned()));
-        }
-        members.sort_unstable_by(|a, b| a.barcode.cmp(&b.barcode));
-        let record = SnapshotRecord {
-            name: name.to_owned(),
-            created,
-            members,
-            library: library.clone(),
-            is_presented: false,
-        };
-        self.snapshots.insert(name.to_owned(), record);
         Ok(())
     }
 

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::CartridgeEntry;
+use super::{CartridgeEntry, Inconsistency, Inventory};
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
 use crate::label::{Moment, Origin, PartOrigin};
+use crate::ledger::Event;
 use crate::place::Place;
 use crate::store::LibraryRecord;
 
@@ -64,4 +65,65 @@ pub struct SnapshotRecord {
     pub library: LibraryRecord,
     /// Whether it is shown.
     pub is_presented: bool,
+}
+
+impl Inventory {
+    /// Adds what one event says of a snapshot.
+    pub(super) fn apply_snapshot(
+        &mut self,
+        event: &Event,
+        time: Timestamp,
+    ) -> Result<(), Inconsistency> {
+        match event {
+            Event::SnapshotMembers { snapshot, members } => {
+                self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
+                Ok(())
+            }
+            Event::SnapshotCreated { snapshot, library } => {
+                self.add_snapshot(snapshot, library, time)
+            }
+            Event::SnapshotPresented { snapshot, is_presented } => {
+                let found = self.snapshots.get_mut(snapshot);
+                found
+                    .map(|record| record.is_presented = *is_presented)
+                    .ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            Event::SnapshotDeleted { snapshot } => {
+                let removed = self.snapshots.remove(snapshot);
+                removed.map(|_| ()).ok_or_else(|| Inconsistency::NoSnapshot(snapshot.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn add_snapshot(
+        &mut self,
+        name: &str,
+        library: &LibraryRecord,
+        created: Timestamp,
+    ) -> Result<(), Inconsistency> {
+        let mut members = self.gathered.remove(name).unwrap_or_default();
+        if self.snapshots.contains_key(name) {
+            return Err(Inconsistency::SnapshotExists(name.to_owned()));
+        }
+        members.sort_unstable_by(|a, b| a.barcode.cmp(&b.barcode));
+        let record = SnapshotRecord {
+            name: name.to_owned(),
+            created,
+            members,
+            library: library.clone(),
+            is_presented: false,
+        };
+        self.snapshots.insert(name.to_owned(), record);
+        Ok(())
+    }
+
+    /// All snapshots, sorted by name.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &SnapshotRecord> {
+        self.snapshots.values()
+    }
+
+    pub(crate) fn snapshot(&self, name: &str) -> Option<&SnapshotRecord> {
+        self.snapshots.get(name)
+    }
 }

@@ -8,6 +8,7 @@
 //! that names the last entry. Somebody who may write every file can also write a consistent forgery: keeping a printed
 //! [`EntryHash`] elsewhere is the answer to that.
 
+mod envelope;
 mod error;
 mod event;
 mod filter;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::envelope::encode_body;
 use super::error::{Damage, LedgerError};
-use super::event::{EntryHash, Event, encode_body};
+use super::event::{EntryHash, Event};
 use super::frame::{MAX_BODY_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, encode_frame};
 use super::head::HeadFile;
 use super::scan::{Doubtful, Segment};
