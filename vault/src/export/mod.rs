@@ -14,6 +14,8 @@ mod order;
 mod pass;
 #[cfg(test)]
 mod power_cuts;
+#[cfg(test)]
+mod scripted;
 mod stream;
 mod tape;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use vtl_media::store::CatalogueKind;
 use vtl_media::{CopyState, Store, StoreOptions};
 
 use super::Exports;
-use super::tests::{Drive, Scene, archive, objects, open};
+use super::scripted::{Drive, Scene, archive, objects, open};
 
 #[test]
 fn after_a_power_cut_at_any_call_it_goes_on_and_nothing_is_receipted_without_proof() {

@@ -1,273 +1,13 @@
-//! Exports to a drive in memory that fails when it is told to.
+//! Exports to a drive that fails when it is told to: whatever happens, no copy is called one that is none.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use bytes::Bytes;
 use jiff::Timestamp;
-use vtl_media::disk::{Disk, MemoryDisk};
-use vtl_media::store::CatalogueKind;
-use vtl_media::{
-    Barcode, CartridgeEntry, CopyState, LibrarySpec, MediumError, NewCartridge, ReadOutcome, Store,
-    StoreOptions,
-};
+use vtl_media::CopyState;
 
+use super::scripted::{Drive, Object, Scene, Swap, objects};
 use super::*;
-use crate::receipt::{Archive, Counters, DriveIdentity};
-
-/// An object on a tape or on a cartridge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Object {
-    Block(Vec<u8>),
-    Filemark,
-}
-
-/// A tape in a drive in memory.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Drive {
-    pub(super) objects: Vec<Object>,
-    at: usize,
-    serial: Option<String>,
-    barcode: Option<String>,
-    is_protected: bool,
-    additional_partitions: u8,
-    max_block_bytes: usize,
-    /// Calls of the drive that write, and what the one with this number ends with.
-    writes: usize,
-    fault: Option<(usize, TapeError)>,
-    /// What happens to the tape while it is out of its place.
-    on_reload: Option<Swap>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Swap {
-    Stranger,
-    Flip(usize),
-    Gone,
-}
-
-impl Drive {
-    pub(super) fn blank() -> Self {
-        Self { serial: Some("PHY1".into()), max_block_bytes: 4096, ..Self::default() }
-    }
-
-    fn write(&mut self, object: Option<Object>) -> Result<(), TapeError> {
-        self.writes += 1;
-        if let Some((_, error)) = self.fault.take_if(|(at, _)| *at == self.writes) {
-            return Err(error);
-        }
-        if let Some(object) = object {
-            self.objects.truncate(self.at);
-            self.objects.push(object);
-            self.at += 1;
-        }
-        Ok(())
-    }
-}
-
-impl Tape for Drive {
-    fn identity(&self) -> DriveIdentity {
-        let text = String::from;
-        DriveIdentity {
-            vendor: text("TEST"),
-            product: text("DRIVE"),
-            revision: text("1"),
-            serial: text("D1"),
-        }
-    }
-    fn medium(&mut self) -> Medium {
-        Medium {
-            serial: self.serial.clone(),
-            barcode: self.barcode.clone(),
-            is_write_protected: self.is_protected,
-            additional_partitions: self.additional_partitions,
-            capacity_bytes: Some(1 << 20),
-            ..Medium::default()
-        }
-    }
-    fn counters(&mut self, _: bool) -> Counters {
-        Counters::default()
-    }
-    fn max_block_bytes(&self) -> usize {
-        self.max_block_bytes
-    }
-    fn ready(&mut self) -> Result<(), TapeError> {
-        Ok(())
-    }
-    fn rewind(&mut self) -> Result<(), TapeError> {
-        self.at = 0;
-        Ok(())
-    }
-    fn locate(&mut self, object: u64) -> Result<(), TapeError> {
-        self.at = usize::try_from(object).unwrap().min(self.objects.len());
-        Ok(())
-    }
-    fn reload(&mut self) -> Result<(), TapeError> {
-        self.at = 0;
-        match self.on_reload.take() {
-            Some(Swap::Stranger) => self.serial = Some("STRANGER".into()),
-            Some(Swap::Flip(at)) => match &mut self.objects[at] {
-                Object::Block(block) => block[0] ^= 1,
-                Object::Filemark => {
-                    self.objects.remove(at);
-                }
-            },
-            Some(Swap::Gone) => return Err(TapeError::NoMedium),
-            None => {}
-        }
-        Ok(())
-    }
-    fn write_block(&mut self, block: &[u8]) -> Result<(), TapeError> {
-        self.write(Some(Object::Block(block.to_vec())))
-    }
-    fn write_filemark(&mut self) -> Result<(), TapeError> {
-        self.write(Some(Object::Filemark))
-    }
-    fn synchronize(&mut self) -> Result<(), TapeError> {
-        self.write(None)
-    }
-    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError> {
-        let Some(object) = self.objects.get(self.at) else { return Ok(TapeRead::EndOfData) };
-        self.at += 1;
-        match object {
-            Object::Block(block) => {
-                buffer.clone_from(block);
-                Ok(TapeRead::Block)
-            }
-            Object::Filemark => Ok(TapeRead::Filemark),
-        }
-    }
-}
-
-/// What is on the cartridge.
-struct Script(Vec<Object>, usize);
-
-impl Contents for Script {
-    fn next(&mut self) -> Result<ReadOutcome, MediumError> {
-        let object = self.0.get(self.1).cloned();
-        self.1 += 1;
-        Ok(match object {
-            Some(Object::Block(block)) => ReadOutcome::Block(Bytes::from(block)),
-            Some(Object::Filemark) => ReadOutcome::Filemark,
-            None => ReadOutcome::EndOfData,
-        })
-    }
-    fn go_to(&mut self, object: u64) -> Result<(), MediumError> {
-        self.1 = usize::try_from(object).unwrap();
-        Ok(())
-    }
-}
-
-/// Nobody but who may stop it when so many bytes have gone.
-#[derive(Debug)]
-struct Looker {
-    moved: AtomicU64,
-    stop_at: u64,
-}
-
-impl Watcher for Looker {
-    fn is_given_up(&self) -> bool {
-        self.moved.load(Ordering::Relaxed) >= self.stop_at
-    }
-    fn moved(&self, bytes: u64) {
-        self.moved.fetch_add(bytes, Ordering::Relaxed);
-    }
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-    fn clock_ms(&self) -> u64 {
-        0
-    }
-}
-
-pub(super) fn objects() -> Vec<Object> {
-    let block = |length: usize, fill: u8| Object::Block(vec![fill; length]);
-    let mark = Object::Filemark;
-    vec![
-        block(100, 1),
-        block(7, 2),
-        mark.clone(),
-        mark.clone(),
-        block(4096, 3),
-        block(512, 4),
-        mark,
-        block(1, 5),
-    ]
-}
-
-pub(super) struct Scene {
-    pub(super) disk: MemoryDisk,
-    pub(super) store: Store,
-    pub(super) exports: Exports,
-    pub(super) receipts: Archive,
-}
-
-pub(super) fn open(disk: &MemoryDisk) -> Store {
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
-    Store::open(disk, Path::new("/data"), options).unwrap()
-}
-
-pub(super) fn archive(disk: &MemoryDisk) -> Archive {
-    Archive::new(Arc::new(disk.clone()), Path::new("/data"))
-}
-
-impl Scene {
-    pub(super) fn new() -> Self {
-        let disk = MemoryDisk::new();
-        let store = open(&disk);
-        let cartridges = vec![NewCartridge::new(Barcode::new("A00001L9").unwrap(), "lto9")];
-        store.initialize(LibrarySpec { cartridges, ..LibrarySpec::default() }).unwrap();
-        Self { receipts: archive(&disk), disk, store, exports: Exports::default() }
-    }
-
-    /// The program is started again.
-    fn restarted(self) -> Self {
-        let Self { disk, store, receipts, .. } = self;
-        drop(store);
-        Self { store: open(&disk), disk, receipts, exports: Exports::default() }
-    }
-
-    fn entry(&self) -> CartridgeEntry {
-        self.store.find("A00001L9").unwrap()
-    }
-
-    fn run_until(&self, drive: &mut Drive, stop_at: u64) -> Result<Exported, ExportError> {
-        self.order(drive, stop_at, false)
-    }
-
-    pub(super) fn run(&self, drive: &mut Drive) -> Result<Exported, ExportError> {
-        self.order(drive, u64::MAX, false)
-    }
-
-    fn order(
-        &self,
-        drive: &mut Drive,
-        stop_at: u64,
-        overwrites: bool,
-    ) -> Result<Exported, ExportError> {
-        let entry = self.entry();
-        let order = Order {
-            store: &self.store,
-            receipts: &self.receipts,
-            entry: &entry,
-            as_of: Timestamp::UNIX_EPOCH,
-            number: 1,
-            overwrites,
-            begins_anew: false,
-            actor: "op",
-            software: "test",
-        };
-        let watcher = Looker { moved: AtomicU64::new(0), stop_at };
-        order.run(&self.exports, drive, &mut Script(objects(), 0), &watcher)
-    }
-
-    pub(super) fn states(&self) -> Vec<CopyState> {
-        self.store.copies().iter().map(|copy| copy.state).collect()
-    }
-}
 
 #[test]
 fn a_copy_is_what_the_cartridge_is_and_is_proved() {
@@ -319,18 +59,8 @@ fn a_cartridge_is_exported_once_at_a_time() {
     let (scene, mut drive) = (Scene::new(), Drive::blank());
     let rival = Rival { scene: &scene, answers: Mutex::default() };
     let entry = scene.entry();
-    let order = Order {
-        store: &scene.store,
-        receipts: &scene.receipts,
-        entry: &entry,
-        as_of: Timestamp::UNIX_EPOCH,
-        number: 2,
-        overwrites: false,
-        begins_anew: false,
-        actor: "op",
-        software: "test",
-    };
-    order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &rival).unwrap();
+    let order = Order { number: 2, ..scene.order(&entry) };
+    scene.watched(&order, &mut drive, &rival).unwrap();
     assert_eq!(drive.objects, objects());
     let answers = rival.answers.into_inner().unwrap();
     assert!(answers.len() > 4);
@@ -413,7 +143,7 @@ fn a_stranger_in_the_drive_is_not_touched() {
     for serial in ["OTHER", "PHY1"] {
         let mut stranger =
             Drive { objects: things.clone(), serial: Some(serial.into()), ..Drive::blank() };
-        let refused = scene.order(&mut stranger, u64::MAX, true).unwrap_err();
+        let refused = scene.run_over(&mut stranger).unwrap_err();
         assert!(matches!(refused, ExportError::Refused(_)), "{serial}: {refused}");
         assert_eq!((stranger.objects, stranger.writes), (things.clone(), 0), "{serial}");
     }
@@ -428,19 +158,8 @@ fn a_tape_that_is_gone_for_good_does_not_stand_in_the_way() {
     let mut other = Drive { serial: Some("PHY2".into()), ..Drive::blank() };
     scene.run(&mut other).unwrap_err();
     let entry = scene.entry();
-    let order = Order {
-        store: &scene.store,
-        receipts: &scene.receipts,
-        entry: &entry,
-        as_of: Timestamp::UNIX_EPOCH,
-        number: 1,
-        overwrites: false,
-        begins_anew: true,
-        actor: "op",
-        software: "test",
-    };
-    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
-    order.run(&scene.exports, &mut other, &mut Script(objects(), 0), &watcher).unwrap();
+    let order = Order { begins_anew: true, ..scene.order(&entry) };
+    scene.carry_out(&order, &mut other).unwrap();
     assert_eq!(scene.states(), [CopyState::Failed, CopyState::Receipted]);
 }
 
@@ -480,27 +199,15 @@ fn what_may_not_be_written_is_refused_before_anything_is() {
         assert_eq!((drive.writes, scene.states().len()), (0, 0));
     }
     let mut drive = used;
-    scene.order(&mut drive, u64::MAX, true).unwrap();
+    scene.run_over(&mut drive).unwrap();
     assert_eq!(drive.objects, objects());
     // A tape with a copy that counts is not even overwritten by order.
     let uuid = scene.entry().uuid;
     let second = scene.store.stage_copies(&[(uuid, 2)], "op").unwrap();
     assert_eq!(second.len(), 1);
     let entry = scene.entry();
-    let order = Order {
-        store: &scene.store,
-        receipts: &scene.receipts,
-        entry: &entry,
-        as_of: Timestamp::UNIX_EPOCH,
-        number: 2,
-        overwrites: true,
-        begins_anew: false,
-        actor: "op",
-        software: "test",
-    };
-    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
-    let refused =
-        order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &watcher).unwrap_err();
+    let order = Order { number: 2, overwrites: true, ..scene.order(&entry) };
+    let refused = scene.carry_out(&order, &mut drive).unwrap_err();
     assert!(matches!(refused, ExportError::Refused(_)), "{refused}");
     assert_eq!(drive.objects, objects());
 }
@@ -539,20 +246,8 @@ fn a_copy_that_is_taken_up_is_of_the_moment_that_was_written() {
     assert_eq!((copy.state, copy.facts.as_of), (CopyState::Written, Some(Timestamp::UNIX_EPOCH)));
     let mut entry = scene.entry();
     entry.generation += 1;
-    let order = Order {
-        store: &scene.store,
-        receipts: &scene.receipts,
-        entry: &entry,
-        as_of: Timestamp::MAX,
-        number: 1,
-        overwrites: false,
-        begins_anew: false,
-        actor: "op",
-        software: "test",
-    };
-    let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
-    let exported =
-        order.run(&scene.exports, &mut drive, &mut Script(objects(), 0), &watcher).unwrap();
+    let order = Order { as_of: Timestamp::MAX, ..scene.order(&entry) };
+    let exported = scene.carry_out(&order, &mut drive).unwrap();
     let facts = exported.copy.facts;
     assert_eq!(facts.as_of, exported.manifest.source.as_of);
     assert_eq!((facts.as_of, facts.generation), (copy.facts.as_of, copy.facts.generation));
@@ -569,19 +264,8 @@ fn a_tape_without_a_serial_number_is_known_by_its_barcode() {
     };
     let order = |scene: &Scene, drive: &mut Drive, number, overwrites| {
         let entry = scene.entry();
-        let order = Order {
-            store: &scene.store,
-            receipts: &scene.receipts,
-            entry: &entry,
-            as_of: Timestamp::UNIX_EPOCH,
-            number,
-            overwrites,
-            begins_anew: false,
-            actor: "op",
-            software: "test",
-        };
-        let watcher = Looker { moved: AtomicU64::new(0), stop_at: u64::MAX };
-        order.run(&scene.exports, drive, &mut Script(objects(), 0), &watcher)
+        let order = Order { number, overwrites, ..scene.order(&entry) };
+        scene.carry_out(&order, drive)
     };
     for (then, now) in [(None, None), (Some("PHY1"), None), (None, Some("PHY1"))] {
         let scene = Scene::new();
