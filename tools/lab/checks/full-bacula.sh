@@ -7,16 +7,10 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../guest/lab.sh
 source "$LAB"
+# shellcheck source=../guest/bacula.sh
+source "$(dirname "$LAB")/bacula.sh"
 attach "$1"
 drive=$(tape_dev 0) changer=$(changer_dev 0)
-work=/scratch/bacula
-
-say() { echo "-- $*"; }
-fail() {
-	echo "FAILED: $*"
-	tail -n 60 "$work/log" 2>/dev/null || true
-	exit 1
-}
 
 say "three small cartridges"
 vtl tape create --prefix BAC --count 3 --type "$LAB_MEDIA" --capacity 64MiB
@@ -25,20 +19,7 @@ mapfile -t slots < <(sed -n 's/.*Storage Element \([0-9]*\):Full :VolumeTag=BAC0
 ((${#slots[@]} == 3)) || fail "the new cartridges are not in the library"
 lsscsi -g
 
-mkdir -p "$work"/run /scratch/source
-cat >"$work/dir.conf" <<CONF
-Director {
-  Name = lab-dir
-  QueryFile = "/etc/bacula/scripts/query.sql"
-  WorkingDirectory = "$work"
-  PidDirectory = "$work/run"
-  Password = "lab"
-  Messages = Standard
-  DirPort = 9101
-  DirAddress = 127.0.0.1
-}
-Catalog { Name = Catalog; dbname = "bacula"; dbuser = ""; dbpassword = "" }
-Client { Name = lab-fd; Address = 127.0.0.1; FDPort = 9102; Catalog = Catalog; Password = "lab" }
+cat >>"$work/dir.conf" <<CONF
 Storage {
   Name = Library
   Address = 127.0.0.1
@@ -50,10 +31,6 @@ Storage {
 }
 Pool { Name = Scratch; Pool Type = Backup }
 Pool { Name = Default; Pool Type = Backup; Recycle = no; Volume Retention = 1 year }
-FileSet {
-  Name = Tree
-  Include { Options { signature = SHA1; sparse = yes }; File = /scratch/source }
-}
 JobDefs {
   Name = Usual
   Client = lab-fd
@@ -66,11 +43,8 @@ JobDefs {
 Job { Name = Backup; JobDefs = Usual; Type = Backup; Level = Full }
 Job { Name = Verify; JobDefs = Usual; Type = Verify; Level = VolumeToCatalog; Verify Job = Backup }
 Job { Name = Restore; JobDefs = Usual; Type = Restore; Where = /scratch/restored }
-Messages { Name = Standard; console = all, !skipped; append = "$work/log" = all, !skipped }
 CONF
-cat >"$work/sd.conf" <<CONF
-Storage { Name = lab-sd; SDPort = 9103; SDAddress = 127.0.0.1; WorkingDirectory = "$work"; PidDirectory = "$work/run" }
-Director { Name = lab-dir; Password = "lab" }
+cat >>"$work/sd.conf" <<CONF
 Autochanger {
   Name = Library
   Device = Drive
@@ -89,47 +63,13 @@ Device {
   RandomAccess = no
   Maximum File Size = 8MB
 }
-Messages { Name = Standard; director = lab-dir = all }
 CONF
-cat >"$work/fd.conf" <<CONF
-FileDaemon { Name = lab-fd; FDport = 9102; FDAddress = 127.0.0.1; WorkingDirectory = "$work"; PidDirectory = "$work/run" }
-Director { Name = lab-dir; Password = "lab" }
-Messages { Name = Standard; director = lab-dir = all, !skipped }
-CONF
-cat >"$work/console.conf" <<CONF
-Director { Name = lab-dir; DIRport = 9101; address = 127.0.0.1; Password = "lab" }
-CONF
-sqlite3 "$work/bacula.db" </usr/share/dbconfig-common/data/bacula-director-sqlite3/install/sqlite3 || fail "no catalogue"
-for daemon in sd fd dir; do
-	"bacula-$daemon" -c "$work/$daemon.conf" || fail "bacula-$daemon does not start"
-done
+start_bacula
 
-# console LINE...: what the console says to these.
-console() {
-	said=/results/console-$((++asked)).txt
-	printf '%s\n' "$@" messages quit | timeout 300 bconsole -c "$work/console.conf" >"$said" 2>&1 ||
-		fail "the console: $(tail -n 20 "$said")"
-}
-asked=0
-# job WORD...: a command of the console that starts a job, which has to come to a good end.
-job() {
-	local start=$SECONDS before result
-	before=$(newest)
-	console "$* yes" "wait" "list jobs"
-	result=$(sqlite3 -separator ' ' "$work/bacula.db" "select JobStatus, JobErrors, JobFiles, JobBytes from Job where JobId > ${before:-0}")
-	say "$*: $result, $((SECONDS - start)) s"
-	[[ $result == T\ 0\ * ]] || fail "it ended with '$result': $(tail -n 40 "$said")"
-}
 volumes() { sqlite3 -separator ' ' "$work/bacula.db" "select VolumeName, VolStatus, VolBytes, VolFiles, Slot, InChanger from Media"; }
 # over JOB: how many cartridges that job is on.
 over() { sqlite3 "$work/bacula.db" "select count(distinct MediaId) from JobMedia where JobId = $1"; }
-newest() { sqlite3 "$work/bacula.db" "select max(JobId) from Job"; }
 
-tries=0
-until bconsole -c "$work/console.conf" </dev/null >/tmp/console 2>&1; do
-	((++tries < 60)) || fail "the director does not answer: $(cat /tmp/console)"
-	sleep 0.25
-done
 say "label barcodes"
 console "label storage=Library pool=Default barcodes slots=${slots[0]}-${slots[2]} drive=0 yes" "yes"
 volumes
@@ -165,9 +105,7 @@ job restore "jobid=$full" client=lab-fd where=/scratch/restored all done
 [[ $(stat -c %s /scratch/restored/scratch/source/random) == 70000000 ]] || fail "the full backup alone is not what it was"
 
 console "unmount storage=Library drive=0" "release storage=Library drive=0"
-for daemon in dir fd sd; do
-	kill "$(cat "$work/run/bacula-$daemon".*.pid)"
-done
+stop_bacula
 cp "$work/log" /results/bacula-log.txt
 free_drives
 vtl verify $(sed -n "s|.*VolumeTag=\(BAC00[^ ]*\).*|\1|p" /tmp/status)
