@@ -297,6 +297,14 @@ fn damage_is_named_and_what_is_whole_is_still_restored() {
     ran.says("VTL001L9").says("vtl verify VTL001L9");
     vtl(&["restore", "VTL001L9:c.bin", "-C", directory]).done();
     assert!(fs::read(to.join("c.bin")).unwrap() == noise(8, 200_000));
+    // Restored together, members come in pieces that they share: the damage of one is not that of its neighbours.
+    let together = scene.beside("together");
+    fs::create_dir(&together).unwrap();
+    let directory = together.to_str().unwrap();
+    vtl(&["restore", "VTL001L9:", "-C", directory]).ended(5).says("1 left out").says("b.bin");
+    for (name, seed) in [("a.bin", 6), ("c.bin", 8)] {
+        assert!(fs::read(together.join(name)).unwrap() == noise(seed, 200_000), "{name}");
+    }
 }
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -2,6 +2,7 @@
 
 mod place;
 mod restore;
+mod source;
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::AtomicBool;

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vtl_vault::archive::{Member, MemberKind};
 
-use super::{BrowseChoice, KeptMoment, PIECE_BYTES_MAX, Piece, place};
+use super::source::{Source, Stream};
+use super::{BrowseChoice, KeptMoment, Piece, place};
 use crate::client;
 use crate::request::{Failure, FailureKind, Request};
 
@@ -77,8 +76,10 @@ pub(crate) fn restore(
             listed.barcode, listed.barcode
         )));
     };
-    let mut run = Run::new(data, &listed, file, options);
-    for member in file.members.iter().filter(|member| is_in(member, &wanted)) {
+    let chosen: Vec<&Member> =
+        file.members.iter().filter(|member| is_in(member, &wanted)).collect();
+    let mut run = Run::new((data, &listed, file), &chosen, options);
+    for member in chosen {
         // What was appended to an archive replaces what is before it.
         if run.is_last(member) {
             run.restore(member)?;
@@ -130,9 +131,7 @@ impl Tally {
 
 /// One restoring: what of the archive is in its place by now, and what is still to be done.
 struct Run<'a> {
-    data: &'a Path,
-    listed: &'a Listed,
-    file: &'a ListedFile,
+    source: Source<'a>,
     options: &'a RestoreOptions,
     /// The members of each path, in their order.
     by_path: HashMap<String, Vec<&'a Member>>,
@@ -145,19 +144,24 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(
-        data: &'a Path,
-        listed: &'a Listed,
-        file: &'a ListedFile,
+        (data, listed, file): (&'a Path, &'a Listed, &'a ListedFile),
+        chosen: &[&Member],
         options: &'a RestoreOptions,
     ) -> Self {
         let mut by_path: HashMap<String, Vec<&Member>> = HashMap::new();
         for member in &file.members {
             by_path.entry(normal(&member.path)).or_default().push(member);
         }
+        let piece = Piece {
+            barcode: listed.barcode.clone(),
+            moment: listed.moment.clone(),
+            partition: file.partition,
+            file: file.file,
+            begin: 0,
+            end: 0,
+        };
         Self {
-            data,
-            listed,
-            file,
+            source: Source::new(data, piece, chosen),
             options,
             by_path,
             placed: HashMap::new(),
@@ -260,10 +264,9 @@ impl<'a> Run<'a> {
         &self,
         member: &Member,
         failure: &mut Option<Failure>,
-        work: impl FnOnce(&mut tar::Entry<'_, Noting<'_>>) -> io::Result<T>,
+        work: impl FnOnce(&mut tar::Entry<'_, Stream<'_>>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let stream = Stream::new(self.data, self.listed, self.file, member);
-        let mut archive = tar::Archive::new(Noting { stream, failure });
+        let mut archive = tar::Archive::new(self.source.stream(member, failure));
         archive.set_overwrite(self.options.overwrite);
         archive.set_preserve_mtime(true);
         archive.set_preserve_permissions(rustix::process::geteuid().is_root());
@@ -381,70 +384,6 @@ fn is_in(member: &Member, wanted: &str) -> bool {
     let is_below =
         wanted.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     is_below && !(path.is_empty() && member.kind == MemberKind::Directory)
-}
-
-/// A member's bytes, which come in pieces.
-struct Stream<'a> {
-    data: &'a Path,
-    piece: Piece,
-    end: u64,
-    held: io::Cursor<Vec<u8>>,
-}
-
-impl<'a> Stream<'a> {
-    fn new(data: &'a Path, listed: &Listed, file: &ListedFile, member: &Member) -> Self {
-        let piece = Piece {
-            barcode: listed.barcode.clone(),
-            moment: listed.moment.clone(),
-            partition: file.partition,
-            file: file.file,
-            begin: member.begin,
-            end: member.begin,
-        };
-        Self { data, piece, end: member.end, held: io::Cursor::default() }
-    }
-
-    fn fetch(&mut self) -> Result<bool, Failure> {
-        self.piece.begin = self.piece.end;
-        self.piece.end = self.end.min(self.piece.begin.saturating_add(PIECE_BYTES_MAX));
-        if self.piece.begin == self.piece.end {
-            return Ok(false);
-        }
-        let answer = client::ask(self.data, Request::ReadPiece(self.piece.clone()))?;
-        let text = answer.get("bytes").and_then(Value::as_str).unwrap_or_default();
-        let bytes = STANDARD.decode(text).map_err(Failure::failed)?;
-        if bytes.is_empty() {
-            return Err(Failure::new(FailureKind::Failed, "an empty piece came"));
-        }
-        self.held = io::Cursor::new(bytes);
-        Ok(true)
-    }
-}
-
-/// Keeps the failure as it came: what unpacks knows only errors of files.
-struct Noting<'a> {
-    stream: Stream<'a>,
-    failure: &'a mut Option<Failure>,
-}
-
-impl Read for Noting<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.stream.held.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            match self.stream.fetch() {
-                Ok(true) => {}
-                Ok(false) => return Ok(0),
-                Err(failure) => {
-                    let text = failure.to_string();
-                    *self.failure = Some(failure);
-                    return Err(io::Error::other(text));
-                }
-            }
-        }
-    }
 }
 
 /// The list of a sparse file's pieces is kept in memory: this many are 64 MiB of it.
