@@ -143,6 +143,8 @@ fn one_file_is_restored_from_the_last_tape_file_that_has_it() {
     // And a blank one has nothing.
     let blank = vtl(&["browse", "VTL002L9", "--format", "json"]).done().json();
     assert_eq!(blank["files"], serde_json::json!([]));
+    let shown = vtl(&["browse", "VTL002L9"]).done();
+    assert_eq!(shown.stdout, "there is nothing on VTL002L9\n");
     // Without a daemon it is the same.
     let (_, log) = scene.take_daemon().end(rustix::process::Signal::TERM, LIMIT);
     assert!(!log.contains("panicked"), "{log}");

@@ -123,6 +123,10 @@ fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>, budget: &mut Budge
 /// The answer for people: a line for each member, and one for each tape file that is no archive.
 pub(crate) fn for_people(answer: &Value) -> Value {
     let mut rows = Vec::new();
+    if answer.get("files").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        let barcode = answer.get("barcode").and_then(Value::as_str).unwrap_or_default();
+        return format!("there is nothing on {barcode}").into();
+    }
     for file in answer.get("files").and_then(Value::as_array).into_iter().flatten() {
         let number = file.get("file").cloned().unwrap_or_default();
         let partition = file.get("partition").cloned().unwrap_or_default();
