@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vtl_media::{CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
+use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Watcher, matches_pattern};
 
 use crate::library::Library;
@@ -26,6 +26,8 @@ pub(crate) struct Transfers {
     exports: Exports,
     import: Mutex<()>,
     running: Mutex<BTreeMap<String, Progress>>,
+    /// The cartridge that an import fills.
+    filled: Mutex<Option<Barcode>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,8 +68,32 @@ impl Transfers {
         }
     }
 
+    /// From here on, until the answer is dropped, nobody else gets at the cartridge that is being filled.
+    pub(crate) fn filling(&self, barcode: &Barcode) -> Filling<'_> {
+        *self.filled() = Some(barcode.clone());
+        Filling(self)
+    }
+
+    /// Whether a cartridge is being filled by an import: whoever waited for it would wait for hours.
+    pub(crate) fn is_filling(&self, barcode: &Barcode) -> bool {
+        self.filled().as_ref() == Some(barcode)
+    }
+
+    fn filled(&self) -> MutexGuard<'_, Option<Barcode>> {
+        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cartridge is being filled while this is there.
+pub(crate) struct Filling<'a>(&'a Transfers);
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        *self.0.filled() = None;
     }
 }
 
@@ -319,7 +345,7 @@ fn is_scratch(library: &Library, pattern: Option<&str>, label: &str) -> bool {
     is_named && library.store.find(label).is_none() && !is_used()
 }
 
-fn nothing_on(barcode: &vtl_media::Barcode) -> Failure {
+fn nothing_on(barcode: &Barcode) -> Failure {
     Failure::refused(format!("there is nothing on {barcode} to be exported"))
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn import_from(
     }
     let barcode = barcode_for(store, choice, &medium)?;
     let watched = Watched::new(&library.transfers, barcode.as_str(), 0, is_given_up);
+    let _filling = library.transfers.filling(&barcode);
     let entry = create(store, &barcode, choice, actor)?;
     let read = {
         let _reserved = store.reserve(entry.uuid);

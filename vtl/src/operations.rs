@@ -187,7 +187,15 @@ pub(crate) fn refreshed(library: &Library, mut entry: CartridgeEntry) -> Cartrid
 
 /// The cartridge with this barcode, or exit code 4.
 pub(crate) fn find(library: &Library, barcode: &str) -> Result<CartridgeEntry, Failure> {
-    library.store.find(&barcode.to_ascii_uppercase()).ok_or_else(|| unknown(barcode))
+    let entry =
+        library.store.find(&barcode.to_ascii_uppercase()).ok_or_else(|| unknown(barcode))?;
+    if library.transfers.is_filling(&entry.barcode) {
+        return Err(Failure::refused(format!(
+            "{} is being imported: it can be used when that is done",
+            entry.barcode
+        )));
+    }
+    Ok(entry)
 }
 
 /// A place that there is in one of the libraries.

@@ -165,6 +165,8 @@ impl Store {
         is_expected: impl FnOnce(&CartridgeEntry) -> bool,
         actor: &str,
     ) -> Result<(), DeleteError> {
+        // First the cartridge, as everybody does: whoever works on it may have to record something before he lets it go.
+        let _reserved = self.reserve(uuid);
         let changing = self.begin_change();
         let entry =
             self.inventory().cartridge(uuid).cloned().ok_or(DeleteError::NoCartridge(uuid))?;
@@ -181,7 +183,6 @@ impl Store {
         if let Some(reason) = self.inventory().retention(uuid).reason(self.compliance.now()) {
             return Err(DeleteError::Locked { barcode: entry.barcode, reason });
         }
-        let _reserved = self.reserve(uuid);
         // First the ledger, then the files: from here on every start finishes what is left to do.
         let event = Event::CartridgeDeleted { uuid, barcode: entry.barcode };
         let deleted = self.ledger.append(&event, actor)?;

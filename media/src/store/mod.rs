@@ -125,7 +125,8 @@ pub struct Store {
     random: RandomSource,
     actor: String,
     ledger: Ledger,
-    /// Held for the whole of a change, so that nothing comes between its check and its record. Never taken by a query.
+    /// Held for the whole of a change, so that nothing comes between its check and its record. Never taken by a query; taken after a
+    /// cartridge is reserved, never before.
     change: Mutex<()>,
     /// Held while the lock or the hold of a cartridge changes, from the look at what is in force to its record. Taken before a reservation and before `change`.
     retaining: Mutex<()>,

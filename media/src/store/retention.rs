@@ -73,13 +73,11 @@ impl Store {
     }
 
     fn label_retention(&self, uuid: Uuid, retention: &Retention) -> Result<(), UndoError> {
-        let (entry, reserved) = self.for_work(uuid)?;
+        let (entry, _reserved) = self.for_work(uuid)?;
         let medium = |source| UndoError::Medium { barcode: entry.barcode.clone(), source };
         let mut cartridge = self.open_cartridge(&entry, false)?;
         cartridge.set_retention(retention).map_err(medium)?;
         let facts = Volume::unload(cartridge).map_err(medium)?;
-        // Whoever deletes waits for the reservation with the lock for changes in hand, which is wanted next.
-        drop(reserved);
         Ok(self.update_facts(uuid, &facts)?)
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::AtomicBool;
 
+use serde_json::json;
 use vtl_media::disk::{Call, Fault, Reaction};
 use vtl_vault::{Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
 
 use super::*;
 use crate::imports::{forget_half_imports, import_from};
+use crate::operations::{self, Caller};
 use crate::request::{FailureKind, ImportChoice};
 
 /// A tape of blocks with a filemark behind each, in a drive that may fail.
@@ -17,6 +19,8 @@ struct Reel {
     barcode: Option<String>,
     fails_at: u64,
     additional_partitions: u8,
+    /// Called when so much has been read.
+    midway: Option<(u64, Box<dyn FnMut() + Send>)>,
 }
 
 impl Reel {
@@ -29,6 +33,7 @@ impl Reel {
             barcode,
             fails_at: u64::MAX,
             additional_partitions: 0,
+            midway: None,
         }
     }
 }
@@ -75,6 +80,9 @@ impl Tape for Reel {
         let at = self.at;
         if at == self.fails_at {
             return Err(TapeError::Medium("3/11/00".into()));
+        }
+        if let Some((_, call)) = self.midway.as_mut().filter(|(then, _)| *then == at) {
+            call();
         }
         self.at += 1;
         if at >= self.blocks * 2 {
@@ -204,4 +212,38 @@ fn an_import_whose_mark_stays_has_failed() {
     assert!(scene.library.store.find("PHY001L9").is_none());
     scene.disk.release();
     import(&scene, &mut Reel::of(2), None).unwrap();
+}
+
+// Whoever deleted, loaded or locked a cartridge while it was being imported waited for the end of the import, with a lock in hand that the
+// import needed to end, or with the arm.
+#[test]
+fn nobody_waits_for_a_cartridge_that_is_being_imported() {
+    let scene = Scene::new();
+    let library = Arc::clone(&scene.library);
+    let (told, refused) = mpsc::channel();
+    let ask = move || {
+        for request in [
+            json!({ "operation": "tape-delete", "barcodes": ["PHY001L9"], "force": true }),
+            json!({ "operation": "load", "barcode": "PHY001L9", "drive": 0 }),
+            json!({ "operation": "tape-hold", "barcodes": ["PHY001L9"], "reason": "x", "lift": false }),
+            json!({ "operation": "browse", "barcode": "PHY001L9" }),
+        ] {
+            let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+            let request = serde_json::from_value(request).unwrap();
+            told.send(operations::answer(&library, request, &caller)).unwrap();
+        }
+    };
+    let mut reel = Reel { midway: Some((5, Box::new(ask))), ..Reel::of(5) };
+    import(&scene, &mut reel, None).unwrap();
+    drop(reel);
+    let answers: Vec<_> = refused.iter().collect();
+    assert_eq!(answers.len(), 4);
+    for answer in answers {
+        let failure = answer.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Refused);
+        assert!(failure.message.contains("PHY001L9 is being imported"), "{failure}");
+    }
+    let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+    let request = json!({ "operation": "browse", "barcode": "PHY001L9" });
+    operations::answer(&scene.library, serde_json::from_value(request).unwrap(), &caller).unwrap();
 }

@@ -293,3 +293,25 @@ fn what_was_written_since_is_not_deleted() {
     store.delete_unchanged(&now, "x").unwrap();
     assert!(store.find("A00001L9").is_none());
 }
+
+// Whoever deleted a cartridge held the lock for all changes while he waited for those who worked on it; they needed that lock to come to their
+// end, and the library stood still for ever. An import holds its cartridge for hours.
+#[test]
+fn a_deletion_waits_without_holding_others_up() {
+    let host = Host::new();
+    let store = host.open();
+    begin(&store);
+    let uuid = store.find("A00002L9").unwrap().uuid;
+    let reserved = store.reserve(uuid);
+    std::thread::scope(|scope| {
+        let deletion = scope.spawn(|| store.delete_cartridge(uuid, "x"));
+        // It has begun to wait, or will: either way changes go on.
+        for _ in 0..200 {
+            store.update_facts(uuid, &crate::cartridge::CartridgeFacts::default()).unwrap();
+            std::thread::yield_now();
+        }
+        drop(reserved);
+        deletion.join().unwrap().unwrap();
+    });
+    assert!(store.find("A00002L9").is_none());
+}
