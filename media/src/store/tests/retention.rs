@@ -307,7 +307,7 @@ fn a_deletion_waits_without_holding_others_up() {
         let deletion = scope.spawn(|| store.delete_cartridge(uuid, "x"));
         // It has begun to wait, or will: either way changes go on.
         for _ in 0..200 {
-            store.update_facts(uuid, &crate::cartridge::CartridgeFacts::default()).unwrap();
+            store.update_facts(uuid, &CartridgeFacts::default()).unwrap();
             std::thread::yield_now();
         }
         drop(reserved);
