@@ -3,8 +3,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
-use vtl_tests::{Initiator, Scene, cdb, noise};
+use vtl_tests::{Initiator, Scene, cdb, noise, poll};
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A Set Data Encryption page for all nexuses.
 fn page(modes: (u8, u8), key: &[u8]) -> Vec<u8> {
@@ -49,6 +52,20 @@ fn places_in_memory(pid: u32, wanted: &[u8]) -> usize {
     count
 }
 
+/// Waits until each of these keys is in as many places. What was answered may still be in the buffer it came in, or with a thread that
+/// reads ahead, for the moment it takes to be wiped there.
+#[track_caller]
+fn wait_for_places(pid: u32, keys: &[(&[u8], usize)]) {
+    let mut seen = Vec::new();
+    let started = std::time::Instant::now();
+    poll("the keys' places in memory", LIMIT * 2, || {
+        seen = keys.iter().map(|(key, _)| places_in_memory(pid, key)).collect();
+        let are_there = keys.iter().zip(&seen).all(|((_, wanted), found)| wanted == found);
+        assert!(are_there || started.elapsed() < LIMIT, "the keys are in {seen:?} places");
+        are_there.then_some(())
+    });
+}
+
 fn memchr_count(bytes: &[u8], wanted: &[u8]) -> usize {
     const PAGE: usize = 4096;
     let mut count = 0;
@@ -91,17 +108,17 @@ fn a_key_is_in_memory_while_it_is_set_and_nowhere_afterwards() {
     initiator.run(1, &cdb::write_filemarks(1)).good();
     initiator.run(1, &cdb::REWIND).good();
     assert_eq!(initiator.read_block(70_000).data, secret);
-    assert_eq!(places_in_memory(pid, &key), 1);
+    wait_for_places(pid, &[(&key, 1)]);
     // Another key takes its place; then there is none.
     set(&mut initiator, &page((2, 3), &other));
     initiator.write_block(&noise(44, 100)).good();
-    assert_eq!((places_in_memory(pid, &key), places_in_memory(pid, &other)), (0, 1));
+    wait_for_places(pid, &[(&key, 0), (&other, 1)]);
     set(&mut initiator, &page((0, 0), &[]));
     initiator.write_block(&noise(44, 100)).good();
     initiator.run(1, &cdb::write_filemarks(1)).good();
     initiator.run(1, &cdb::REWIND).good();
     initiator.read_block(70_000).sense(7, 0x74, 0x01);
-    assert_eq!((places_in_memory(pid, &key), places_in_memory(pid, &other)), (0, 0));
+    wait_for_places(pid, &[(&key, 0), (&other, 0)]);
     // Neither the keys nor the block are in any file, and no core dump will bring them there.
     for wanted in [&key[..], &other, &secret[..64]] {
         assert!(!is_in_files(&scene.data(), wanted));

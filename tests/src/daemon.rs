@@ -13,9 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{Ran, binary, poll};
 
 /// From the start of the process to its `ready` line. A machine that is busy with other tests is slow.
-const READY_LIMIT: Duration = Duration::from_mins(1);
+const READY_LIMIT: Duration = Duration::from_mins(2);
 /// From SIGKILL to the end of the process.
-const KILL_LIMIT: Duration = Duration::from_secs(20);
+const KILL_LIMIT: Duration = Duration::from_mins(1);
 
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Daemon {
 
     /// An orderly end.
     pub fn stop(self) {
-        let (status, log) = self.end(Signal::TERM, Duration::from_secs(20));
+        let (status, log) = self.end(Signal::TERM, Duration::from_mins(1));
         assert!(status.success(), "{status}: {log}");
     }
 

@@ -82,7 +82,7 @@ impl Scene {
         );
         // Places among the pending logins are given back a moment after those who held them are gone.
         let login = self.login("good");
-        let mut session = poll("a login", Duration::from_secs(20), || login.try_open().ok());
+        let mut session = poll("a login", Duration::from_mins(1), || login.try_open().ok());
         let inquiry = session.read_in(0, &cdb::inquiry(96), 96).good();
         assert_eq!(inquiry.data[0] & 0x1f, 8, "logical unit 0 is a changer");
         session.settle(0);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long one read or write may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(2);
 /// A target that claims more in one PDU than we declare is at fault.
 const MAX_DATA_BYTES: usize = 16 << 20;
 
