@@ -8,6 +8,7 @@
 )]
 
 mod archives;
+mod drill;
 mod hostile;
 
 use std::path::Path;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchOptions;
 use crate::browse::{BrowseChoice, RestoreOptions};
+use crate::drill::DrillCommand;
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
 use crate::request::{
@@ -144,6 +145,9 @@ pub(crate) enum Command {
     /// Copies on physical tape on their way off-site and back.
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Rehearse the recovery of a group: measured, with a signed report.
+    #[command(subcommand)]
+    Drill(DrillCommand),
     /// Real drives and changers of this host.
     #[command(subcommand)]
     Physical(PhysicalCommand),

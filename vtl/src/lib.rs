@@ -20,6 +20,7 @@ mod config;
 mod connections;
 mod control;
 mod doctor;
+mod drill;
 mod elements;
 mod explain;
 mod exports;
@@ -142,6 +143,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Receipt(command) => receipts::run(&directory, command, format),
+        Command::Drill(command) => {
+            let (answer, verdict) = drill::run(&directory, command)?;
+            output::print(&answer, format).map_err(Failure::failed)?;
+            verdict
+        }
         Command::Restore(options) => {
             let (answer, verdict) = browse::restore(&directory, &options)?;
             output::print(&answer, format).map_err(Failure::failed)?;

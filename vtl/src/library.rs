@@ -16,6 +16,7 @@ use vtl_scsi::{ItNexus, Lun, NexusName};
 use vtl_vault::receipt::Archive;
 
 use crate::access::Access;
+use crate::drill::Drills;
 use crate::elements::host_clock;
 use crate::exports::Transfers;
 use crate::holdings::{Holdings, Shown};
@@ -49,6 +50,8 @@ pub struct Library {
     portal: OnceLock<SocketAddr>,
     /// What is being read back.
     pub(crate) verifications: Verifications,
+    /// Rehearsals that are running.
+    pub(crate) drills: Drills,
     /// What is on its way to or from physical tapes.
     pub(crate) transfers: Transfers,
     /// Receipts of copies, and the keys that sign them.
@@ -115,6 +118,7 @@ impl Library {
             undo_window: Mutex::default(),
             portal: OnceLock::new(),
             verifications: Verifications::default(),
+            drills: Drills::default(),
             transfers: Transfers::default(),
             load_options,
             drives: Mutex::default(),

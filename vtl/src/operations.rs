@@ -11,6 +11,7 @@ use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, St
 
 use crate::access;
 use crate::browse;
+use crate::drill;
 use crate::exports;
 use crate::imports;
 use crate::inventory::{self, Listing};
@@ -92,6 +93,7 @@ pub(crate) fn answer(
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
         Request::Rules(request) => rules::answer(library, request, caller),
         Request::Vault(request) => vaulting::answer(library, request, caller),
+        Request::Drill(request) => drill::answer(library, request, caller),
         Request::Browse(choice) => browse::browse(library, &choice, caller.is_gone),
         Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {

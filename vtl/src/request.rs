@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::SecretText;
 use crate::browse::{BrowseChoice, Piece};
+use crate::drill::DrillRequest;
 use crate::receipts::ReceiptRequest;
 use crate::retention::{HoldChange, NewLock};
 use crate::rules::RulesRequest;
@@ -66,6 +67,8 @@ pub(crate) enum Request {
     },
     /// How far that is.
     VerifyProgress {},
+    /// Rehearsals of recovery; the field `action` says what.
+    Drill(DrillRequest),
     /// A cartridge to a physical tape.
     Export(ExportChoice),
     /// A cartridge of a physical tape.

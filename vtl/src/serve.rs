@@ -20,6 +20,7 @@ use vtl_scsi::BufferPool;
 use crate::access;
 use crate::config::Config;
 use crate::control;
+use crate::drill;
 use crate::identity::{self, User};
 use crate::imports;
 use crate::library::Library;
@@ -169,6 +170,7 @@ async fn run(
     let control = control::serve(directory, library.clone())?;
     let portal = Portal::new(library.clone(), config.target.layout, BufferPool::new(POOL_BYTES));
     library.note_portal(address);
+    drill::clean_up(&library);
     announce(address, &library.record.iqn, config.target.layout);
     let control = tokio::spawn(control);
     let portal_task = tokio::spawn(portal.clone().listen(listener));

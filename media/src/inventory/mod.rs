@@ -182,6 +182,7 @@ impl Inventory {
             | Event::RewindIntended { .. }
             | Event::Rewound { .. }
             | Event::Pruned { .. }
+            | Event::DrillEnded { .. }
             | Event::Fault { .. } => Ok(()),
         }
     }

@@ -107,6 +107,7 @@ const KNOWN_EVENTS: &[&str] = &[
     "copy_advanced",
     "rules_applied",
     "cartridges_pooled",
+    "drill_ended",
     "fault",
 ];
 

@@ -248,6 +248,28 @@ pub enum Event {
         /// The pool; none means that they belong to none.
         pool: Option<String>,
     },
+    /// The recovery of a group was rehearsed.
+    DrillEnded {
+        /// The group.
+        group: String,
+        /// The identity of its report, which is a file.
+        report: Uuid,
+        /// SHA-256 of that file, in hexadecimal digits.
+        sha256: String,
+        /// How deep it went: 1 to 4.
+        level: u8,
+        /// Whether everything came back.
+        is_passed: bool,
+        /// How long the recovery took, in milliseconds; none where nothing was recovered.
+        #[serde(default)]
+        recovery_ms: Option<u64>,
+        /// Bytes that were recovered.
+        #[serde(default)]
+        bytes: u64,
+        /// The snapshot that keeps what was shown to be good.
+        #[serde(default)]
+        known_good: Option<String>,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -309,6 +331,7 @@ impl Event {
                 | Self::RewindIntended { .. }
                 | Self::Rewound { .. }
                 | Self::Pruned { .. }
+                | Self::DrillEnded { .. }
                 | Self::Fault { .. }
         )
     }
@@ -344,6 +367,7 @@ impl Event {
             Self::CopyAdvanced { .. } => "copy_advanced",
             Self::RulesApplied { .. } => "rules_applied",
             Self::CartridgesPooled { .. } => "cartridges_pooled",
+            Self::DrillEnded { .. } => "drill_ended",
             Self::Fault { .. } => "fault",
         }
     }

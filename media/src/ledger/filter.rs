@@ -103,7 +103,8 @@ impl Selection<'_> {
             | Event::AccessGranted { .. }
             | Event::AccessRevoked { .. }
             | Event::SecretReplaced { .. }
-            | Event::RulesApplied { .. } => false,
+            | Event::RulesApplied { .. }
+            | Event::DrillEnded { .. } => false,
             Event::CreationIntended { cartridges }
             | Event::CreationAbandoned { cartridges }
             | Event::CartridgesPooled { cartridges, .. } => cartridges.contains(&wanted),

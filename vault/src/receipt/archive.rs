@@ -4,6 +4,7 @@
 //! DIR/keys/receipt-signing.key    the key that signs now, 64 hexadecimal digits; mode 0600, or it is refused
 //! DIR/keys/receipt-keys.pub       all public keys there ever were, one a line, the newest last
 //! DIR/receipts/UUID.json          a receipt, by the identity of its copy
+//! DIR/reports/UUID.json           a signed statement, such as the report of a drill
 //! ```
 //!
 //! A key is in the list of public keys before anything is signed with it, so that each receipt finds its key after any crash.
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use vtl_media::disk::{Disk, read_whole, replace_whole};
 use zeroize::Zeroizing;
 
-use super::{PublicKey, RECEIPT_BYTES_MAX, Receipt, ReceiptError, SigningKey};
+use super::{PublicKey, RECEIPT_BYTES_MAX, Receipt, ReceiptError, SigningKey, Statement};
 use crate::hex;
 
 /// Some ten thousand keys.
@@ -62,6 +63,11 @@ pub enum ArchiveError {
     /// There is no such receipt.
     #[error("there is no receipt {0}; `vtl receipt list` shows those that there are")]
     NoReceipt(Uuid),
+    /// There is no such report.
+    #[error(
+        "the report {0} is not there any more: `reports` in the data directory was changed by somebody"
+    )]
+    NoReport(Uuid),
     /// A receipt is never replaced by another one.
     #[error("there is a proved receipt {0} already, with other content: it stays as it is")]
     Kept(Uuid),
@@ -167,6 +173,31 @@ impl Archive {
         Ok(names.iter().filter_map(id).collect())
     }
 
+    /// Keeps a statement under a new identity. It is durable on return.
+    pub fn keep_report(&self, id: Uuid, statement: &Statement) -> Result<PathBuf, ArchiveError> {
+        let _writing = self.lock();
+        self.make_directory(REPORTS)?;
+        let path = self.report_path(id);
+        if self.has(&path)? {
+            return Err(ArchiveError::Kept(id));
+        }
+        replace_whole(&*self.disk, &path, statement.to_bytes()).map_err(io_of(&path))?;
+        Ok(path)
+    }
+
+    /// The bytes of a statement, whatever they are.
+    pub fn report(&self, id: Uuid) -> Result<Vec<u8>, ArchiveError> {
+        let path = self.report_path(id);
+        if !self.has(&path)? {
+            return Err(ArchiveError::NoReport(id));
+        }
+        read_whole(&*self.disk, &path, limit()).map_err(io_of(&path))
+    }
+
+    fn report_path(&self, id: Uuid) -> PathBuf {
+        self.directory.join(REPORTS).join(format!("{id}{SUFFIX}"))
+    }
+
     /// Where the receipt of a copy is, or would be.
     pub fn path_of(&self, id: Uuid) -> PathBuf {
         self.directory.join(RECEIPTS).join(format!("{id}{SUFFIX}"))
@@ -253,6 +284,7 @@ const KEYS: &str = "keys";
 const SIGNING_KEY: &str = "receipt-signing.key";
 const PUBLIC_KEYS: &str = "receipt-keys.pub";
 const RECEIPTS: &str = "receipts";
+const REPORTS: &str = "reports";
 const SUFFIX: &str = ".json";
 
 #[cfg(test)]

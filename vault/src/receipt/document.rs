@@ -172,46 +172,58 @@ fn value_of_manifest(line: &str) -> Option<&str> {
     line.strip_prefix("\"manifest\":")?.strip_suffix(',')
 }
 
-fn push_value(text: &mut String, name: &str, value: &impl Serialize) -> Result<(), ReceiptError> {
+pub(super) fn push_value(
+    text: &mut String,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<(), ReceiptError> {
     let value = serde_json::to_string(value).map_err(|_| ReceiptError::TooLong)?;
     text.extend(["\"", name, "\":", &value, NEXT]);
     Ok(())
 }
 
 /// Adds the two lines that end a phase.
-fn sign(text: &mut String, phase: &str, key: &SigningKey) -> Result<(), ReceiptError> {
+pub(super) fn sign(text: &mut String, phase: &str, key: &SigningKey) -> Result<(), ReceiptError> {
     push_value(text, &format!("{phase}_key"), &key.public().to_string())?;
     let signature = hex::encode(&key.sign(text.as_bytes())?);
     text.extend(["\"", phase, "_signature\":\"", &signature, "\"", END]);
     Ok(())
 }
 
-fn sha256(bytes: &[u8]) -> Hash {
+pub(super) fn sha256(bytes: &[u8]) -> Hash {
     let mut hash = Hash::default();
     hash.0.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash
 }
 
-fn parsed<T: DeserializeOwned>(text: &str, name: &'static str) -> Result<T, ReceiptError> {
+pub(super) fn parsed<T: DeserializeOwned>(
+    text: &str,
+    name: &'static str,
+) -> Result<T, ReceiptError> {
     serde_json::from_str(text).map_err(|_| ReceiptError::Altered(name))
 }
 
 /// Takes a receipt line by line.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     whole: &'a str,
-    rest: &'a str,
+    pub(super) rest: &'a str,
 }
 
 impl<'a> Reader<'a> {
     fn new(whole: &'a str) -> Result<Self, ReceiptError> {
-        if let Some(rest) = whole.strip_prefix(FORMAT) {
-            return Ok(Self { whole, rest });
+        if let Some(reader) = Self::behind(whole, FORMAT) {
+            return Ok(reader);
         }
         let version = whole.strip_prefix(ANY_FORMAT).and_then(|rest| rest.split('"').next());
         let is_newer = |version: &&str| version.parse().is_ok_and(|version: u32| version > 1);
         Err(version.filter(is_newer).map_or(ReceiptError::NotAReceipt, |version| {
             ReceiptError::Newer(version.chars().take(8).collect())
         }))
+    }
+
+    /// What follows a first line.
+    pub(super) fn behind(whole: &'a str, first: &str) -> Option<Self> {
+        whole.strip_prefix(first).map(|rest| Self { whole, rest })
     }
 
     /// The line with this name, without its end, and whether it was the last one.
@@ -226,7 +238,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value that something has to follow.
-    fn value(&mut self, name: &str) -> Result<&'a str, ReceiptError> {
+    pub(super) fn value(&mut self, name: &str) -> Result<&'a str, ReceiptError> {
         match self.line(name)? {
             (value, false) => Ok(value),
             (_, true) => Err(ReceiptError::Altered("its end is missing")),
@@ -234,7 +246,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The two lines that end a phase: who has signed, and whether it was the last phase.
-    fn signature(&mut self, phase: &str) -> Result<(PublicKey, bool), ReceiptError> {
+    pub(super) fn signature(&mut self, phase: &str) -> Result<(PublicKey, bool), ReceiptError> {
         let altered = ReceiptError::Altered;
         let quoted = |text: &'a str| text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         let key = quoted(self.value(&format!("{phase}_key"))?).and_then(|key| key.parse().ok());

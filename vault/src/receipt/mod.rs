@@ -5,6 +5,7 @@ mod content;
 mod document;
 mod key;
 mod sheet;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub use self::content::{
 pub use self::document::{Receipt, VerifiedReceipt};
 pub use self::key::{NotAKey, PublicKey, SigningKey};
 pub use self::sheet::how_to_read;
+pub use self::statement::{Statement, VerifiedStatement};
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -30,6 +32,9 @@ pub enum ReceiptError {
     /// It is another file.
     #[error("this is no receipt: a receipt begins with {{\"format\":\"vtl-receipt-1\",")]
     NotAReceipt,
+    /// It is no statement either.
+    #[error("this is no signed statement: one begins with {{\"format\":\"vtl-statement-1\",")]
+    NotAStatement,
     /// A later program has made it.
     #[error(
         "this receipt has format {0}, which a later version of vtl has written: verify it with that"

@@ -5,7 +5,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::{Value, json};
-use vtl_vault::receipt::{PublicKey, RECEIPT_BYTES_MAX, Receipt, ReceiptError, VerifiedReceipt};
+use vtl_vault::receipt::{
+    PublicKey, RECEIPT_BYTES_MAX, Receipt, ReceiptError, Statement, VerifiedReceipt,
+    VerifiedStatement,
+};
 
 use super::story;
 use crate::request::{Failure, FailureKind};
@@ -23,6 +26,12 @@ pub(super) fn verify(
     let named = |failure: Failure| {
         Failure::new(failure.kind, format!("{}: {}", file.display(), failure.message))
     };
+    if Statement::is_meant(&bytes) {
+        let statement = Statement::verify(&bytes)
+            .and_then(|statement| by_one_of(keys.as_deref(), statement.key).map(|()| statement));
+        let statement = statement.map_err(|error| named(failure(&error)))?;
+        return Ok((stated(&statement, keys.is_some()), Ok(())));
+    }
     let content = checked(&bytes, keys.as_deref()).map_err(|error| named(failure(&error)))?;
     let answer = told(&content, keys.is_some());
     let verdict = content.proof.as_ref().map(|_| ()).ok_or_else(|| {
@@ -36,13 +45,31 @@ pub(super) fn verify(
 
 fn checked(bytes: &[u8], keys: Option<&[PublicKey]>) -> Result<VerifiedReceipt, ReceiptError> {
     let content = Receipt::verify(bytes, None)?;
+    by_one_of(keys, content.key).map(|()| content)
+}
+
+fn by_one_of(keys: Option<&[PublicKey]>, signer: PublicKey) -> Result<(), ReceiptError> {
     match keys {
-        Some(keys) if !keys.contains(&content.key) => {
+        Some(keys) if !keys.contains(&signer) => {
             let wanted = keys.iter().map(PublicKey::id).collect::<Vec<_>>().join(" or ");
-            Err(ReceiptError::OtherKey { signer: content.key.id(), wanted })
+            Err(ReceiptError::OtherKey { signer: signer.id(), wanted })
         }
-        _ => Ok(content),
+        _ => Ok(()),
     }
+}
+
+/// Something else that was signed, such as the report of a drill: what it says, whatever that is.
+fn stated(statement: &VerifiedStatement, is_key_given: bool) -> Value {
+    let warning = (!is_key_given).then_some("anybody can have signed it: name the key with --key");
+    json!({
+        "verdict": "VALID",
+        "about": statement.about,
+        "sha256": statement.sha256,
+        "key": statement.key.to_string(),
+        "key_id": statement.key.id(),
+        "warning": warning,
+        "content": statement.content,
+    })
 }
 
 fn told(content: &VerifiedReceipt, is_key_given: bool) -> Value {

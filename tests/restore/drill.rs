@@ -1,0 +1,198 @@
+//! Drills: the recovery of a group, rehearsed and measured.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use vtl_tests::{Scene, flip_bit_of, noise, poll};
+
+use crate::{tar, write_files};
+
+const BARCODES: [&str; 2] = ["VTL001L9", "VTL002L9"];
+
+/// Two cartridges with an archive, something unknown and an empty tape file on each, in a group.
+fn group_of_two() -> Scene {
+    let scene = Scene::new();
+    let source = scene.beside("source");
+    fs::create_dir_all(&source).unwrap();
+    fs::write(source.join("big.bin"), noise(2, 3 << 20)).unwrap();
+    fs::write(source.join("small.txt"), "small").unwrap();
+    let archive = tar(&source, &["--sort=name"]);
+    for (number, barcode) in BARCODES.into_iter().enumerate() {
+        scene.daemon().vtl(&["load", barcode, "0"]).done();
+        let mut session = scene.session("writer");
+        let unknown = noise(70 + number as u64, 300_000);
+        write_files(&mut session, &[(&archive, 10_240), (&unknown, 300_000), (&[], 1)]);
+        session.logout();
+        scene.daemon().vtl(&["unload", "0"]).done();
+    }
+    scene.daemon().vtl(&["group", "create", "mail", BARCODES[0], BARCODES[1]]).done();
+    scene
+}
+
+fn positions(scene: &Scene) -> Value {
+    let rows = scene.daemon().vtl(&["tape", "show", BARCODES[0], BARCODES[1], "--format", "json"]);
+    let mut rows = rows.done().json();
+    for row in rows.as_array_mut().unwrap() {
+        let row = row.as_object_mut().unwrap();
+        row.retain(|name, _| {
+            ["barcode", "location", "written_bytes", "last_written", "load_count"]
+                .contains(&name.as_str())
+        });
+    }
+    rows
+}
+
+fn snapshots(scene: &Scene) -> Vec<Value> {
+    let rows = scene.daemon().vtl(&["snapshot", "list", "--format", "json"]).done().json();
+    rows.as_array().unwrap().clone()
+}
+
+#[test]
+fn a_group_that_is_whole_passes_and_what_was_measured_is_what_it_took() {
+    let scene = group_of_two();
+    let before = positions(&scene);
+    let clock = Instant::now();
+    let report = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).done().json();
+    let outside = clock.elapsed().as_secs_f64();
+    assert_eq!((&report["result"], &report["level"]), (&"passed".into(), &3.into()), "{report:#}");
+    assert_eq!(report["sources"], "unchanged");
+    let inside =
+        report["recovery_seconds"].as_f64().unwrap() + report["hashes_seconds"].as_f64().unwrap();
+    assert!(inside <= outside + 0.02, "{inside} of {outside} s");
+    for row in report["cartridges"].as_array().unwrap() {
+        assert_eq!((&row["archives"], &row["filemarks"]), (&1.into(), &3.into()), "{row:#}");
+        assert!(row["files"].as_u64().unwrap() >= 2);
+        assert_eq!((&row["kinds"]["tar"], &row["kinds"]["unknown"]), (&1.into(), &1.into()));
+    }
+    assert_eq!(positions(&scene), before);
+    // What was shown to be good is kept, and hidden; the next one takes its place.
+    let kept = snapshots(&scene);
+    assert_eq!((kept.len(), &kept[0]["presented"]), (1, &false.into()), "{kept:?}");
+    assert_eq!(kept[0]["snapshot"], report["known_good"]);
+    scene.daemon().vtl(&["drill", "run", "mail", "--level", "2"]).done();
+    let later = snapshots(&scene);
+    assert!(later.len() == 1 && later[0]["snapshot"] != kept[0]["snapshot"], "{later:?}");
+    let list = scene.daemon().vtl(&["drill", "list", "mail", "--format", "json"]).done().json();
+    assert_eq!((&list[0]["level"], &list[1]["level"]), (&3.into(), &2.into()));
+    assert_eq!(list[0]["known_good"], Value::Null, "it is gone");
+}
+
+#[test]
+fn a_report_is_signed_and_each_change_of_it_is_found() {
+    let scene = group_of_two();
+    let report = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).done().json();
+    let file = scene.beside("report.json");
+    let path = file.to_str().unwrap();
+    scene.daemon().vtl(&["drill", "show", "mail", "--output", path]).done();
+    let said = scene.daemon().vtl(&["receipt", "verify", path, "--format", "json"]).done().json();
+    assert_eq!((&said["verdict"], &said["about"]), (&"VALID".into(), &"drill".into()));
+    let id = report["report"].as_str().unwrap();
+    assert_eq!(
+        scene.daemon().vtl(&["drill", "show", id, "--format", "json"]).done().json(),
+        report
+    );
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"is_passed\":true", "\"is_passed\":tru3", 1)).unwrap();
+    scene.daemon().vtl(&["receipt", "verify", path]).ended(5);
+    let kept = scene.data().join("reports").join(format!("{id}.json"));
+    fs::write(&kept, text.replacen("\"level\":3", "\"level\":4", 1)).unwrap();
+    scene.daemon().vtl(&["drill", "show", "mail"]).ended(5);
+}
+
+#[test]
+fn a_bad_block_is_named_by_barcode_object_and_file() {
+    let scene = group_of_two();
+    // It lies in big.bin of the second cartridge's archive.
+    let data = scene.data();
+    let rows = scene.daemon().vtl(&["tape", "show", BARCODES[1], "--format", "json"]).done().json();
+    let cartridge = data.join("cartridges").join(rows[0]["uuid"].as_str().unwrap());
+    flip_bit_of(&cartridge, &noise(2, 3 << 20)[1 << 20..][..64]);
+    let failed = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).ended(5);
+    assert!(
+        failed.stderr.contains(BARCODES[1]) && !failed.stderr.contains(BARCODES[0]),
+        "{failed:?}"
+    );
+    let report: Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!(report["cartridges"][0]["result"], "passed");
+    let bad = &report["cartridges"][1];
+    assert_eq!(bad["on_disk"], "damaged");
+    let damage = &bad["damage"][0];
+    assert_eq!(
+        (&damage["tape_file"], &damage["file"]),
+        (&0.into(), &"./big.bin".into()),
+        "{bad:#}"
+    );
+    assert_eq!(damage["object"], bad["damage_on_disk"][0]["first_object"], "{bad:#}");
+    // What lies behind it was read all the same, and nothing is called known to be good.
+    assert_eq!(bad["filemarks"], 3);
+    assert_eq!(snapshots(&scene).len(), 0);
+}
+
+#[test]
+fn an_archive_that_ends_early_fails_although_each_block_can_be_read() {
+    let scene = Scene::loaded();
+    let source = scene.beside("source");
+    fs::create_dir_all(&source).unwrap();
+    fs::write(source.join("cut.bin"), noise(5, 200_000)).unwrap();
+    let archive = tar(&source, &[]);
+    let mut session = scene.session("writer");
+    write_files(&mut session, &[(&archive[..100_000], 10_240)]);
+    session.logout();
+    scene.daemon().vtl(&["group", "create", "mail", BARCODES[0]]).done();
+    let failed = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).ended(5);
+    let report: Value = serde_json::from_str(&failed.stdout).unwrap();
+    let row = &report["cartridges"][0];
+    assert_eq!((&row["on_disk"], &row["damaged_objects"]), (&"proved".into(), &0.into()));
+    assert_eq!(row["archive_trouble"][0]["file"], "./cut.bin", "{row:#}");
+}
+
+#[test]
+fn a_command_of_ones_own_is_measured_and_ended_when_it_takes_too_long() {
+    let scene = group_of_two();
+    let run = |command: &str, limit: &str| {
+        ["drill", "run", "mail", "--format", "json", "--command", command, "--limit", limit]
+            .map(str::to_owned)
+    };
+    let vtl = |arguments: &[String]| {
+        scene.daemon().vtl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let good = r#"test "$VTL_DRILL_BARCODES" = "VTL001L9 VTL002L9" && test -n "$VTL_DRILL_TARGET" && echo restored > file && pwd"#;
+    let report = vtl(&run(good, "1h")).done().json();
+    assert_eq!((&report["level"], &report["command"]["exit_code"]), (&4.into(), &0.into()));
+    assert!(report["command"]["restored_bytes"].as_u64().unwrap() >= 9, "{report:#}");
+    assert!(vtl(&run("echo oh no >&2; exit 7", "1h")).ended(1).stderr.contains("ended with 7"));
+    // What it has started ends with it.
+    let clock = Instant::now();
+    let late = vtl(&run("sleep 1000 & wait", "1s")).ended(1);
+    assert!(late.stderr.contains("--limit"), "{late:?}");
+    assert!(clock.elapsed() < Duration::from_secs(500));
+    scene.daemon().vtl(&["drill", "run", "mail", "--level", "4"]).ended(2);
+}
+
+#[test]
+fn a_drill_that_is_broken_off_leaves_nothing_behind() {
+    let mut scene = group_of_two();
+    let mut child = std::process::Command::new(vtl_tests::binary())
+        .args(["drill", "run", "mail", "--command", "sleep 1000", "--data"])
+        .arg(scene.data())
+        .spawn()
+        .unwrap();
+    poll("a snapshot", Duration::from_mins(1), || {
+        snapshots(&scene).first().is_some_and(|row| row["presented"] == true).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    poll("nothing left", Duration::from_mins(1), || snapshots(&scene).is_empty().then_some(()));
+    scene.assert_serves();
+}
+
+#[test]
+fn a_group_that_lacks_a_member_is_not_rehearsed() {
+    let scene = group_of_two();
+    scene.daemon().vtl(&["tape", "delete", "--force", BARCODES[1]]).done();
+    let refused = scene.daemon().vtl(&["drill", "run", "mail"]).ended(3);
+    assert!(refused.stderr.contains(BARCODES[1]), "{refused:?}");
+    scene.daemon().vtl(&["drill", "run", "nobody"]).ended(4);
+    scene.daemon().vtl(&["drill", "show", "mail"]).ended(4);
+}

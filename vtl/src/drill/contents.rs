@@ -1,0 +1,151 @@
+//! Reading a cartridge to its end, and unpacking what is understood of it.
+
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+use vtl_vault::archive::Kind;
+
+use super::drive::{Ended, FileStream, Host, Step};
+
+/// Amanda's header has a block of its own before the dump.
+const AMANDA_HEADER_BYTES: usize = 32 << 10;
+/// So much of a dump tells what it is.
+const BEGINNING_BYTES: u64 = 1024;
+/// Troubles that are named one by one.
+const TROUBLES_MAX: usize = 100;
+
+/// What was found in the tape files of a cartridge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Contents {
+    /// Tape files of each kind.
+    pub(super) kinds: std::collections::BTreeMap<String, u64>,
+    /// Archives that were unpacked, every member to its end.
+    pub(super) archives: u64,
+    /// Files in them.
+    pub(super) files: u64,
+    /// Bytes of these.
+    pub(super) bytes: u64,
+    /// What is wrong with archives whose blocks can all be read.
+    pub(super) trouble: Vec<Trouble>,
+}
+
+/// An archive that ends early, or is none any more in its middle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Trouble {
+    pub(super) partition: u8,
+    pub(super) tape_file: u64,
+    pub(super) file: Option<String>,
+    pub(super) why: String,
+}
+
+/// Reads all partitions of what is loaded. With `unpacks`, archives are taken apart.
+pub(super) fn read_all(host: &mut Host, unpacks: bool) -> anyhow::Result<Contents> {
+    let mut contents = Contents::default();
+    let mut partition = 0;
+    loop {
+        read_partition(host, unpacks, partition, &mut contents)?;
+        if !host.next_partition()? {
+            return Ok(contents);
+        }
+        partition += 1;
+    }
+}
+
+fn read_partition(
+    host: &mut Host,
+    unpacks: bool,
+    partition: u8,
+    contents: &mut Contents,
+) -> anyhow::Result<()> {
+    let mut tape_file = 0;
+    loop {
+        let ended = match host.next()? {
+            Step::End => Ended::End,
+            Step::Filemark => Ended::Filemark,
+            Step::Damaged => FileStream::new(host, Vec::new()).drain()?,
+            Step::Block(first) if unpacks => {
+                let kind = Kind::of(&first);
+                *contents.kinds.entry(kind.to_string()).or_default() += 1;
+                let mut stream = FileStream::new(host, first);
+                unpack(&mut stream, kind, (partition, tape_file), contents);
+                stream.drain()?
+            }
+            Step::Block(first) => FileStream::new(host, first).drain()?,
+        };
+        if ended == Ended::End {
+            return Ok(());
+        }
+        tape_file += 1;
+    }
+}
+
+/// Takes an archive apart. What is no archive, or none that is understood, has been named, which is all that can be done.
+fn unpack(
+    stream: &mut FileStream<'_>,
+    kind: Kind,
+    (partition, tape_file): (u8, u64),
+    contents: &mut Contents,
+) {
+    let mut at = None;
+    let unpacked = match kind {
+        Kind::Tar => members(stream, contents, &mut at),
+        Kind::Amanda => dump(stream, contents, &mut at),
+        _ => return,
+    };
+    match unpacked {
+        Ok(true) => contents.archives += 1,
+        Ok(false) => {}
+        Err(why) => {
+            if let Some(file) = &at {
+                stream.name_damage(file);
+            }
+            if contents.trouble.len() < TROUBLES_MAX {
+                let why = vtl_media::with_causes(&why);
+                contents.trouble.push(Trouble { partition, tape_file, file: at, why });
+            }
+        }
+    }
+}
+
+/// What lies behind Amanda's header, if that is a tar archive. False if it is something else.
+fn dump(
+    stream: &mut FileStream<'_>,
+    contents: &mut Contents,
+    at: &mut Option<String>,
+) -> io::Result<bool> {
+    stream.read_exact(&mut vec![0; AMANDA_HEADER_BYTES])?;
+    let mut beginning = Vec::new();
+    stream.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
+    match Kind::of(&beginning) {
+        Kind::Tar => members(&mut beginning.as_slice().chain(stream), contents, at),
+        _ => Ok(false),
+    }
+}
+
+/// Reads all members of a tar archive. `at` says which one it was when that fails.
+fn members(
+    stream: &mut impl Read,
+    contents: &mut Contents,
+    at: &mut Option<String>,
+) -> io::Result<bool> {
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        *at = Some(String::from_utf8_lossy(&entry.path_bytes()).into_owned());
+        let wanted = entry.size();
+        // The holes of a sparse file may be larger than any disk; its data is read when the next member is looked for.
+        if !entry.header().entry_type().is_gnu_sparse() {
+            let read = io::copy(&mut entry, &mut io::sink())?;
+            if read != wanted {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("the archive ends {} bytes too early", wanted.saturating_sub(read)),
+                ));
+            }
+            contents.bytes += read;
+        }
+        contents.files += 1;
+    }
+    *at = None;
+    Ok(true)
+}
