@@ -196,3 +196,31 @@ fn a_group_that_lacks_a_member_is_not_rehearsed() {
     scene.daemon().vtl(&["drill", "run", "nobody"]).ended(4);
     scene.daemon().vtl(&["drill", "show", "mail"]).ended(4);
 }
+
+#[test]
+fn posture_says_what_is_known_what_is_not_and_what_to_do_next() {
+    let scene = group_of_two();
+    let posture = || scene.daemon().vtl(&["posture", "mail", "--format", "json"]);
+    let before = posture().done().json()[0].clone();
+    assert_eq!((&before["light"], &before["recovery_seconds"]), (&"amber".into(), &Value::Null));
+    assert!(before["reasons"][0].as_str().unwrap().contains("vtl drill run mail"), "{before:#}");
+    assert_eq!(before["recovery_point_tape"], Value::Null);
+    let report = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).done().json();
+    let after = posture().done().json()[0].clone();
+    let (told, measured) = (&after["recovery_seconds"], &report["recovery_seconds"]);
+    assert!(
+        (told.as_f64().unwrap() - measured.as_f64().unwrap()).abs() < 0.01,
+        "{told} {measured}"
+    );
+    assert_eq!(after["rule_3_2_1_1_0"]["zero_errors"], true, "{after:#}");
+    assert!(after["next"].as_str().unwrap().contains("vtl export --group mail --copy 1"));
+    // What was asked for and is not so is red, and the exit code says so too.
+    scene.daemon().vtl(&["group", "set", "mail", "recovery-time=0s", "recovery-point=1d"]).done();
+    let red = posture().ended(1).says("mail");
+    assert_eq!(red.json()[0]["light"], "red");
+    scene.daemon().vtl(&["posture", "nobody"]).ended(4);
+    scene.daemon().vtl(&["group", "create", "new", "VTL005L9"]).done();
+    scene.daemon().vtl(&["drill", "run", "new"]).ended(1).says("nothing on its cartridges");
+    let people = scene.daemon().vtl(&["posture"]).ended(1).stdout;
+    assert!(people.contains("mail: RED") && people.contains("new: RED"), "{people}");
+}

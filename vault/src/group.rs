@@ -7,6 +7,8 @@ use toml::Spanned;
 
 use vtl_media::Barcode;
 
+use crate::age::Age;
+
 /// A group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -14,6 +16,12 @@ pub struct Group {
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// How long its recovery may take, for `vtl posture`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_time: Option<Age>,
+    /// How old its newest backup may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<Age>,
     /// Barcodes, and patterns such as `MAIL*` (`*` any characters, `?` one).
     pub members: Vec<Spanned<String>>,
 }

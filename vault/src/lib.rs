@@ -14,6 +14,7 @@ mod group;
 mod hex;
 mod policy;
 mod pool;
+mod posture;
 pub mod receipt;
 mod rules;
 mod shipping;
@@ -32,6 +33,7 @@ pub use gfs::{Gfs, MediaSet, Membership};
 pub use group::{Group, matches_pattern};
 pub use policy::{Action, Plan, Planned, Policy, Waiting, plan};
 pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
+pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, posture};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
     Target,

@@ -148,6 +148,11 @@ pub(crate) enum Command {
     /// Rehearse the recovery of a group: measured, with a signed report.
     #[command(subcommand)]
     Drill(DrillCommand),
+    /// How well each group could be recovered now: how fast, from when, and what is missing. Exit code 1 if one is red.
+    Posture {
+        /// Only this group.
+        group: Option<String>,
+    },
     /// Real drives and changers of this host.
     #[command(subcommand)]
     Physical(PhysicalCommand),
@@ -388,6 +393,7 @@ impl Command {
             Self::Verify { barcodes, all, group, share } => {
                 Request::Verify { barcodes, all, group, share_percent: share }
             }
+            Self::Posture { group } => Request::Posture { group },
             Self::Export(choice) => Request::Export(choice),
             Self::Import(choice) => Request::Import(choice),
             Self::Pool(command) => Request::Rules(command.request()),

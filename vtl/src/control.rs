@@ -163,6 +163,7 @@ const OPERATIONS: &[&str] = &[
     "export",
     "export-progress",
     "drill",
+    "posture",
     "import",
     "browse",
     "read-piece",

@@ -49,6 +49,7 @@ mod pending;
 mod physical_library;
 mod physical_tape;
 mod portal;
+mod posture;
 mod profile_file;
 mod profiles;
 mod progress;
@@ -188,12 +189,19 @@ fn ask_library(
     format: cli::Format,
 ) -> Result<(), Failure> {
     read_files(&mut request)?;
-    let is_browsed = matches!(request, request::Request::Browse(_));
+    let said: Option<fn(&serde_json::Value) -> serde_json::Value> = match &request {
+        request::Request::Browse(_) => Some(browse::for_people),
+        request::Request::Posture { .. } => Some(posture::for_people),
+        _ => None,
+    };
+    let is_posture = matches!(request, request::Request::Posture { .. });
     let answer = client::ask(directory, request)?;
-    let is_for_people = format == cli::Format::Table;
-    let shown =
-        if is_browsed && is_for_people { browse::for_people(&answer) } else { answer.clone() };
+    let said = said.filter(|_| format == cli::Format::Table);
+    let shown = said.map_or_else(|| answer.clone(), |said| said(&answer));
     output::print(&shown, format).map_err(Failure::failed)?;
+    if is_posture {
+        return posture::verdict(&answer);
+    }
     verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))
 }
 

@@ -18,6 +18,7 @@ use crate::inventory::{self, Listing};
 use crate::libraries;
 use crate::library::Library;
 use crate::logging;
+use crate::posture;
 use crate::receipts;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 use crate::retention;
@@ -94,6 +95,7 @@ pub(crate) fn answer(
         Request::Rules(request) => rules::answer(library, request, caller),
         Request::Vault(request) => vaulting::answer(library, request, caller),
         Request::Drill(request) => drill::answer(library, request, caller),
+        Request::Posture { group } => posture::answer(library, group.as_deref()),
         Request::Browse(choice) => browse::browse(library, &choice, caller.is_gone),
         Request::ReadPiece(piece) => browse::read_piece(library, &piece),
         Request::Move { from, to } => {

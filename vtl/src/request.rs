@@ -69,6 +69,8 @@ pub(crate) enum Request {
     VerifyProgress {},
     /// Rehearsals of recovery; the field `action` says what.
     Drill(DrillRequest),
+    /// How well groups could be recovered now.
+    Posture { group: Option<String> },
     /// A cartridge to a physical tape.
     Export(ExportChoice),
     /// A cartridge of a physical tape.

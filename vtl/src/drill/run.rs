@@ -51,6 +51,11 @@ fn rehearse(
     begun: &Begun,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    if begun.members.iter().all(|member| member.written_bytes == 0) {
+        return Err(Failure::failed(
+            "there is nothing on its cartridges: nothing can be recovered",
+        ));
+    }
     let clock = Instant::now();
     let barcodes = begun.members.iter().map(|member| member.barcode.clone()).collect();
     let verify =

@@ -6,7 +6,7 @@
 mod cli;
 pub(crate) mod policies;
 mod pools;
-mod situation;
+pub(crate) mod situation;
 
 use std::path::{Path, PathBuf};
 

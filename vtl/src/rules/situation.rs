@@ -21,7 +21,7 @@ pub(crate) fn rules_in_force(library: &Library) -> Result<Rules, Failure> {
 }
 
 /// How things are.
-pub(super) fn situation(library: &Library) -> Result<Situation, Failure> {
+pub(crate) fn situation(library: &Library) -> Result<Situation, Failure> {
     let cartridges = current(library);
     let now = library.store.compliance_clock().now();
     let locked = cartridges
