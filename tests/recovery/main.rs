@@ -7,5 +7,6 @@
     reason = "helpers of tests"
 )]
 
+mod audit;
 mod catalogue;
 mod kill;

@@ -356,8 +356,17 @@ pub(crate) enum AuditCommand {
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Read the whole ledger back and check its chain.
-    Verify,
+    /// Read the whole ledger back and check its chain, and that it has each entry that a receipt names.
+    Verify {
+        /// Also compare with an earlier export: a ledger that was put back or written anew is found by it.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+    },
+    /// Write the whole ledger to a new file, signed: `vtl receipt verify` checks it on any machine. Keep it where nobody here can change it.
+    Export {
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 impl Command {
@@ -420,7 +429,9 @@ impl Command {
             Self::Audit(AuditCommand::List { barcode, limit }) => {
                 Request::AuditList { limit, barcode }
             }
-            Self::Audit(AuditCommand::Verify) => Request::AuditVerify {},
+            Self::Audit(AuditCommand::Verify { against: None }) => {
+                Request::AuditVerify { against: None }
+            }
             other => return Err(Box::new(other)),
         })
     }

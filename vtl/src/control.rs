@@ -182,6 +182,7 @@ const OPERATIONS: &[&str] = &[
     "catalog-rebuild",
     "audit-list",
     "audit-verify",
+    "audit-export",
     "receipt",
     "trace",
 ];

@@ -30,7 +30,7 @@ pub(crate) fn examine(directory: &Path) -> Report {
         finding("library", asked(directory, Request::Status {}, "running")),
         finding("drives", last_failures(directory)),
         finding("cartridges", damaged(directory)),
-        finding("ledger", asked(directory, Request::AuditVerify {}, "entries")),
+        finding("ledger", asked(directory, Request::AuditVerify { against: None }, "entries")),
         finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
     ])
 }

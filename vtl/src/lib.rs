@@ -10,6 +10,7 @@
 mod access;
 mod arm;
 mod attached;
+mod audit;
 mod bench;
 mod browse;
 mod bundle;
@@ -169,6 +170,13 @@ fn plain_answer(
 ) -> Result<serde_json::Value, Failure> {
     match command {
         Command::Doctor { bundle: Some(file) } => bundle::write(directory, &file),
+        Command::Audit(cli::AuditCommand::Verify { against: Some(file) }) => {
+            let against = Some(audit::read(&file)?);
+            client::ask(directory, request::Request::AuditVerify { against })
+        }
+        Command::Audit(cli::AuditCommand::Export { output }) => {
+            audit::write(client::ask(directory, request::Request::AuditExport {})?, &output)
+        }
         Command::Profile(cli::ProfileCommand::Capture { device, output }) => {
             capture::capture(&device, &output)
         }

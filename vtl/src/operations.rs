@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Zoned;
 use serde_json::{Value, json};
 use vtl_changer::MoveFailure;
-use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
+use vtl_media::{CartridgeEntry, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
+use crate::audit;
 use crate::browse;
 use crate::drill;
 use crate::exports;
@@ -32,9 +33,6 @@ use crate::unit::Device;
 use crate::vaulting;
 use crate::verification::{self, Manner};
 use crate::whereabouts;
-
-/// Entries of the ledger that are listed unless more are asked for.
-const AUDIT_LIMIT: usize = 1000;
 
 /// A drive that does not say within this time what is on its cartridge is not waited for.
 const FACTS_LIMIT: Duration = Duration::from_millis(500);
@@ -144,9 +142,10 @@ fn administer(
             library.store.rebuild_catalogue().map_err(Failure::failed)?;
             Ok(json!({ "rebuilt": true, "cartridges": library.store.cartridges().len() }))
         }
-        Request::AuditList { limit, barcode } => audit_list(library, limit, barcode.as_deref()),
+        Request::AuditList { limit, barcode } => audit::list(library, limit, barcode.as_deref()),
         Request::Receipt { what } => receipts::answer(library, what, actor),
-        Request::AuditVerify {} => audit_verify(library),
+        Request::AuditVerify { against } => audit::verify(library, against.as_deref()),
+        Request::AuditExport {} => audit::export(library),
         _ => Err(Failure::usage("there is no such request")),
     }
 }
@@ -358,26 +357,6 @@ fn catalog_check(store: &Store) -> Result<Value, Failure> {
             list.join(", ")
         ),
     ))
-}
-
-fn audit_verify(library: &Library) -> Result<Value, Failure> {
-    let verified = library.store.ledger().verify();
-    let head = verified.map_err(|error| Failure::new(FailureKind::Damaged, error.to_string()))?;
-    Ok(json!({ "intact": true, "entries": head.sequence, "head": head.hash }))
-}
-
-fn audit_list(
-    library: &Library,
-    limit: Option<usize>,
-    barcode: Option<&str>,
-) -> Result<Value, Failure> {
-    let cartridge =
-        barcode.map(|barcode| find(library, barcode)).transpose()?.map(|entry| entry.uuid);
-    let filter = EntryFilter { cartridge, ..EntryFilter::default() };
-    let entries = library.store.ledger().list(&filter).map_err(Failure::failed)?;
-    let skipped = entries.len().saturating_sub(limit.unwrap_or(AUDIT_LIMIT));
-    let rows: Result<Vec<_>, _> = entries.iter().skip(skipped).map(serde_json::to_value).collect();
-    rows.map(Value::Array).map_err(Failure::failed)
 }
 
 /// Whether a drive runs that could be asked; used by what refuses to work under a host's hands.

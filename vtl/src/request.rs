@@ -127,7 +127,13 @@ pub(crate) enum Request {
     /// The newest entries of the ledger, or those about one cartridge.
     AuditList { limit: Option<usize>, barcode: Option<String> },
     /// Reads the whole ledger back and checks its chain.
-    AuditVerify {},
+    AuditVerify {
+        /// An earlier export.
+        #[serde(default)]
+        against: Option<String>,
+    },
+    /// The whole ledger, signed.
+    AuditExport {},
     /// Something about receipts.
     Receipt { what: ReceiptRequest },
     /// The last commands of a logical unit: those behind a number, or the last `count`.

@@ -176,6 +176,44 @@ fn every_removed_swapped_doubled_or_cut_entry_is_found() {
     }
 }
 
+/// The same with as many entries as a library has after some weeks: `LEDGER_ENTRIES=2000 cargo test --release -p vtl-media --lib long_ledger`.
+#[test]
+fn every_entry_of_a_long_ledger_that_is_changed_removed_or_swapped_is_found() {
+    let count: u64 = std::env::var("LEDGER_ENTRIES").map_or(40, |text| text.parse().unwrap());
+    let disk = new_disk();
+    let ledger = open(Arc::new(disk.clone())).unwrap().ledger;
+    for number in 1..=count {
+        ledger.append(&event(number), "somebody").unwrap();
+    }
+    ledger.close().unwrap();
+    let mut tried = 0;
+    for number in segments(&disk) {
+        let path = path_of(number);
+        let (header, entries) = pieces(&content(&disk, &path));
+        for index in 0..entries.len() {
+            let mut changed = entries.clone();
+            let middle = changed[index].len() / 2;
+            changed[index][middle] ^= 0x10;
+            let mut removed = entries.clone();
+            removed.remove(index);
+            let mut swapped = entries.clone();
+            swapped.swap(index, (index + 1) % entries.len());
+            let cut = entries[..index].to_vec();
+            for (other, what) in
+                [(changed, "changed"), (removed, "removed"), (swapped, "swapped"), (cut, "cut")]
+            {
+                if other == entries {
+                    continue;
+                }
+                let bytes = [header.clone(), other.concat()].concat();
+                assert_found(&disk, |disk| put(disk, &path, &bytes), what);
+            }
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, count);
+}
+
 #[test]
 fn swapped_segments_and_those_of_another_directory_are_found() {
     let disk = sample();
