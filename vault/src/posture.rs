@@ -314,8 +314,20 @@ fn next(
     };
     let (count, bytes) = lacks(number);
     Some(format!(
-        "{count} cartridges with {bytes} bytes to physical tape: `vtl export --group {name} --copy {number} --library CHANGER`"
+        "{count} cartridges with {} to physical tape: `vtl export --group {name} --copy {number} --library CHANGER`",
+        size(bytes)
     ))
+}
+
+/// In the largest unit that says enough.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] =
+        [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
+    let unit = UNITS.into_iter().find(|(_, length)| bytes >= *length);
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(name, length)| format!("{}.{} {name}", bytes / length, bytes % length * 10 / length),
+    )
 }
 
 #[cfg(test)]

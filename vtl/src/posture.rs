@@ -53,7 +53,7 @@ fn row(posture: &Posture, group: &Group, situation: &Situation) -> Value {
         "light": posture.light,
         "recovery_seconds": seconds,
         "recovery_time_target": group.recovery_time.as_ref().map(ToString::to_string),
-        "rehearsed": posture.rehearsed,
+        "rehearsed": posture.rehearsed.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         "recovery_point_disk": posture.points.disk,
         "recovery_point_tape": posture.points.tape,
         "recovery_point_offsite": posture.points.offsite,
@@ -101,8 +101,13 @@ fn paragraph(text: &mut String, row: &Value) -> std::fmt::Result {
     let bytes = crate::output::size(number("bytes").unwrap_or(0));
     writeln!(text, "{group}: {light}   ({count} cartridges, {bytes})")?;
     let measured = row.get("recovery_seconds").and_then(Value::as_f64);
-    let took = measured.and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());
-    let took = took.map_or_else(|| "never measured".to_owned(), |took| said(took.as_secs()));
+    let took = measured.map_or_else(
+        || "never measured".to_owned(),
+        |seconds| match SignedDuration::try_from_secs_f64(seconds) {
+            Ok(took) if took.as_secs() >= 120 => said(took.as_secs()),
+            _ => format!("{seconds:.1} s"),
+        },
+    );
     let allowed = |name| word(name).map(|target| format!(", {target} allowed")).unwrap_or_default();
     let since = word("rehearsed").map(|at| format!(", drill of {at}")).unwrap_or_default();
     writeln!(text, "  recovery takes  {took}{}{since}", allowed("recovery_time_target"))?;
