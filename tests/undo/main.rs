@@ -7,6 +7,7 @@
     reason = "tests say what they expect"
 )]
 
+mod group;
 mod locks;
 mod partitions;
 mod ransom;

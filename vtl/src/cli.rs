@@ -393,7 +393,9 @@ impl Command {
             Self::Tape(TapeCommand::Clone { barcode, to, as_barcode, place }) => {
                 Request::TapeClone { barcode, to, as_barcode, place }
             }
-            Self::Snapshot(SnapshotCommand::Create(choice)) => Request::SnapshotCreate(choice),
+            Self::Snapshot(SnapshotCommand::Create(choice)) if choice.thaw.is_none() => {
+                Request::SnapshotCreate(choice)
+            }
             Self::Snapshot(SnapshotCommand::List) => Request::SnapshotList {},
             Self::Snapshot(SnapshotCommand::Present { name, hide }) => {
                 Request::SnapshotPresent { name, hide }

@@ -11,6 +11,7 @@ mod access;
 mod arm;
 mod attached;
 mod audit;
+mod barrier;
 mod bench;
 mod browse;
 mod bundle;
@@ -145,6 +146,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Receipt(command) => receipts::run(&directory, command, format),
+        Command::Snapshot(cli::SnapshotCommand::Create(choice)) => {
+            let (answer, verdict) = barrier::run(&directory, choice)?;
+            output::print(&answer, format).map_err(Failure::failed)?;
+            verdict
+        }
         Command::Drill(command) => {
             let (answer, verdict) = drill::run(&directory, command)?;
             output::print(&answer, format).map_err(Failure::failed)?;

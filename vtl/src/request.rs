@@ -301,6 +301,9 @@ pub(crate) struct NewTapes {
 pub(crate) struct Rewind {
     /// The cartridges.
     pub(crate) barcodes: Vec<String>,
+    /// The members of this group, in place: all of them or none.
+    #[arg(long, conflicts_with_all = ["barcodes", "all", "as_barcode"])]
+    pub(crate) group: Option<String>,
     /// Every data cartridge, in place: what an attack or a mistake has done to all of them.
     #[arg(long)]
     pub(crate) all: bool,
@@ -388,6 +391,24 @@ pub(crate) struct SnapshotChoice {
     /// Only the cartridges of this pool.
     #[arg(long, conflicts_with = "barcodes")]
     pub(crate) pool: Option<String>,
+    /// The members of this group, all or none, each as it was synced at one and the same moment.
+    #[arg(long, conflicts_with_all = ["barcodes", "pool"])]
+    pub(crate) group: Option<String>,
+    /// A command, run by `sh` before, that holds still what is backed up. If it fails, the snapshot is made and marked as not quiesced.
+    #[arg(long, value_name = "COMMAND", requires = "thaw")]
+    #[serde(skip)]
+    pub(crate) freeze: Option<String>,
+    /// A command that lets it go on; it is run afterwards whatever happens.
+    #[arg(long, value_name = "COMMAND")]
+    #[serde(skip)]
+    pub(crate) thaw: Option<String>,
+    /// The longest that either may take.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = vtl_vault::Age::parse)]
+    #[serde(skip)]
+    pub(crate) hook_limit: Option<vtl_vault::Age>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) is_quiesced: Option<bool>,
 }
 
 /// Why a request was not carried out.

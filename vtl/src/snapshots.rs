@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CartridgeKind, Moment, SnapshotRecord, Volume};
+use vtl_media::{CartridgeKind, MediumError, Moment, SnapshotRecord, Volume, WantedPoint};
 
 use crate::library::Library;
 use crate::operations::find;
 use crate::request::{Failure, SnapshotChoice};
+use crate::rules;
 use crate::undo::{explain, in_drive, is_drive_stuck};
 
 /// Takes a snapshot of everything, of a pool, or of some cartridges.
@@ -21,10 +23,12 @@ pub(crate) fn create(
 ) -> Result<Value, Failure> {
     let begun = Instant::now();
     let mut chosen = Vec::new();
-    for barcode in &choice.barcodes {
+    // All or none: a group that lacks a member has no moment.
+    let members = choice.group.as_ref().map(|group| rules::members(library, group)).transpose()?;
+    for barcode in members.iter().flatten().chain(&choice.barcodes) {
         chosen.push(find(library, barcode)?);
     }
-    if choice.barcodes.is_empty() {
+    if choice.barcodes.is_empty() && members.is_none() {
         chosen = library.store.cartridges();
         chosen.retain(|entry| choice.pool.is_none() || entry.pool == choice.pool);
         if let Some(pool) = choice.pool.as_ref().filter(|_| chosen.is_empty()) {
@@ -33,8 +37,10 @@ pub(crate) fn create(
     }
     chosen.retain(|entry| entry.kind == CartridgeKind::Data);
     let mut loaded: HashMap<Uuid, Option<Moment>> = HashMap::new();
+    // One moment for all: what a host syncs while the others are asked is not in it.
+    let barrier = Timestamp::now();
     for entry in &chosen {
-        let moment = in_drive(library, entry, Volume::last_moment);
+        let moment = in_drive(library, entry, |volume| moment_by(volume, barrier));
         if moment.is_none() && is_drive_stuck(library, entry) {
             return Err(Failure::failed(format!(
                 "{} is in {}, which does not answer: no snapshot was made; see the log, or leave that cartridge out",
@@ -50,13 +56,25 @@ pub(crate) fn create(
     let uuids: Vec<Uuid> = chosen.iter().map(|entry| entry.uuid).collect();
     let record = library
         .store
-        .create_snapshot(&choice.name, &uuids, &loaded, actor)
+        .create_barrier(&choice.name, &uuids, &loaded, choice.is_quiesced, actor)
         .map_err(|error| explain(&error))?;
     let mut row = shown(&record);
     if let Some(row) = row.as_object_mut() {
         row.insert("milliseconds".to_owned(), json!(begun.elapsed().as_millis()));
     }
     Ok(row)
+}
+
+/// The last sync point of a loaded cartridge by this time.
+fn moment_by(volume: &Volume, time: Timestamp) -> Result<Option<Moment>, MediumError> {
+    match volume.last_point()? {
+        // Whoever has set the clock back has synced in the future: it was synced all the same.
+        Some(last) if last.time > time => match volume.find_point(WantedPoint::Time(time))? {
+            Some(point) => volume.moment_at(&point, time).map(Some),
+            None => volume.last_moment(),
+        },
+        _ => volume.last_moment(),
+    }
 }
 
 /// All snapshots.
@@ -95,6 +113,7 @@ fn shown(record: &SnapshotRecord) -> Value {
         "cartridges": record.members.len(),
         "written_bytes": written.fold(0, u64::saturating_add),
         "presented": record.is_presented,
+        "quiesced": record.is_quiesced,
         "target": record.library.iqn,
     })
 }

@@ -1,5 +1,7 @@
 //! `vtl tape history|rewind|clone`: what has been on cartridges, and taking them back.
 
+mod together;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use crate::library::Library;
 use crate::moments;
 use crate::operations::{find, place, tell_changer};
 use crate::request::{Failure, FailureKind, Rewind};
+use crate::rules;
 
 /// Recovery points that are listed unless more are asked for.
 const HISTORY_LIMIT: usize = 50;
@@ -58,7 +61,7 @@ pub(crate) fn rewind(
 ) -> Result<Value, Failure> {
     let wanted = moments::parse(&request.to, &Zoned::now())?;
     let entries = chosen(library, request)?;
-    let in_place = request.in_place || request.all;
+    let in_place = request.in_place || request.all || request.group.is_some();
     if entries.len() > 1 && (!in_place || matches!(wanted, WantedPoint::Sequence(_))) {
         return Err(Failure::usage(
             "several cartridges are taken back in place (--in-place) and to a time: a twin has one barcode, and each cartridge \
@@ -75,6 +78,9 @@ pub(crate) fn rewind(
         let error =
             UndoError::InDrive { barcode: loaded.barcode.clone(), place: loaded.place.clone() };
         return Err(Failure::refused(format!("{error}; nothing was changed")));
+    }
+    if request.group.is_some() {
+        return together::rewind(library, &entries, wanted, actor);
     }
     if !in_place {
         let entry = entries.into_iter().next();
@@ -165,6 +171,10 @@ pub(crate) fn explain(error: &UndoError) -> Failure {
 }
 
 fn chosen(library: &Library, request: &Rewind) -> Result<Vec<CartridgeEntry>, Failure> {
+    if let Some(group) = &request.group {
+        let members = rules::members(library, group)?;
+        return members.iter().map(|barcode| find(library, barcode)).collect();
+    }
     if request.all != request.barcodes.is_empty() {
         return Err(Failure::usage("name barcodes, or say --all"));
     }

@@ -65,6 +65,9 @@ pub struct SnapshotRecord {
     pub library: LibraryRecord,
     /// Whether it is shown.
     pub is_presented: bool,
+    /// Whether what writes on the cartridges was held still meanwhile; none where nobody has tried.
+    #[serde(default)]
+    pub is_quiesced: Option<bool>,
 }
 
 impl Inventory {
@@ -79,8 +82,8 @@ impl Inventory {
                 self.gathered.entry(snapshot.clone()).or_default().extend(members.iter().cloned());
                 Ok(())
             }
-            Event::SnapshotCreated { snapshot, library } => {
-                self.add_snapshot(snapshot, library, time)
+            Event::SnapshotCreated { snapshot, library, is_quiesced } => {
+                self.add_snapshot(snapshot, library, *is_quiesced, time)
             }
             Event::SnapshotPresented { snapshot, is_presented } => {
                 let found = self.snapshots.get_mut(snapshot);
@@ -100,6 +103,7 @@ impl Inventory {
         &mut self,
         name: &str,
         library: &LibraryRecord,
+        is_quiesced: Option<bool>,
         created: Timestamp,
     ) -> Result<(), Inconsistency> {
         let mut members = self.gathered.remove(name).unwrap_or_default();
@@ -113,6 +117,7 @@ impl Inventory {
             members,
             library: library.clone(),
             is_presented: false,
+            is_quiesced,
         };
         self.snapshots.insert(name.to_owned(), record);
         Ok(())

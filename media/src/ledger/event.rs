@@ -146,6 +146,9 @@ pub enum Event {
         snapshot: String,
         /// The library that shows it.
         library: LibraryRecord,
+        /// Whether what writes on them was held still meanwhile; none where nobody has tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        is_quiesced: Option<bool>,
     },
     /// A snapshot is shown as a library of its own, or not any more.
     SnapshotPresented {

@@ -33,6 +33,18 @@ impl Store {
         loaded: &HashMap<Uuid, Option<Moment>>,
         actor: &str,
     ) -> Result<SnapshotRecord, UndoError> {
+        self.create_barrier(name, cartridges, loaded, None, actor)
+    }
+
+    /// The same, and says whether what writes on them was held still meanwhile.
+    pub fn create_barrier(
+        &self,
+        name: &str,
+        cartridges: &[Uuid],
+        loaded: &HashMap<Uuid, Option<Moment>>,
+        is_quiesced: Option<bool>,
+        actor: &str,
+    ) -> Result<SnapshotRecord, UndoError> {
         let id = snapshot_library(name)?;
         if self.snapshot(name).is_some() {
             return Err(UndoError::SnapshotExists(name.to_owned()));
@@ -61,7 +73,7 @@ impl Store {
                 members: members.to_vec(),
             })
             .collect();
-        events.push(Event::SnapshotCreated { snapshot, library });
+        events.push(Event::SnapshotCreated { snapshot, library, is_quiesced });
         self.record_changes(&events, actor)?;
         drop(changing);
         self.snapshot(name).ok_or_else(|| UndoError::NoSnapshot(name.to_owned()))

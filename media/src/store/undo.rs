@@ -77,16 +77,7 @@ impl Store {
         actor: &str,
     ) -> Result<Rewound, UndoError> {
         let (entry, reserved) = self.for_work(uuid)?;
-        if entry.read_only {
-            return Err(UndoError::ReadOnly(entry.barcode));
-        }
-        let cartridge = self.open_cartridge(&entry, true)?;
-        check_locks(&entry, &cartridge, self.compliance.now())?;
-        let point = cartridge.find_point(wanted).map_err(medium(&entry))?;
-        let is_blank = point.is_none() && was_blank(&entry, &cartridge, wanted);
-        if point.is_none() && !is_blank {
-            return Err(UndoError::NoPoint { barcode: entry.barcode });
-        }
+        let (cartridge, point) = self.point_to_go_back_to(&entry, wanted)?;
         // Other partitions go back to the same time.
         let then = match (wanted, &point) {
             (_, Some(point)) => wanted.time(point),
@@ -108,6 +99,35 @@ impl Store {
         drop(reserved);
         self.update_facts(uuid, &facts)?;
         Ok(Rewound { point, is_changed: true })
+    }
+
+    /// Whether a cartridge could be taken back so, and its newest point as it is: what it is to be taken back to if it shall not have been.
+    pub fn check_rewind(
+        &self,
+        uuid: Uuid,
+        wanted: WantedPoint,
+    ) -> Result<Option<RecoveryPoint>, UndoError> {
+        let (entry, _reserved) = self.for_work(uuid)?;
+        let (cartridge, _) = self.point_to_go_back_to(&entry, wanted)?;
+        cartridge.last_point().map_err(medium(&entry))
+    }
+
+    /// Opens a cartridge and finds the point; there is none where it had been blank.
+    fn point_to_go_back_to(
+        &self,
+        entry: &CartridgeEntry,
+        wanted: WantedPoint,
+    ) -> Result<(Volume, Option<RecoveryPoint>), UndoError> {
+        if entry.read_only {
+            return Err(UndoError::ReadOnly(entry.barcode.clone()));
+        }
+        let cartridge = self.open_cartridge(entry, true)?;
+        check_locks(entry, &cartridge, self.compliance.now())?;
+        let point = cartridge.find_point(wanted).map_err(medium(entry))?;
+        if point.is_none() && !was_blank(entry, &cartridge, wanted) {
+            return Err(UndoError::NoPoint { barcode: entry.barcode.clone() });
+        }
+        Ok((cartridge, point))
     }
 
     /// Makes a cartridge that begins with what another one was at a recovery point. Nothing is copied.

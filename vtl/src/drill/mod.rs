@@ -235,7 +235,7 @@ fn begin(library: &Arc<Library>, group: &str, actor: &str) -> Result<Value, Fail
     let id = Uuid::new_v4().simple().to_string();
     let snapshot = format!("{PREFIX}{}", id.get(..16).unwrap_or(&id));
     library.drills.lock().insert(snapshot.clone());
-    let choice = SnapshotChoice { name: snapshot.clone(), barcodes, pool: None };
+    let choice = SnapshotChoice { name: snapshot.clone(), barcodes, ..SnapshotChoice::default() };
     let shown = snapshots::create(library, &choice, actor)
         .and_then(|_| snapshots::present(library, &snapshot, false, actor));
     if let Err(failure) = shown {

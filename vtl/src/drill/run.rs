@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,6 @@ use crate::client;
 use crate::progress::Watch;
 use crate::request::{Failure, Request};
 
-/// Between two looks at whether the user's command has ended.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// So much of what the command said last goes into the report.
 const OUTPUT_BYTES: u64 = 4096;
 
@@ -154,7 +152,7 @@ fn run_command(command: &str, limit: Duration, begun: &Begun) -> Result<CommandR
         .process_group(0)
         .spawn();
     let mut child = child.map_err(|error| Failure::failed(format!("sh: {error}")))?;
-    let (status, is_late) = wait(&mut child, limit).map_err(Failure::failed)?;
+    let (status, is_late) = crate::barrier::wait(&mut child, limit).map_err(Failure::failed)?;
     let seconds = clock.elapsed().as_secs_f64();
     let length = output.metadata().map_err(Failure::failed)?.len();
     let mut said = Vec::new();
@@ -170,23 +168,6 @@ fn run_command(command: &str, limit: Duration, begun: &Begun) -> Result<CommandR
         output: String::from_utf8_lossy(&said).into_owned(),
         restored_bytes: restored.saturating_sub(length),
     })
-}
-
-/// Waits for a process; one that takes too long is ended with all that it has started.
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<(std::process::ExitStatus, bool)> {
-    let clock = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok((status, false));
-        }
-        if clock.elapsed() >= limit {
-            let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-            let group = group.ok_or(std::io::ErrorKind::InvalidInput)?;
-            rustix::process::kill_process_group(group, rustix::process::Signal::KILL)?;
-            return Ok((child.wait()?, true));
-        }
-        std::thread::sleep(LOOK_INTERVAL.min(limit));
-    }
 }
 
 /// Bytes of all files below a directory. Links are not followed.
