@@ -140,7 +140,15 @@ fn befall(host: &mut Host, mut store: Store, what: u64, random: &mut Random) -> 
 
 #[test]
 fn nothing_is_given_up_early_whatever_is_tried() {
-    let mut random = Random(0x5eed_1234_5678_9abc);
+    let rounds = std::env::var("RETENTION_ROUNDS").map_or(1, |text| text.parse().unwrap());
+    for round in 0..rounds {
+        try_everything(0x5eed_1234_5678_9abc + round);
+    }
+}
+
+/// A round; `RETENTION_ROUNDS=250` makes a million operations of it.
+fn try_everything(seed: u64) {
+    let mut random = Random(seed);
     let mut host = Host::new();
     let mut store = host.open();
     begin(&store);
