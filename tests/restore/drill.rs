@@ -224,3 +224,30 @@ fn posture_says_what_is_known_what_is_not_and_what_to_do_next() {
     let people = scene.daemon().vtl(&["posture"]).ended(1).stdout;
     assert!(people.contains("mail: RED") && people.contains("new: RED"), "{people}");
 }
+
+/// Each way in it has to work for somebody who has nothing else: what is printed for the disk is run as it stands there.
+#[test]
+fn a_runbook_says_how_and_what_it_says_for_the_disk_alone_works() {
+    let scene = group_of_two();
+    scene.daemon().vtl(&["drill", "run", "mail"]).done();
+    let file = scene.beside("runbook.md");
+    scene.daemon().vtl(&["runbook", "mail", "--output", file.to_str().unwrap()]).done();
+    let text = fs::read_to_string(&file).unwrap();
+    for needed in [
+        "| VTL002L9 |",
+        "passed",
+        "THERE IS NO PROVED COPY",
+        "catalog rebuild",
+        "snapshot present drill-",
+        "tape rewind --group mail",
+    ] {
+        assert!(text.contains(needed), "{needed} is not in {text}");
+    }
+    let line = text.lines().find(|line| line.starts_with("tools/read-cartridge")).unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let run =
+        std::process::Command::new("sh").args(["-c", line]).current_dir(root).output().unwrap();
+    assert!(run.status.success(), "{run:?}");
+    assert!(String::from_utf8_lossy(&run.stdout).contains("small.txt"), "{run:?}");
+    scene.daemon().vtl(&["runbook", "nobody"]).ended(4);
+}

@@ -16,6 +16,7 @@ use crate::request::{
 };
 use crate::retention::{HoldChange, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
+use crate::runbook::RunbookOptions;
 use crate::selftest::SelftestOptions;
 use crate::trace::TraceOptions;
 use crate::vaulting::VaultCommand;
@@ -153,6 +154,8 @@ pub(crate) enum Command {
         /// Only this group.
         group: Option<String>,
     },
+    /// What to do to get a group back, to be printed before it is needed: with the library, without it, and from physical tape.
+    Runbook(RunbookOptions),
     /// Real drives and changers of this host.
     #[command(subcommand)]
     Physical(PhysicalCommand),

@@ -61,6 +61,7 @@ mod request;
 mod retention;
 mod robot;
 mod rules;
+mod runbook;
 mod selftest;
 mod serve;
 mod session;
@@ -161,6 +162,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             output::print(&answer, format).map_err(Failure::failed)?;
             verdict
         }
+        Command::Runbook(options) => runbook::run(&directory, &options),
         Command::Man => manual_page(),
         command => {
             let answer = plain_answer(&directory, command)?;
