@@ -75,12 +75,12 @@ impl Facts {
         {
             let receipt = ReceiptRequest::Show { receipt: receipt.to_owned() };
             let receipt = ask(Request::Receipt { what: receipt })?;
-            let sheet =
-                receipt.get("how_to_read").or_else(|| receipt.get("manifest")?.get("how_to_read"));
-            if let Some(sheet) = sheet.and_then(Value::as_str) {
-                let barcode = receipt.get("barcode").and_then(Value::as_str).unwrap_or_default();
-                sheets.push((barcode.to_owned(), sheet.to_owned()));
-            }
+            let manifest = receipt.get("manifest").unwrap_or(&Value::Null);
+            let sheet = manifest.get("how_to_read").and_then(Value::as_str);
+            let barcode = manifest.get("source").and_then(|source| source.get("barcode")?.as_str());
+            sheets.extend(
+                barcode.zip(sheet).map(|(barcode, sheet)| (barcode.to_owned(), sheet.to_owned())),
+            );
         }
         Ok(Self {
             group: group.to_owned(),

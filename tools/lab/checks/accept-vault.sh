@@ -72,6 +72,12 @@ shown export OWN001L9 --library "$changer" --scratch 'SCR*'
 says 'SCR001L9' "$said"
 shown vault run
 shown vault manifest
+# What is printed before it is needed names the tapes, and how to read them without the program.
+shown runbook mail
+says 'HOW TO READ THIS TAPE' "$said"
+says 'VTL001L9 ejected' "$said"
+shown posture mail
+says '2 media yes' "$said"
 shown vault ship --container C1 --seal S-4711 --to offsite:IRON --expect 2030-01-01
 shown vault manifest C1
 says 'S-4711' "$said"
