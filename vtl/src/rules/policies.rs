@@ -283,7 +283,9 @@ fn free(
     let one = |planned: &Planned| {
         let entry = now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
         let Some(entry) = entry else { return row(planned, "failed", "the cartridge is gone") };
-        match library.store.delete_unchanged(entry, caller.actor) {
+        // Whoever retires one of them meanwhile keeps the cartridge.
+        let copies: Vec<Uuid> = now.current_copies(entry).map(|copy| copy.id).collect();
+        match library.store.delete_unchanged(entry, &copies, caller.actor) {
             Ok(()) => row(planned, "done", &planned.reason),
             Err(error) => row(planned, "failed", &error.to_string()),
         }
