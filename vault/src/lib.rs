@@ -17,6 +17,7 @@ mod pool;
 pub mod receipt;
 mod rules;
 mod shipping;
+mod timer;
 mod trigger;
 pub mod walk;
 
@@ -30,7 +31,7 @@ pub use export::{
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};
 pub use group::{Group, matches_pattern};
-pub use policy::{Action, Plan, Planned, Policy, Waiting, plan};
+pub use policy::{Action, Plan, Planned, Policy, Waiting, cartridges_of, plan};
 pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
@@ -38,4 +39,5 @@ pub use receipt::{
 };
 pub use rules::{Rules, RulesError};
 pub use shipping::{Row, ShippingList};
+pub use timer::{Timer, timers};
 pub use trigger::{Trigger, Verdict};

@@ -25,6 +25,7 @@ pub(crate) struct Transfers {
     is_stopping: AtomicBool,
     exports: Exports,
     import: Mutex<()>,
+    policies: Mutex<()>,
     running: Mutex<BTreeMap<String, Progress>>,
     /// The cartridge that an import fills.
     filled: Mutex<Option<Barcode>>,
@@ -59,13 +60,12 @@ impl Transfers {
 
     /// One import at a time.
     pub(crate) fn import_alone(&self) -> Result<MutexGuard<'_, ()>, Failure> {
-        match self.import.try_lock() {
-            Ok(alone) => Ok(alone),
-            Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(Failure::refused("a tape is being imported already: one at a time"))
-            }
-        }
+        alone(&self.import, "a tape is being imported already: one at a time")
+    }
+
+    /// One run of policies at a time, whoever wants it.
+    pub(crate) fn policies_alone(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+        alone(&self.policies, "policies are being run already: wait for the end of that run")
     }
 
     /// From here on, until the answer is dropped, nobody else gets at the cartridge that is being filled.
@@ -85,6 +85,14 @@ impl Transfers {
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn alone<'a>(mutex: &'a Mutex<()>, why: &str) -> Result<MutexGuard<'a, ()>, Failure> {
+    match mutex.try_lock() {
+        Ok(alone) => Ok(alone),
+        Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(Failure::refused(why)),
     }
 }
 
