@@ -303,9 +303,11 @@ fn free(
 pub(crate) fn explain_copy(error: &CopyError) -> Failure {
     let kind = match error {
         CopyError::NoCartridge(_) | CopyError::NoCopy(_) => FailureKind::NotFound,
-        CopyError::Cleaning(_) | CopyError::Exists { .. } | CopyError::Step { .. } => {
-            FailureKind::Refused
-        }
+        CopyError::Cleaning(_)
+        | CopyError::Exists { .. }
+        | CopyError::Step { .. }
+        | CopyError::Last { .. }
+        | CopyError::Locked { .. } => FailureKind::Refused,
         _ => FailureKind::Failed,
     };
     Failure::new(kind, error.to_string())
