@@ -12,6 +12,7 @@ use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, St
 use crate::access;
 use crate::browse;
 use crate::exports;
+use crate::fences;
 use crate::imports;
 use crate::inventory::{self, Listing};
 use crate::libraries;
@@ -120,6 +121,7 @@ fn administer(
 ) -> Result<Value, Failure> {
     let actor = caller.actor;
     match request {
+        Request::Drives(request) => fences::answer(library, &request, actor),
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),
         Request::LibraryShow { name } => libraries::show(library, &name),

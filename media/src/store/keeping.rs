@@ -103,13 +103,20 @@ impl Store {
         self.inventory().import_of(cartridge).cloned()
     }
 
-    /// The cartridges, sorted by barcode, that were made of the tape with this serial number.
-    pub fn imports_of_medium(&self, serial: &str) -> Vec<CartridgeEntry> {
+    /// The other cartridges, sorted by barcode, that were made of the same tape, by its serial number, or of one with the same on it.
+    pub fn imports_like(&self, cartridge: Uuid, source: &ImportSource) -> Vec<CartridgeEntry> {
         let inventory = self.inventory();
-        let is_it = |source: &ImportSource| source.medium_serial.as_deref() == Some(serial);
-        let of_it = inventory.imports().filter(|(_, source)| is_it(source));
+        let is_like = |other: &ImportSource| {
+            let is_same_tape =
+                source.medium_serial.is_some() && other.medium_serial == source.medium_serial;
+            let has_same =
+                other.bytes > 0 && (&other.root, other.bytes) == (&source.root, source.bytes);
+            is_same_tape || has_same
+        };
+        let like =
+            inventory.imports().filter(|(uuid, other)| **uuid != cartridge && is_like(other));
         let mut found: Vec<CartridgeEntry> =
-            of_it.filter_map(|(uuid, _)| inventory.cartridge(*uuid).cloned()).collect();
+            like.filter_map(|(uuid, _)| inventory.cartridge(*uuid).cloned()).collect();
         found.sort_by(|a, b| a.barcode.cmp(&b.barcode));
         found
     }

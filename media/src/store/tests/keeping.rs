@@ -92,10 +92,13 @@ fn origins_of_imports_and_runs_of_policies_survive_a_restart_and_a_rebuilt_catal
     let store = open_memory(Arc::new(disk));
     store.rebuild_catalogue().unwrap();
     let names = |store: &Store| {
-        let made = store.imports_of_medium("HY47").into_iter();
+        let source = ImportSource { medium_serial: Some("HY47".into()), ..ImportSource::default() };
+        let made = store.imports_like(Uuid::nil(), &source).into_iter();
         made.map(|entry| entry.barcode.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(names(&store), ["A00001L9", "A00002L9"]);
+    let nothing = ImportSource::default();
+    assert!(store.imports_like(Uuid::nil(), &nothing).is_empty(), "nothing known is not the same");
     assert!(store.import_of(uuids[0]).unwrap().time.is_some());
     assert_eq!(store.policy_runs(), [run(0)]);
     store.delete_cartridge(uuids[0], "op").unwrap();
