@@ -14,7 +14,7 @@ use crate::barcode::Barcode;
 /// STAGED → MANIFESTED → WRITTEN → PROVED → RECEIPTED → EJECTED → COURIER → OFFSITE → RECALLED → RETURNED
 ///    └──────────┴──────────┴─────────┴── any but LOST and RETIRED ──┴─────────┴──► FAILED ──► RETIRED
 /// from EJECTED to RECALLED ──► LOST ──► RETURNED            RETURNED ──► EJECTED (it goes out again)
-/// RECEIPTED, EJECTED, RETURNED ──► RETIRED                  RECALLED ──► OFFSITE (the recall is called off)
+/// RECEIPTED, EJECTED, OFFSITE, RETURNED, LOST ──► RETIRED                  RECALLED ──► OFFSITE (the recall is called off)
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +86,20 @@ impl CopyState {
                 | (Receipted | Ejected | Returned | Failed, Retired)
         );
         is_forward || (next == Failed && !self.is_over())
+    }
+
+    /// Whether somebody may say that it does not count any more. One that is being made fails or is finished, and what became of one that is on
+    /// its way is noted when its container is opened.
+    pub fn may_retire(self) -> bool {
+        matches!(
+            self,
+            Self::Receipted
+                | Self::Ejected
+                | Self::Offsite
+                | Self::Returned
+                | Self::Failed
+                | Self::Lost
+        )
     }
 
     /// Whether the copy was read back, has a receipt, and is not known to be bad or gone: what the disk's copy may be given up for.

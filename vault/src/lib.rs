@@ -18,6 +18,7 @@ mod posture;
 pub mod receipt;
 mod rules;
 mod shipping;
+mod timer;
 mod trigger;
 pub mod walk;
 
@@ -31,7 +32,7 @@ pub use export::{
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};
 pub use group::{Group, matches_pattern};
-pub use policy::{Action, Plan, Planned, Policy, Waiting, plan};
+pub use policy::{Action, Plan, Planned, Policy, Waiting, cartridges_of, plan};
 pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
 pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, posture};
 pub use receipt::{
@@ -40,4 +41,5 @@ pub use receipt::{
 };
 pub use rules::{Rules, RulesError};
 pub use shipping::{Row, ShippingList};
+pub use timer::{Timer, timers};
 pub use trigger::{Trigger, Verdict};

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, Place};
 
 use crate::age::moment;
+use crate::calendar::Calendar;
 use crate::facts::Situation;
 use crate::group::{Group, matches_pattern};
 use crate::rules::Rules;
@@ -36,6 +37,14 @@ pub struct Policy {
     pub eject: bool,
     /// Give up the cartridge on disk when its copies have their receipts and the undo window is over.
     pub free_disk: bool,
+    /// When the daemon runs it by itself; never without.
+    pub run: Option<Calendar>,
+    /// The drive that it writes the copies to then, one a run: its tape is the operator's business.
+    pub drive: Option<Spanned<String>>,
+    /// The changer of the library that it writes them in then.
+    pub library: Option<Spanned<String>>,
+    /// The tapes that may be taken there where none has the cartridge's barcode.
+    pub scratch: Option<Spanned<String>>,
 }
 
 /// What a policy does to a cartridge.
@@ -135,7 +144,12 @@ pub fn plan(rules: &Rules, situation: &Situation) -> Plan {
     plan
 }
 
-fn plan_policy(name: &str, policy: &Policy, rules: &Rules, situation: &Situation, plan: &mut Plan) {
+/// The cartridges that a policy is for, those of a group together.
+pub fn cartridges_of<'a>(
+    policy: &Policy,
+    rules: &'a Rules,
+    situation: &'a Situation,
+) -> BTreeMap<Option<&'a str>, Vec<&'a CartridgeEntry>> {
     let has_data = |entry: &&CartridgeEntry| {
         entry.kind == CartridgeKind::Data
             && entry.last_written.is_some()
@@ -162,7 +176,11 @@ fn plan_policy(name: &str, policy: &Policy, rules: &Rules, situation: &Situation
             by_group.entry(group).or_default().push(entry);
         }
     }
-    for (group, entries) in by_group {
+    by_group
+}
+
+fn plan_policy(name: &str, policy: &Policy, rules: &Rules, situation: &Situation, plan: &mut Plan) {
+    for (group, entries) in cartridges_of(policy, rules, situation) {
         match group {
             None => entries
                 .iter()

@@ -169,6 +169,7 @@ impl Rules {
         {
             return Err(at(copies, format!("{} copies: write 1 to 5", copies.as_ref())));
         }
+        check_timer(policy)?;
         let complain = |message: &str| Err((None, format!("policy {name}: {message}")));
         policy.when.check().map_err(|message| (None, format!("policy {name}: when: {message}")))?;
         if policy.free_disk && policy.copies.is_none() {
@@ -178,6 +179,39 @@ impl Rules {
             return complain("it does nothing: set verify, copies or eject");
         }
         Ok(())
+    }
+}
+
+/// Where copies are written when the policy runs by itself.
+fn check_timer(policy: &Policy) -> Result<(), Complaint> {
+    let Policy { drive, library, scratch, .. } = policy;
+    for device in [drive, library].into_iter().flatten() {
+        if policy.run.is_none() {
+            return Err(at(
+                device,
+                "it is for a policy that runs by itself: set run, or name the device with `vtl export`",
+            ));
+        }
+        if policy.copies.is_none() {
+            return Err(at(device, "nothing is written there without copies"));
+        }
+        if !device.as_ref().starts_with("/dev/") {
+            return Err(at(
+                device,
+                format!(
+                    "`{}` is no device: write /dev/…, as `vtl physical list` shows it",
+                    device.as_ref()
+                ),
+            ));
+        }
+    }
+    match (drive, library, scratch) {
+        (Some(drive), Some(_), _) => Err(at(drive, "name a drive or a library, not both")),
+        (_, None, Some(scratch)) => Err(at(scratch, "scratch does nothing without library")),
+        (.., Some(scratch)) => {
+            check_member(scratch.as_ref()).map_err(|message| at(scratch, message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -62,6 +62,11 @@ impl Attached {
         &self.generic
     }
 
+    /// Its serial number.
+    pub(crate) fn serial(&self) -> &str {
+        &self.serial
+    }
+
     /// Whether it is the drive that sits in an element.
     pub(crate) fn is_in(&self, element: &Element) -> bool {
         self.device_type == TYPE_TAPE && element.is_of(&self.serial)

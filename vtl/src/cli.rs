@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::bench::BenchOptions;
 use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::drill::DrillCommand;
+use crate::fences::DrivesRequest;
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
 use crate::request::{
@@ -293,8 +294,10 @@ pub(crate) enum ProfileCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PhysicalCommand {
-    /// List them, with their serial numbers, and which drive sits in which library.
+    /// List them, with their serial numbers, which drive sits in which library, and which is fenced because it has failed.
     List,
+    /// Use a drive again that was fenced because it had failed.
+    Clear { serial: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -414,6 +417,9 @@ impl Command {
             Self::Group(command) => Request::Rules(command.request()),
             Self::Policy(command) => Request::Rules(command.request()),
             Self::Vault(command) if !command.is_for_a_file() => Request::Vault(command.request()),
+            Self::Physical(PhysicalCommand::Clear { serial }) => {
+                Request::Drives(DrivesRequest::Clear { serial })
+            }
             Self::Browse(choice) => Request::Browse(choice),
             Self::Move { from, to } => Request::Move { from, to },
             Self::Load { barcode, drive, library } => Request::Load { barcode, drive, library },

@@ -30,6 +30,7 @@ pub(crate) fn examine(directory: &Path) -> Report {
         finding("library", asked(directory, Request::Status {}, "running")),
         finding("drives", last_failures(directory)),
         finding("cartridges", damaged(directory)),
+        finding("policies", policies(directory)),
         finding("ledger", asked(directory, Request::AuditVerify { against: None }, "entries")),
         finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
     ])
@@ -104,6 +105,25 @@ fn last_failures(directory: &Path) -> Result<String, String> {
         return Ok("no command has failed since the start".to_owned());
     }
     Ok(format!("last failures: {}", lines.join("; ")))
+}
+
+/// Policies that run by themselves: whoever relies on that has to know when one failed.
+fn policies(directory: &Path) -> Result<String, String> {
+    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message)?;
+    let rows = status.get("policies").and_then(Value::as_array).cloned().unwrap_or_default();
+    let problem = |row: &Value| {
+        let problem = row.get("problem")?.as_str()?;
+        let policy = row.get("policy")?.as_str()?;
+        Some(format!("policy {policy}: {problem}"))
+    };
+    let problems: Vec<String> = rows.iter().filter_map(problem).collect();
+    if problems.is_empty() {
+        return Ok(format!("{} run by themselves, none of them failed", rows.len()));
+    }
+    Err(format!(
+        "{}; `vtl audit list --event policy_ran` tells of each run, and `vtl policy plan` of what is left",
+        problems.join("; ")
+    ))
 }
 
 /// Cartridges that cannot be relied on, by name.

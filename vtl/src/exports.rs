@@ -9,8 +9,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
-use vtl_vault::{ExportError, Exported, Exports, Order, Watcher, matches_pattern};
+use vtl_vault::{ExportError, Exported, Exports, Order, Tape, Watcher, matches_pattern};
 
+use crate::fences;
 use crate::library::Library;
 use crate::operations::find;
 use crate::physical_library::PhysicalLibrary;
@@ -25,6 +26,7 @@ pub(crate) struct Transfers {
     is_stopping: AtomicBool,
     exports: Exports,
     import: Mutex<()>,
+    policies: Mutex<()>,
     running: Mutex<BTreeMap<String, Progress>>,
     /// The cartridge that an import fills.
     filled: Mutex<Option<Barcode>>,
@@ -59,13 +61,12 @@ impl Transfers {
 
     /// One import at a time.
     pub(crate) fn import_alone(&self) -> Result<MutexGuard<'_, ()>, Failure> {
-        match self.import.try_lock() {
-            Ok(alone) => Ok(alone),
-            Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(Failure::refused("a tape is being imported already: one at a time"))
-            }
-        }
+        alone(&self.import, "a tape is being imported already: one at a time")
+    }
+
+    /// One run of policies at a time, whoever wants it.
+    pub(crate) fn policies_alone(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+        alone(&self.policies, "policies are being run already: wait for the end of that run")
     }
 
     /// From here on, until the answer is dropped, nobody else gets at the cartridge that is being filled.
@@ -85,6 +86,14 @@ impl Transfers {
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn alone<'a>(mutex: &'a Mutex<()>, why: &str) -> Result<MutexGuard<'a, ()>, Failure> {
+    match mutex.try_lock() {
+        Ok(alone) => Ok(alone),
+        Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(Failure::refused(why)),
     }
 }
 
@@ -168,7 +177,7 @@ pub(crate) fn export(
         };
         return export_one(library, (barcode, (to, None)), choice, actor, is_given_up);
     };
-    let arm = PhysicalLibrary::open(path)?;
+    let mut arm = PhysicalLibrary::open(path)?;
     // A cartridge that is not there is no reason to stop when others are written already.
     for barcode in &barcodes {
         find(library, barcode)?;
@@ -176,6 +185,7 @@ pub(crate) fn export(
     let mut rows = Vec::new();
     for barcode in &barcodes {
         let there = if barcodes.len() > 1 { standing(library, barcode, choice)? } else { None };
+        arm.leave_out(fences::fenced(&library.store));
         let row = match there {
             Some(copy) => copy_row(&copy),
             None => export_by(&arm, library, barcode, choice, (actor, is_given_up))
@@ -270,6 +280,25 @@ fn export_one(
     actor: &str,
     is_given_up: &AtomicBool,
 ) -> Result<Value, Failure> {
+    let open = || -> Result<Box<dyn Tape>, Failure> {
+        let mut tape = PhysicalTape::open(Path::new(to))?;
+        if let Some(label) = label {
+            tape.set_label(label);
+        }
+        Ok(Box::new(tape))
+    };
+    export_to(library, open, (barcode, to), choice, actor, is_given_up)
+}
+
+/// To the tape in a drive, which is opened when it is known that there is something to be written.
+pub(crate) fn export_to(
+    library: &Library,
+    open: impl FnOnce() -> Result<Box<dyn Tape>, Failure>,
+    (barcode, to): (&str, &str),
+    choice: &ExportChoice,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
     let entry = find(library, barcode)?;
     if entry.kind == CartridgeKind::Cleaning {
         return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
@@ -288,10 +317,9 @@ fn export_one(
     }
     let mut entry = entry;
     entry.set_facts(&facts);
-    let mut tape = PhysicalTape::open(Path::new(to))?;
-    if let Some(label) = label {
-        tape.set_label(label);
-    }
+    let mut tape = open()?;
+    let serial = tape.identity().serial;
+    fences::check(&library.store, &serial)?;
     // Written once, and read once.
     let total_bytes = facts.written_bytes.saturating_mul(2);
     let watched =
@@ -308,10 +336,24 @@ fn export_one(
         software: concat!("vtl ", env!("CARGO_PKG_VERSION")),
     };
     let contents = &mut verification.cartridge;
-    let exported = order.run(&library.transfers.exports, &mut tape, contents, &watched);
-    let exported =
-        exported.map_err(|error| explain(&error, (to, choice), entry.barcode.as_str()))?;
+    let exported = order.run(&library.transfers.exports, &mut *tape, contents, &watched);
+    let exported = exported.map_err(|error| {
+        let failure = explain(&error, (to, choice), entry.barcode.as_str());
+        let tape = tape_of(library, &entry, choice.copy);
+        let fenced = fences::note(&library.store, (&serial, tape.as_deref()), &error, actor);
+        match fenced {
+            Some(fenced) => Failure::new(failure.kind, format!("{failure}; {fenced}")),
+            None => failure,
+        }
+    })?;
     Ok(row(&exported))
+}
+
+/// The tape that a copy was being written to, as far as the ledger knows.
+fn tape_of(library: &Library, entry: &CartridgeEntry, number: u32) -> Option<String> {
+    let copies = library.store.copies_of(entry.uuid, number).into_iter();
+    let facts = copies.max_by_key(|copy| copy.since)?.facts;
+    facts.medium_serial.or(facts.volume).or_else(|| Some(format!("for {}", entry.barcode)))
 }
 
 /// The cartridge for reading, and the moment that it is read as it was at. What a host writes on one that is loaded after its last sync point is

@@ -6,13 +6,15 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 use vtl_media::disk::{read_whole, replace_whole};
 use vtl_media::{
-    Barcode, CartridgeEntry, CopyRecord, LoadOptions, NewCartridge, Place, Store, Volume,
-    WriteOutcome, with_causes,
+    Barcode, CartridgeEntry, CopyRecord, ImportSource, LoadOptions, NewCartridge, Place, Store,
+    Volume, WriteOutcome, with_causes,
 };
 use vtl_vault::{ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
 
 use crate::exports::Watched;
+use crate::fences;
 use crate::library::Library;
+use crate::lineage;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{Failure, FailureKind, ImportChoice};
 
@@ -62,21 +64,34 @@ pub(crate) fn import_from(
         let _reserved = store.reserve(entry.uuid);
         mark(store, &entry).and_then(|()| fill(store, &entry, tape, &watched))
     };
+    let identity = tape.identity();
+    let known = known_copy(store, &medium);
+    // It is in the ledger before the mark goes: a cartridge that stays is never without its origin.
+    let read = read.and_then(|digest| {
+        let source = lineage::source(library, (&medium, &identity), &digest, known.as_ref());
+        store.note_import(entry.uuid, source.clone(), actor).map_err(|error| {
+            ExportError::Failed(format!("its origin cannot be recorded: {}", with_causes(&error)))
+        })?;
+        Ok((digest, source))
+    });
     // While the mark is there the next start takes the cartridge away: it is not there to stay before.
-    let digest = match read.and_then(|digest| unmark(store).map(|()| digest)) {
-        Ok(digest) => digest,
+    let (digest, source) = match read.and_then(|read| unmark(store).map(|()| read)) {
+        Ok(read) => read,
         Err(error) => {
+            let at =
+                (identity.serial.as_str(), medium.serial.as_deref().or(Some(barcode.as_str())));
+            let fenced = fences::note(store, at, &error, actor);
             match store.delete_cartridge(entry.uuid, actor) {
                 Ok(()) => warn_of(unmark(store)),
                 Err(why) => {
                     tracing::warn!(%barcode, %why, "what was not imported to its end is still there");
                 }
             }
-            return Err(explain(&error, choice, &barcode));
+            return Err(explain(&error, choice, &barcode, fenced));
         }
     };
-    let known = known_copy(store, &medium);
-    Ok(row(&barcode, &medium, &digest, known.as_ref(), library))
+    let twins = lineage::twins(library, entry.uuid, &source);
+    Ok(row(&barcode, &digest, &source, &twins))
 }
 
 /// What an earlier program began to import and did not finish is taken away.
@@ -239,7 +254,12 @@ fn known_copy(store: &Store, medium: &Medium) -> Option<CopyRecord> {
         .max_by_key(|copy| copy.staged)
 }
 
-fn explain(error: &ExportError, choice: &ImportChoice, barcode: &Barcode) -> Failure {
+fn explain(
+    error: &ExportError,
+    choice: &ImportChoice,
+    barcode: &Barcode,
+    fenced: Option<String>,
+) -> Failure {
     let kind = match error {
         error if error.is_final() => FailureKind::Damaged,
         ExportError::Refused(_) => FailureKind::Refused,
@@ -249,21 +269,17 @@ fn explain(error: &ExportError, choice: &ImportChoice, barcode: &Barcode) -> Fai
         ExportError::Cartridge(why) => format!("the new cartridge could not be written: {why}"),
         other => other.to_string(),
     };
-    Failure::new(kind, format!("{barcode} from {}: {what}; nothing was kept of it", choice.from))
+    let fenced = fenced.map(|fenced| format!("; {fenced}")).unwrap_or_default();
+    let from = &choice.from;
+    Failure::new(kind, format!("{barcode} from {from}: {what}; nothing was kept of it{fenced}"))
 }
 
 fn row(
     barcode: &Barcode,
-    medium: &Medium,
     digest: &PartitionDigest,
-    known: Option<&CopyRecord>,
-    library: &Library,
+    source: &ImportSource,
+    twins: &[Barcode],
 ) -> Value {
-    // The receipt says what was on it; the root over all sections is compared, not the barcode.
-    let root = known.and_then(|copy| {
-        let receipt = library.receipts.receipt(copy.id).ok()?;
-        receipt.content().manifest.partitions.first().map(|partition| partition.root)
-    });
     json!({
         "barcode": barcode,
         "location": Place::Shelf,
@@ -271,9 +287,10 @@ fn row(
         "blocks": digest.blocks,
         "filemarks": digest.filemarks,
         "root": digest.root,
-        "medium_serial": medium.serial,
-        "copy_of": known.map(|copy| &copy.barcode),
-        "copy": known.map(|copy| copy.id),
-        "is_what_receipt_says": root.map(|root| root == digest.root),
+        "medium_serial": source.medium_serial,
+        "copy_of": source.copy_of,
+        "copy": source.copy,
+        "is_what_receipt_says": source.is_what_receipt_says,
+        "also_imported_as": twins,
     })
 }

@@ -27,6 +27,7 @@ mod elements;
 mod explain;
 mod exports;
 mod failures;
+mod fences;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -38,6 +39,7 @@ mod kept_reservations;
 mod labels;
 mod libraries;
 mod library;
+mod lineage;
 mod loader;
 mod logging;
 mod management;
@@ -190,7 +192,11 @@ fn plain_answer(
         }
         Command::Profile(command) => shown_profiles(directory, command),
         Command::Bench(options) => bench::run(directory, &options),
-        Command::Physical(cli::PhysicalCommand::List) => attached::list(),
+        Command::Physical(cli::PhysicalCommand::List) => {
+            let failed = request::Request::Drives(fences::DrivesRequest::Failed {});
+            // A host without a library has drives all the same.
+            Ok(fences::told(attached::list()?, &client::ask(directory, failed).unwrap_or_default()))
+        }
         Command::Label(options) => labels::run(directory, &options),
         Command::Vault(VaultCommand::Manifest { container, output: Some(file) }) => {
             labels::shipping::run(directory, container, &file)

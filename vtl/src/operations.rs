@@ -14,6 +14,7 @@ use crate::audit;
 use crate::browse;
 use crate::drill;
 use crate::exports;
+use crate::fences;
 use crate::imports;
 use crate::inventory::{self, Listing};
 use crate::libraries;
@@ -122,6 +123,7 @@ fn administer(
 ) -> Result<Value, Failure> {
     let actor = caller.actor;
     match request {
+        Request::Drives(request) => fences::answer(library, &request, actor),
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),
         Request::LibraryShow { name } => libraries::show(library, &name),

@@ -1,5 +1,6 @@
 //! A real tape library of this host: its arm brings tapes, by their barcodes, into drives that this host has, and back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub(crate) struct PhysicalLibrary {
     path: String,
     device: Device,
     hosts: Vec<Attached>,
+    /// Serial numbers of drives that no tape is brought into.
+    fenced: BTreeSet<String>,
 }
 
 /// A tape that lies in a drive, and the element that it is brought back to.
@@ -54,7 +57,12 @@ impl PhysicalLibrary {
         }
         let hosts = attached::scan_host()
             .map_err(|error| Failure::failed(format!("/sys/class/scsi_generic: {error}")))?;
-        Ok(Self { path: path.to_owned(), device, hosts })
+        Ok(Self { path: path.to_owned(), device, hosts, fenced: BTreeSet::new() })
+    }
+
+    /// Brings no tape into the drives with these serial numbers.
+    pub(crate) fn leave_out(&mut self, fenced: BTreeSet<String>) {
+        self.fenced = fenced;
     }
 
     /// Brings the tape with this barcode, else one that is scratch, into a drive that is empty and that this host has, and waits until it can be
@@ -95,6 +103,9 @@ impl PhysicalLibrary {
         let mut last = None;
         for element in drives.iter().filter(|element| !element.is_full) {
             let Some(drive) = self.host_drive(element) else { continue };
+            if self.is_fenced(element) {
+                continue;
+            }
             match self.bring_into(&barcode, tape.address, element.address, &drive) {
                 Ok(()) => {
                     return Ok(Brought {
@@ -115,8 +126,12 @@ impl PhysicalLibrary {
             }
         }
         Err(last.unwrap_or_else(|| {
+            let fenced = match drives.iter().filter(|element| self.is_fenced(element)).count() {
+                0 => String::new(),
+                count => format!(" ({count} fenced: `vtl physical list` says why)"),
+            };
             Failure::refused(format!(
-                "no drive of {} is empty that this host has: unload one, or wait for it",
+                "no drive of {} is empty that this host has and that may be used{fenced}: unload one, or wait for it",
                 self.path
             ))
         }))
@@ -198,6 +213,11 @@ impl PhysicalLibrary {
 
     fn elements(&self, kind: ElementKind) -> Vec<Element> {
         attached::elements_of(&self.device, kind)
+    }
+
+    fn is_fenced(&self, element: &Element) -> bool {
+        let mut hosts = self.hosts.iter();
+        hosts.any(|host| host.is_in(element) && self.fenced.contains(host.serial()))
     }
 
     /// The drive of this host that sits in an element.

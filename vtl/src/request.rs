@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::SecretText;
 use crate::browse::{BrowseChoice, Piece};
 use crate::drill::DrillRequest;
+use crate::fences::DrivesRequest;
 use crate::receipts::ReceiptRequest;
 use crate::retention::{HoldChange, NewLock};
 use crate::rules::RulesRequest;
@@ -55,6 +56,8 @@ pub(crate) enum Request {
     SnapshotDelete { name: String },
     /// Pools, groups and policies; the field `action` says what.
     Rules(RulesRequest),
+    /// Physical drives that have failed; the field `action` says what.
+    Drives(DrivesRequest),
     /// Copies on their way off-site and back; the field `action` says what.
     Vault(VaultRequest),
     /// Cartridges read back from the disk.

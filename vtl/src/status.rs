@@ -48,6 +48,7 @@ pub(crate) fn status(library: &Library) -> Value {
             "oldest_proof": data().filter_map(|entry| entry.last_proved).min(),
             "being_read": library.verifications.progress(),
         },
+        "policies": crate::rules::timer::overview(library),
         "drives": drives(library, &library.record),
         "libraries": crate::libraries::list(library),
     })

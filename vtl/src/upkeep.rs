@@ -15,6 +15,7 @@ use vtl_media::{
 
 use crate::library::Library;
 use crate::operations::current;
+use crate::rules;
 use crate::verification::{self, Manner};
 
 /// The one reason for pruning that was agreed upon.
@@ -29,6 +30,8 @@ const KEEP_INTERVAL: Duration = Duration::from_mins(10);
 const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
 /// The first of these looks, so that it does not disturb the start.
 const PRUNE_DELAY: Duration = Duration::from_mins(1);
+/// Looks at the calendars of policies, the finest of which are in minutes.
+const POLICY_INTERVAL: Duration = Duration::from_secs(10);
 /// Looks for something to read back.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(30);
 /// A cartridge that was unloaded has so long a rest before it is read back: often it is wanted again.
@@ -77,7 +80,11 @@ impl Upkeep {
     pub(crate) fn start(library: &Arc<Library>, plan: Plan) -> std::io::Result<Self> {
         let stop = Arc::new(Stop::default());
         let mut threads = Vec::new();
-        for (name, work) in [("upkeep", keep_space as Work), ("scrub", scrub as Work)] {
+        for (name, work) in [
+            ("upkeep", keep_space as Work),
+            ("scrub", scrub as Work),
+            ("policies", run_policies as Work),
+        ] {
             let (library, stop) = (Arc::clone(library), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(name.to_owned());
             threads.push(thread.spawn(move || work(&library, plan, &stop))?);
@@ -98,9 +105,9 @@ impl Upkeep {
     }
 }
 
-type Work = fn(&Library, Plan, &Stop);
+type Work = fn(&Arc<Library>, Plan, &Stop);
 
-fn keep_space(library: &Library, plan: Plan, stop: &Stop) {
+fn keep_space(library: &Arc<Library>, plan: Plan, stop: &Stop) {
     let mut next_prune = Instant::now() + PRUNE_DELAY;
     let mut next_keep = Instant::now();
     while !stop.wait(SPACE_INTERVAL) {
@@ -221,8 +228,15 @@ fn note(entry: &CartridgeEntry, pruned: &Result<Pruned, UndoError>, why: &str) {
     }
 }
 
+/// Runs the policies whose time has come.
+fn run_policies(library: &Arc<Library>, _: Plan, stop: &Stop) {
+    while !stop.wait(POLICY_INTERVAL) {
+        rules::timer::run_due(library, &stop.is_given_up);
+    }
+}
+
 /// Reads back what was written and not proved, and then what was proved long ago.
-fn scrub(library: &Library, plan: Plan, stop: &Stop) {
+fn scrub(library: &Arc<Library>, plan: Plan, stop: &Stop) {
     while !stop.wait(VERIFY_INTERVAL) {
         let Some(scrub) = plan.scrub else { continue };
         while let Some(entry) = next_to_verify(library, scrub, Timestamp::now()) {

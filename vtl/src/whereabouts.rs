@@ -8,6 +8,7 @@ use vtl_media::{
 use vtl_vault::receipt::VerifiedReceipt;
 
 use crate::library::Library;
+use crate::lineage;
 use crate::operations::{find, refreshed};
 use crate::receipts;
 use crate::request::Failure;
@@ -71,6 +72,8 @@ fn story(
         let mut add = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         add("retained_until", json!(retention.until));
         add("hold", retention.hold.into());
+        let uuid = entry.map(|entry| entry.uuid).unwrap_or_default();
+        add("imported", lineage::story(library, uuid));
         add("copies", summary.good.into());
         add("copy_state", summary.best.map(CopyState::name).into());
         add("copy_proved", summary.proved.map(|time| time.to_string()).into());

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Inconsistency, Inventory};
-use crate::copies::CopyRecord;
+use crate::copies::{CopyFacts, CopyRecord, CopyState};
 use crate::ledger::Event;
 
 impl Inventory {
@@ -29,6 +29,16 @@ impl Inventory {
                     return Err(Inconsistency::CopyStep(*copy, record.state, *state));
                 }
                 record.advance(*state, facts, time);
+                Ok(())
+            }
+            Event::CopyRetired { copy, reason, .. } => {
+                let record = self.copies.get_mut(copy).ok_or(Inconsistency::NoCopy(*copy))?;
+                let (from, to) = (record.state, CopyState::Retired);
+                if !from.may_retire() {
+                    return Err(Inconsistency::CopyStep(*copy, from, to));
+                }
+                let facts = CopyFacts { reason: Some(reason.clone()), ..CopyFacts::default() };
+                record.advance(to, &facts, time);
                 Ok(())
             }
             _ => Ok(()),

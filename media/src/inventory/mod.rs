@@ -5,6 +5,7 @@
 
 mod copies;
 mod entry;
+mod keeping;
 mod rules;
 mod snapshot;
 
@@ -58,6 +59,7 @@ pub(crate) struct Inventory {
     /// Locks and holds of cartridges that have some.
     retentions: HashMap<Uuid, Retention>,
     rules: Option<RulesRecord>,
+    keeping: keeping::Keeping,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -172,7 +174,14 @@ impl Inventory {
             Event::RetentionSet { cartridge, retention } => {
                 self.set_retention(*cartridge, retention)
             }
-            Event::CopyStaged { .. } | Event::CopyAdvanced { .. } => self.apply_copy(event, time),
+            Event::CopyStaged { .. } | Event::CopyAdvanced { .. } | Event::CopyRetired { .. } => {
+                self.apply_copy(event, time)
+            }
+            Event::PolicyRan { .. }
+            | Event::CartridgeImported { .. }
+            | Event::DriveFailed { .. }
+            | Event::DriveFenced { .. }
+            | Event::DriveCleared { .. } => self.apply_keeping(event, time),
             Event::RulesApplied { .. } | Event::CartridgesPooled { .. } => {
                 self.apply_rules_event(event, time)
             }
@@ -376,6 +385,7 @@ impl Inventory {
         self.by_barcode.remove(&entry.barcode);
         self.by_element.remove(&entry.place);
         self.retentions.remove(&uuid);
+        self.keeping.imports.remove(&uuid);
         self.deleted.insert(uuid);
         Ok(())
     }

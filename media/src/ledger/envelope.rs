@@ -66,17 +66,18 @@ pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEv
 }
 
 /// A program that does not know of access rules must not let everybody in because it takes no notice of them, and one that does not know of
-/// locks must not delete what is locked.
+/// locks must not delete what is locked. One that took a retired copy for a good one would give up the cartridge on disk for it.
 fn envelope_version(event: &Event) -> u32 {
     match event {
         Event::AccessGranted { .. } | Event::AccessRevoked { .. } => 2,
         Event::RetentionSet { .. } => 3,
+        Event::CopyRetired { .. } => 4,
         _ => 1,
     }
 }
 
 /// The newest version that is understood.
-pub(super) const ENVELOPE_VERSION: u32 = 3;
+pub(super) const ENVELOPE_VERSION: u32 = 4;
 
 const KNOWN_EVENTS: &[&str] = &[
     "library_created",
@@ -108,6 +109,12 @@ const KNOWN_EVENTS: &[&str] = &[
     "rules_applied",
     "cartridges_pooled",
     "drill_ended",
+    "copy_retired",
+    "policy_ran",
+    "cartridge_imported",
+    "drive_failed",
+    "drive_fenced",
+    "drive_cleared",
     "fault",
 ];
 
@@ -142,6 +149,11 @@ mod tests {
                 initiator: "iqn.2026-11.example:host".into(),
                 whose: SecretOf::Target,
             },
+            Event::PolicyRan { run: Box::default() },
+            Event::CartridgeImported { cartridge: Uuid::from_u128(7), source: Box::default() },
+            Event::DriveFailed { serial: "D".into(), tape: None, message: "4/53/00".into() },
+            Event::DriveFenced { serial: "D".into(), reason: "broken".into() },
+            Event::DriveCleared { serial: "D".into() },
             Event::Fault {
                 cartridge: None,
                 place: Some(Place::mail(2)),
@@ -162,6 +174,10 @@ mod tests {
         let retention = Retention { until: Some(time), hold: None };
         let locked = Event::RetentionSet { cartridge: Uuid::from_u128(7), retention };
         assert!(encode_body(time, "x", &locked).unwrap().starts_with(br#"{"v":3,"#));
+        // And at copies that do not count any more.
+        let retired =
+            Event::CopyRetired { copy: Uuid::from_u128(7), reason: "x".into(), is_last: false };
+        assert!(encode_body(time, "x", &retired).unwrap().starts_with(br#"{"v":4,"#));
         let later = br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"type":"warp","factor":9}}"#;
         let (_, _, found) = decode_body(later).unwrap();
         assert_eq!(found.name(), "warp");
@@ -173,8 +189,8 @@ mod tests {
 
     #[test]
     fn a_body_that_would_be_misread_is_refused() {
-        let newer = br#"{"v":4,"when":1}"#;
-        assert_eq!(decode_body(newer), Err(BodyError::Newer(4)));
+        let newer = br#"{"v":5,"when":1}"#;
+        assert_eq!(decode_body(newer), Err(BodyError::Newer(5)));
         for bad in [
             &b"{}"[..],
             b"not json",

@@ -11,6 +11,7 @@ use crate::access::{AccessRule, SecretOf};
 use crate::barcode::Barcode;
 use crate::copies::{CopyFacts, CopyState};
 use crate::inventory::SnapshotMember;
+use crate::keeping::{ImportSource, PolicyRun};
 use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
@@ -273,6 +274,50 @@ pub enum Event {
         #[serde(default)]
         known_good: Option<String>,
     },
+    /// A copy does not count any more: somebody said so, with a reason. Where it was on its walk does not matter.
+    CopyRetired {
+        /// The copy.
+        copy: Uuid,
+        /// Why.
+        reason: String,
+        /// Whether it was the last proved one, and nothing else had the data.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_last: bool,
+    },
+    /// The daemon has run a policy by itself.
+    PolicyRan {
+        /// What came of it.
+        run: Box<PolicyRun>,
+    },
+    /// A cartridge was made of a physical tape.
+    CartridgeImported {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// Of which tape.
+        source: Box<ImportSource>,
+    },
+    /// A physical drive did not do what it was told.
+    DriveFailed {
+        /// Its serial number.
+        serial: String,
+        /// The tape that was in it, by barcode or serial number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tape: Option<String>,
+        /// What it said, for people.
+        message: String,
+    },
+    /// Nothing is written to a physical drive any more.
+    DriveFenced {
+        /// Its serial number.
+        serial: String,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A physical drive is used again; what it did before is forgiven.
+    DriveCleared {
+        /// Its serial number.
+        serial: String,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -371,6 +416,12 @@ impl Event {
             Self::RulesApplied { .. } => "rules_applied",
             Self::CartridgesPooled { .. } => "cartridges_pooled",
             Self::DrillEnded { .. } => "drill_ended",
+            Self::CopyRetired { .. } => "copy_retired",
+            Self::PolicyRan { .. } => "policy_ran",
+            Self::CartridgeImported { .. } => "cartridge_imported",
+            Self::DriveFailed { .. } => "drive_failed",
+            Self::DriveFenced { .. } => "drive_fenced",
+            Self::DriveCleared { .. } => "drive_cleared",
             Self::Fault { .. } => "fault",
         }
     }

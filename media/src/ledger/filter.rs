@@ -103,8 +103,12 @@ impl Selection<'_> {
             | Event::AccessGranted { .. }
             | Event::AccessRevoked { .. }
             | Event::SecretReplaced { .. }
-            | Event::RulesApplied { .. }
-            | Event::DrillEnded { .. } => false,
+            | Event::DrillEnded { .. }
+            | Event::PolicyRan { .. }
+            | Event::DriveFailed { .. }
+            | Event::DriveFenced { .. }
+            | Event::DriveCleared { .. }
+            | Event::RulesApplied { .. } => false,
             Event::CreationIntended { cartridges }
             | Event::CreationAbandoned { cartridges }
             | Event::CartridgesPooled { cartridges, .. } => cartridges.contains(&wanted),
@@ -122,6 +126,7 @@ impl Selection<'_> {
             | Event::Rewound { cartridge, .. }
             | Event::Pruned { cartridge, .. }
             | Event::RetentionSet { cartridge, .. }
+            | Event::CartridgeImported { cartridge, .. }
             | Event::Verified { cartridge, .. } => *cartridge == wanted,
             Event::SnapshotMembers { members, .. } => {
                 members.iter().any(|member| member.cartridge == wanted)
@@ -133,7 +138,9 @@ impl Selection<'_> {
                 }
                 is_its
             }
-            Event::CopyAdvanced { copy, .. } => self.copies.contains(copy),
+            Event::CopyAdvanced { copy, .. } | Event::CopyRetired { copy, .. } => {
+                self.copies.contains(copy)
+            }
             Event::Fault { cartridge, .. } => *cartridge == Some(wanted),
         }
     }

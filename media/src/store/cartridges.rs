@@ -150,13 +150,19 @@ impl Store {
     }
 
     /// The same, of a cartridge that is still what it was when somebody decided to: whoever has written on it meanwhile keeps it.
+    /// So it is where one of these copies, which it was to be given up for, does not count any more.
     pub fn delete_unchanged(
         &self,
         expected: &CartridgeEntry,
+        copies: &[Uuid],
         actor: &str,
     ) -> Result<(), DeleteError> {
         let content = |entry: &CartridgeEntry| (entry.generation, entry.facts());
-        self.delete_if(expected.uuid, |entry| content(entry) == content(expected), actor)
+        let counts = |id: &Uuid| self.copy(*id).is_some_and(|copy| copy.state.is_receipted());
+        let is_expected = |entry: &CartridgeEntry| {
+            content(entry) == content(expected) && copies.iter().all(counts)
+        };
+        self.delete_if(expected.uuid, is_expected, actor)
     }
 
     fn delete_if(

@@ -47,6 +47,29 @@ pub enum CopyError {
         /// Where it was to be.
         to: CopyState,
     },
+    /// Nothing else has the data.
+    #[error(
+        "copy {number} of {barcode} is the last one that was proved, and the cartridge itself is not on disk any more, or cannot be read: import it \
+         first, or say --last-copy to lose what is on it for good"
+    )]
+    Last {
+        /// The cartridge.
+        barcode: Barcode,
+        /// Which copy.
+        number: u32,
+    },
+    /// Nothing else has the data, and that has to be kept.
+    #[error(
+        "copy {number} of {barcode} is the last one that can be read, and the cartridge is kept: {why}. It stays until that is over"
+    )]
+    Locked {
+        /// The cartridge.
+        barcode: Barcode,
+        /// Which copy.
+        number: u32,
+        /// By what it is kept.
+        why: String,
+    },
     /// It could not be recorded.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -10,6 +10,7 @@ mod copies;
 mod directory;
 mod error;
 mod files;
+mod keeping;
 mod kept_reservations;
 mod library;
 mod moves;

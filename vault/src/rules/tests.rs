@@ -56,6 +56,22 @@ fn errors_name_line_and_key() {
         ("[\"MAIL*\", \"A00001L9\"]", "[]", 12, "group.mail", "has no members"),
         ("[group.mail]", "[grup.mail]", 12, "grup.mail", "unknown field `grup`"),
         ("low = 3", "low = ", 8, "pool.daily.low", ""),
+        ("verify = true", "run = \"25:00\"", 18, "policy.offsite.run", "as systemd does"),
+        ("verify = true", "drive = \"/dev/nst0\"", 18, "policy.offsite.drive", "set run"),
+        (
+            "verify = true\n",
+            "run = \"daily\"\nlibrary = \"sg3\"\n",
+            19,
+            "policy.offsite.library",
+            "no device",
+        ),
+        (
+            "verify = true\n",
+            "run = \"daily\"\nscratch = \"S*\"\n",
+            19,
+            "policy.offsite.scratch",
+            "without library",
+        ),
     ] {
         assert!(GOOD.contains(old), "{old}");
         let error = Rules::parse(&GOOD.replacen(old, new, 1)).unwrap_err();

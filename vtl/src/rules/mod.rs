@@ -7,6 +7,7 @@ mod cli;
 pub(crate) mod policies;
 mod pools;
 pub(crate) mod situation;
+pub(crate) mod timer;
 
 use std::path::{Path, PathBuf};
 
@@ -122,7 +123,7 @@ pub(crate) fn answer(
         RulesRequest::Plan { file, document } => {
             policies::plan(library, file.as_deref(), document.as_deref())
         }
-        RulesRequest::Run { free_disk } => policies::run(library, free_disk, caller),
+        RulesRequest::Run { free_disk } => policies::run(library, None, free_disk, caller),
     }
 }
 

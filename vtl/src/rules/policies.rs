@@ -60,12 +60,14 @@ fn summary(plan: &Plan) -> String {
     )
 }
 
-/// Does what can be done, one kind after the other: what one finds out decides about the next.
+/// Does what can be done, one kind after the other: what one finds out decides about the next. Of all policies, or of one.
 pub(super) fn run(
     library: &Arc<Library>,
+    only: Option<&str>,
     frees_disk: bool,
     caller: &Caller<'_>,
 ) -> Result<Value, Failure> {
+    let _alone = library.transfers.policies_alone()?;
     let mut done = pools::fill(library, caller.actor)?;
     let is_verify = |action: Action| action == Action::Verify;
     let is_export = |action: Action| matches!(action, Action::Export { .. });
@@ -76,7 +78,7 @@ pub(super) fn run(
     let phases: [(&dyn Fn(Action) -> bool, Doing); 4] =
         [(&is_verify, verify), (&is_export, stage), (&is_eject, eject), (&is_free, free)];
     for (is_meant, doing) in phases {
-        for (together, situation) in bundles(library, is_meant, &failed)? {
+        for (together, situation) in bundles(library, only, is_meant, &failed)? {
             if caller.is_gone.load(Ordering::Relaxed) {
                 return Err(Failure::failed(
                     "given up; `vtl policy run` goes on where this one ended",
@@ -97,7 +99,9 @@ pub(super) fn run(
         }
     }
     let left = vtl_vault::plan(&rules_in_force(library)?, &situation::situation(library)?);
-    let blocked = left.actions.iter().filter(|planned| planned.blocked.is_some());
+    let is_meant = |planned: &&Planned| only.is_none_or(|only| planned.policy == only);
+    let left = left.actions.iter().filter(is_meant);
+    let blocked = left.filter(|planned| planned.blocked.is_some());
     let blocked: Vec<Value> = blocked.map(planned_row).collect();
     let count = |result: &str| {
         done.iter().filter(|row| row.get("result").and_then(Value::as_str) == Some(result)).count()
@@ -120,6 +124,7 @@ type Doing = fn(&Arc<Library>, &[Planned], &Situation, &Caller<'_>) -> Vec<Value
 /// The actions of a kind that can be done now; those of one group and one policy together.
 fn bundles(
     library: &Library,
+    only: Option<&str>,
     is_meant: &dyn Fn(Action) -> bool,
     failed: &BTreeSet<Uuid>,
 ) -> Result<Vec<Bundle>, Failure> {
@@ -130,6 +135,7 @@ fn bundles(
     let mut taken: BTreeSet<(Uuid, Action)> = BTreeSet::new();
     for planned in plan.actions {
         let is_due = is_meant(planned.action)
+            && only.is_none_or(|only| planned.policy == only)
             && planned.blocked.is_none()
             && !failed.contains(&planned.cartridge)
             && taken.insert((planned.cartridge, planned.action));
@@ -283,7 +289,9 @@ fn free(
     let one = |planned: &Planned| {
         let entry = now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
         let Some(entry) = entry else { return row(planned, "failed", "the cartridge is gone") };
-        match library.store.delete_unchanged(entry, caller.actor) {
+        // Whoever retires one of them meanwhile keeps the cartridge.
+        let copies: Vec<Uuid> = now.current_copies(entry).map(|copy| copy.id).collect();
+        match library.store.delete_unchanged(entry, &copies, caller.actor) {
             Ok(()) => row(planned, "done", &planned.reason),
             Err(error) => row(planned, "failed", &error.to_string()),
         }
@@ -295,9 +303,11 @@ fn free(
 pub(crate) fn explain_copy(error: &CopyError) -> Failure {
     let kind = match error {
         CopyError::NoCartridge(_) | CopyError::NoCopy(_) => FailureKind::NotFound,
-        CopyError::Cleaning(_) | CopyError::Exists { .. } | CopyError::Step { .. } => {
-            FailureKind::Refused
-        }
+        CopyError::Cleaning(_)
+        | CopyError::Exists { .. }
+        | CopyError::Step { .. }
+        | CopyError::Last { .. }
+        | CopyError::Locked { .. } => FailureKind::Refused,
         _ => FailureKind::Failed,
     };
     Failure::new(kind, error.to_string())

@@ -1,7 +1,7 @@
 //! What is known when rules are applied.
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use vtl_vault::{Rules, Situation};
 
 use crate::config::{self, Config};
@@ -29,7 +29,7 @@ pub(crate) fn situation(library: &Library) -> Result<Situation, Failure> {
         .filter_map(|entry| Some((entry.uuid, library.store.retention(entry.uuid).reason(now)?)));
     Ok(Situation {
         locked: locked.collect(),
-        now: Timestamp::now(),
+        now: library.store.now(),
         zone: TimeZone::system(),
         disk_used_percent: disk_used_percent(library),
         undo_window: undo_window(library)?,

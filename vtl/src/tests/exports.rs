@@ -54,3 +54,86 @@ fn what_is_done_is_passed_over_and_what_was_begun_wants_its_tape() {
     assert_eq!(standing(library, BARCODE, &choice).unwrap().map(|copy| copy.id), Some(copy.id));
     assert_eq!(begun_on(library, BARCODE, &choice).unwrap(), None);
 }
+
+/// A drive with an empty tape in it that breaks at the first block, or finds the tape bad.
+struct Broken(vtl_vault::TapeError);
+
+impl vtl_vault::Tape for Broken {
+    fn identity(&self) -> vtl_vault::DriveIdentity {
+        let text = || "X".to_owned();
+        let serial = "DRV0001".to_owned();
+        vtl_vault::DriveIdentity { vendor: text(), product: text(), revision: text(), serial }
+    }
+    fn medium(&mut self) -> vtl_vault::Medium {
+        vtl_vault::Medium::default()
+    }
+    fn counters(&mut self, _: bool) -> vtl_vault::Counters {
+        vtl_vault::Counters::default()
+    }
+    fn max_block_bytes(&self) -> usize {
+        1 << 20
+    }
+    fn ready(&mut self) -> Result<(), vtl_vault::TapeError> {
+        Ok(())
+    }
+    fn rewind(&mut self) -> Result<(), vtl_vault::TapeError> {
+        Ok(())
+    }
+    fn locate(&mut self, _: u64) -> Result<(), vtl_vault::TapeError> {
+        Ok(())
+    }
+    fn reload(&mut self) -> Result<(), vtl_vault::TapeError> {
+        Ok(())
+    }
+    fn write_block(&mut self, _: &[u8]) -> Result<(), vtl_vault::TapeError> {
+        Err(self.0.clone())
+    }
+    fn write_filemark(&mut self) -> Result<(), vtl_vault::TapeError> {
+        Err(self.0.clone())
+    }
+    fn synchronize(&mut self) -> Result<(), vtl_vault::TapeError> {
+        Ok(())
+    }
+    fn read(&mut self, _: &mut Vec<u8>) -> Result<vtl_vault::TapeRead, vtl_vault::TapeError> {
+        Ok(vtl_vault::TapeRead::EndOfData)
+    }
+}
+
+/// F18: a drive that had broken was given the next tape, and the next.
+#[test]
+fn nothing_is_written_to_a_drive_that_broke_until_it_is_cleared() {
+    let scene = Scene::new();
+    assert_eq!(scene.write(A, &[1; 1000]).status, Status::GOOD);
+    assert_eq!(scene.filemarks(A, false, 1).status, Status::GOOD);
+    let choice = ExportChoice { copy: 1, ..ExportChoice::default() };
+    let given_up = std::sync::atomic::AtomicBool::new(false);
+    let export = |error: vtl_vault::TapeError| {
+        let open = || Ok(Box::new(Broken(error)) as Box<dyn vtl_vault::Tape>);
+        let at = (BARCODE, "/dev/nst0");
+        crate::exports::export_to(&scene.library, open, at, &choice, "op", &given_up).unwrap_err()
+    };
+    let ask = |request: serde_json::Value| {
+        let caller = crate::operations::Caller { actor: "op", is_gone: &given_up };
+        let request = serde_json::from_value(request).unwrap();
+        crate::operations::answer(&scene.library, request, &caller)
+    };
+    let failed = || ask(serde_json::json!({ "operation": "drives", "action": "failed" })).unwrap();
+    let bad = export(vtl_vault::TapeError::Medium("3/0c/00".into()));
+    assert!(!bad.message.contains("fenced"), "a bad tape is no bad drive yet: {bad}");
+    assert_eq!(failed()[0]["bad_tapes"], 1);
+    let broken = export(vtl_vault::TapeError::Hardware("4/44/00".into()));
+    assert!(broken.message.contains("`vtl physical clear DRV0001`"), "{broken}");
+    let refused = export(vtl_vault::TapeError::Hardware("4/44/00".into()));
+    assert_eq!(refused.kind, crate::request::FailureKind::Refused);
+    assert!(refused.message.contains("4/44/00") && refused.message.contains("clear"), "{refused}");
+    let host = serde_json::json!([{ "serial": "DRV0001" }, { "serial": "DRV0002" }]);
+    let told = crate::fences::told(host, &failed());
+    assert!(told[0]["fenced"].as_str().unwrap().contains("4/44/00"));
+    assert!(told[1]["fenced"].is_null());
+    let clear =
+        serde_json::json!({ "operation": "drives", "action": "clear", "serial": "DRV0001" });
+    ask(clear.clone()).unwrap();
+    assert_eq!(ask(clear).unwrap_err().kind, crate::request::FailureKind::NotFound);
+    let again = export(vtl_vault::TapeError::Hardware("4/44/00".into()));
+    assert_eq!(again.kind, crate::request::FailureKind::Damaged, "it is tried again");
+}

@@ -17,6 +17,7 @@ struct Reel {
     block_bytes: usize,
     at: u64,
     barcode: Option<String>,
+    serial: Option<String>,
     fails_at: u64,
     additional_partitions: u8,
     /// Called when so much has been read.
@@ -31,6 +32,7 @@ impl Reel {
             block_bytes: 100_000,
             at: 0,
             barcode,
+            serial: None,
             fails_at: u64::MAX,
             additional_partitions: 0,
             midway: None,
@@ -45,7 +47,8 @@ impl Tape for Reel {
     }
     fn medium(&mut self) -> Medium {
         let (barcode, additional_partitions) = (self.barcode.clone(), self.additional_partitions);
-        Medium { barcode, additional_partitions, ..Medium::default() }
+        let serial = self.serial.clone();
+        Medium { barcode, additional_partitions, serial, ..Medium::default() }
     }
     fn counters(&mut self, _: bool) -> Counters {
         Counters::default()
@@ -246,4 +249,35 @@ fn nobody_waits_for_a_cartridge_that_is_being_imported() {
     let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
     let request = json!({ "operation": "browse", "barcode": "PHY001L9" });
     operations::answer(&scene.library, serde_json::from_value(request).unwrap(), &caller).unwrap();
+}
+
+/// F20: one tape was imported under two barcodes, and nobody could tell afterwards.
+#[test]
+fn where_a_cartridge_came_from_is_known_and_the_same_tape_twice_is_named() {
+    let scene = Scene::new();
+    let serial = || Some("HY0004711".to_owned());
+    let mut reel = Reel { serial: serial(), ..Reel::of(2) };
+    let first = import(&scene, &mut reel, None).unwrap();
+    assert_eq!(first["also_imported_as"], json!([]));
+    // The same tape, written again meanwhile.
+    let mut reel = Reel { serial: serial(), ..Reel::of(3) };
+    let second = import(&scene, &mut reel, Some("PHY002L9")).unwrap();
+    assert_eq!(second["also_imported_as"], json!(["PHY001L9"]));
+    // Another one with the same on it.
+    let mut reel = Reel { serial: Some("HY0004712".into()), ..Reel::of(3) };
+    let third = import(&scene, &mut reel, Some("PHY003L9")).unwrap();
+    assert_eq!(third["also_imported_as"], json!(["PHY002L9"]));
+    let memory = scene.memory.clone();
+    drop(scene);
+    let scene = Scene::boot(memory, options());
+    let library = &scene.library;
+    let story = crate::whereabouts::show(library, &["PHY002L9".to_owned()]).unwrap();
+    let told = &story[0]["imported"];
+    assert_eq!(
+        (&told["medium_serial"], &told["medium_barcode"]),
+        (&json!("HY0004711"), &json!("PHY001L9"))
+    );
+    assert_eq!(told["also_imported_as"], json!(["PHY001L9", "PHY003L9"]));
+    let story = crate::whereabouts::show(library, &[BARCODE.to_owned()]).unwrap();
+    assert!(story[0]["imported"].is_null());
 }

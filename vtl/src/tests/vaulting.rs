@@ -308,3 +308,40 @@ fn a_group_does_not_leave_without_a_member_that_has_data() {
     assert_eq!(answer["taken_out"].as_array().unwrap().len(), 2);
     assert_eq!(answer["waiting"], json!([]));
 }
+
+#[test]
+fn a_retired_copy_does_not_count_and_the_last_one_is_kept() {
+    let library = library();
+    apply(&library, "[policy.offsite]\nmembers = [\"A00001L9\"]\ncopies = 2\n").unwrap();
+    write(&library, "A00001L9");
+    ask(&library, json!({ "operation": "rules", "action": "run", "free_disk": false })).unwrap();
+    let retire = |copy: u32, last_copy: bool| {
+        json!({
+            "operation": "vault", "action": "retire", "barcode": "a00001l9", "copy": copy,
+            "reason": "the shelf burnt", "last_copy": last_copy,
+        })
+    };
+    assert_eq!(refused(&library, retire(1, true)).0, 3, "it is still being made");
+    assert_eq!(refused(&library, retire(3, true)).0, 4);
+    make_copies(&library);
+    let row = ask(&library, retire(1, false)).unwrap();
+    assert_eq!((&row["state"], &row["reason"]), (&json!("retired"), &json!("the shelf burnt")));
+    let inventory = json!({ "operation": "inventory", "pattern": "A00001L9" });
+    assert_eq!(ask(&library, inventory).unwrap()[0]["copies"], 1);
+    let plan = json!({ "operation": "rules", "action": "plan", "file": null, "document": null });
+    let plan = ask(&library, plan).unwrap();
+    assert_eq!(rows(&plan, "actions", "action"), ["export, copy 1"], "it is asked for again");
+    let uuid = library.store.find("A00001L9").unwrap().uuid;
+    library.store.delete_cartridge(uuid, "op").unwrap();
+    let (code, told) = refused(&library, retire(2, false));
+    assert_eq!(code, 3);
+    assert!(told.contains("--last-copy"), "{told}");
+    ask(&library, retire(2, true)).unwrap();
+    let story = json!({ "operation": "tape-show", "barcodes": ["A00001L9"] });
+    let story = ask(&library, story).unwrap();
+    assert_eq!(story[0]["copies"], 0);
+    let ways = story[0]["restore"].as_array().unwrap();
+    assert!(
+        ways.iter().all(|way| way.as_str().unwrap().contains("(the shelf burnt): do not count"))
+    );
+}

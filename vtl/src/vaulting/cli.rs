@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 use super::VaultRequest;
+use super::retire::Retired;
 
 /// The way of copies off-site and back.
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,8 @@ pub(crate) enum VaultCommand {
     Recall(Recalled),
     /// Note what came back in a container, and compare it with what was asked back.
     Return(Returned),
+    /// Say that a copy is lost for good, damaged or expired: it does not count any more, and its tape may be used again.
+    Retire(Retired),
     /// List copies, with their state, container and dates.
     List {
         /// Only copies in this state, such as offsite or courier.
@@ -144,6 +147,7 @@ impl VaultCommand {
             Self::Receive(received) => VaultRequest::Receive(received),
             Self::Recall(recalled) => VaultRequest::Recall(recalled),
             Self::Return(returned) => VaultRequest::Return(returned),
+            Self::Retire(retired) => VaultRequest::Retire(retired),
             Self::List { state, site, container } => VaultRequest::List { state, site, container },
             Self::Overdue => VaultRequest::Overdue {},
             Self::Manifest { container, .. } => VaultRequest::Manifest { container },

@@ -1,6 +1,7 @@
 //! `vtl vault …`: copies on physical tape on their way off-site and back. Every step is in the ledger with who took it.
 
 mod cli;
+mod retire;
 
 use std::fmt::Write as _;
 
@@ -41,6 +42,8 @@ pub(crate) enum VaultRequest {
     Recall(Recalled),
     /// They are here again.
     Return(Returned),
+    /// One does not count any more.
+    Retire(retire::Retired),
     /// All copies.
     List { state: Option<String>, site: Option<String>, container: Option<String> },
     /// What has not come in time.
@@ -67,6 +70,7 @@ pub(crate) fn answer(
         VaultRequest::Receive(received) => receive(library, received, &now, actor),
         VaultRequest::Recall(recalled) => recall(library, recalled, &now, actor),
         VaultRequest::Return(returned) => take_back(library, &returned, actor),
+        VaultRequest::Retire(wanted) => retire::retire(library, &wanted, actor),
         VaultRequest::List { state, site, container } => {
             list(library, state.as_deref(), site.as_deref(), container.as_deref())
         }

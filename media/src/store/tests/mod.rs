@@ -4,6 +4,7 @@ mod catalogue;
 mod copies;
 mod crash;
 mod directory;
+mod keeping;
 mod retention;
 mod rules;
 mod undo;

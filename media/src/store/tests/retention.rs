@@ -295,10 +295,10 @@ fn what_was_written_since_is_not_deleted() {
     };
     let planned = write(b"old");
     write(b"new");
-    let refused = store.delete_unchanged(&planned, "x").unwrap_err();
+    let refused = store.delete_unchanged(&planned, &[], "x").unwrap_err();
     assert!(refused.to_string().contains("A00001L9"), "{refused}");
     let now = store.find("A00001L9").unwrap();
-    store.delete_unchanged(&now, "x").unwrap();
+    store.delete_unchanged(&now, &[], "x").unwrap();
     assert!(store.find("A00001L9").is_none());
 }
 

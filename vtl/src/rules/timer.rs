@@ -1,0 +1,215 @@
+//! Policies that run by themselves, when their calendars say so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use toml::Spanned;
+use tracing::{info, warn};
+use vtl_media::{CopyRecord, PolicyRun};
+use vtl_vault::{Policy, Rules, Timer, cartridges_of, timers};
+
+use super::{policies, rules_in_force, situation};
+use crate::exports;
+use crate::library::Library;
+use crate::operations::Caller;
+use crate::request::{ExportChoice, Failure, FailureKind};
+
+/// Writes a copy to a physical tape.
+pub(crate) type Writer<'a> = &'a dyn Fn(&ExportChoice, &Caller<'_>) -> Result<Value, Failure>;
+
+/// Runs the policies whose time has come, one after the other.
+pub(crate) fn run_due(library: &Arc<Library>, is_given_up: &AtomicBool) {
+    let writer = |choice: &ExportChoice, caller: &Caller<'_>| {
+        exports::export(library, choice, caller.actor, caller.is_gone)
+    };
+    run_due_with(library, &writer, is_given_up);
+}
+
+/// The same, with whatever writes copies.
+pub(crate) fn run_due_with(library: &Arc<Library>, writer: Writer<'_>, is_given_up: &AtomicBool) {
+    // Rules that cannot be read are told of by `vtl status` and by each command about them.
+    let Ok(rules) = rules_in_force(library) else { return };
+    let now = library.store.now();
+    let due = timers_of(library, &rules, now).into_iter().filter(|timer| timer.is_due(now));
+    for timer in due {
+        if is_given_up.load(Ordering::Relaxed) {
+            return;
+        }
+        run_one(library, &rules, &timer, writer, is_given_up);
+    }
+}
+
+/// What runs by itself, when it did last, and when it does next.
+pub(crate) fn overview(library: &Library) -> Value {
+    let rules = match rules_in_force(library) {
+        Ok(rules) => rules,
+        Err(failure) => return json!([{ "policy": "all", "problem": failure.message }]),
+    };
+    let now = library.store.now();
+    let runs = library.store.policy_runs();
+    let row = |timer: &Timer<'_>| {
+        let last = runs.iter().find(|run| run.policy == timer.policy);
+        json!({
+            "policy": timer.policy,
+            "run": timer.calendar.to_string(),
+            "last": last.map(|run| run.until),
+            "next": timer.next,
+            "done": last.map(|run| run.done),
+            "failed": last.map(|run| run.failed),
+            "left": last.map(|run| run.left),
+            "problem": last.and_then(|run| run.problem.clone()),
+        })
+    };
+    Value::Array(timers_of(library, &rules, now).iter().map(row).collect())
+}
+
+fn timers_of<'a>(library: &Library, rules: &'a Rules, now: Timestamp) -> Vec<Timer<'a>> {
+    let applied = library.store.rules().map_or(now, |record| record.applied);
+    timers(rules, &library.store.policy_runs(), applied, now, &TimeZone::system())
+}
+
+fn run_one(
+    library: &Arc<Library>,
+    rules: &Rules,
+    timer: &Timer<'_>,
+    writer: Writer<'_>,
+    is_given_up: &AtomicBool,
+) {
+    let Some(policy) = rules.policies.get(timer.policy) else { return };
+    let actor = format!("policy {}", timer.policy);
+    let caller = Caller { actor: &actor, is_gone: is_given_up };
+    let until = library.store.now();
+    let ran = policies::run(library, Some(timer.policy), policy.free_disk, &caller);
+    let ran = ran.and_then(|answer| {
+        let done = answer.get("done").and_then(Value::as_array).cloned();
+        let mut rows = done.unwrap_or_default();
+        rows.extend(write_copies(library, rules, policy, writer, &caller)?);
+        Ok(rows)
+    });
+    if is_given_up.load(Ordering::Relaxed) {
+        // It was cut short: the next start catches up.
+        return;
+    }
+    let run = match &ran {
+        Ok(rows) => counted(rows),
+        // Somebody runs policies by hand: this one waits for the end of that.
+        Err(failure) if failure.kind == FailureKind::Refused => return,
+        Err(failure) => {
+            PolicyRun { failed: 1, problem: Some(failure.message.clone()), ..PolicyRun::default() }
+        }
+    };
+    let (policy, calendar) = (timer.policy.to_owned(), timer.calendar.to_string());
+    let run = PolicyRun { policy, calendar, until, ..run };
+    let (name, done, failed, left) = (timer.policy, run.done, run.failed, run.left);
+    if let Some(problem) = &run.problem {
+        warn!(policy = name, done, failed, left, problem, "a policy ran by itself");
+    } else {
+        info!(policy = name, done, failed, left, "a policy ran by itself");
+    }
+    if let Err(error) = library.store.note_policy_run(run, &actor) {
+        warn!(policy = name, %error, "that a policy ran cannot be recorded: it will run again");
+    }
+}
+
+fn counted(rows: &[Value]) -> PolicyRun {
+    let with = |result: &str| {
+        let is_it = |row: &&Value| row.get("result").and_then(Value::as_str) == Some(result);
+        rows.iter().filter(is_it).cloned().collect::<Vec<_>>()
+    };
+    let count = |rows: &[Value]| u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    let (failed, left) = (with("failed"), with("left"));
+    // What is left every night is never done, unless somebody is told why.
+    let told = failed.first().or_else(|| left.first()).map(|row| {
+        let text = |key: &str| row.get(key).and_then(Value::as_str);
+        let what = text("barcode").or_else(|| text("pool")).unwrap_or_default();
+        let (action, reason) =
+            (text("action").unwrap_or_default(), text("reason").unwrap_or_default());
+        format!("{what}, {action}: {reason}")
+    });
+    PolicyRun {
+        done: count(&with("done")),
+        failed: count(&failed),
+        left: count(&left),
+        problem: told,
+        ..PolicyRun::default()
+    }
+}
+
+/// Writes the copies that the policy has asked for, where it names a drive or a library.
+fn write_copies(
+    library: &Library,
+    rules: &Rules,
+    policy: &Policy,
+    writer: Writer<'_>,
+    caller: &Caller<'_>,
+) -> Result<Vec<Value>, Failure> {
+    if policy.drive.is_none() && policy.library.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut rows = Vec::new();
+    // Why nothing more is tried: nobody waits hours for a drive that is in use.
+    let mut stopped: Option<String> = None;
+    for copy in to_be_written(library, rules, policy)? {
+        let row = |result: &str, reason: &str| {
+            json!({
+                "barcode": copy.barcode, "pool": null, "action": format!("write copy {}", copy.number),
+                "result": result, "reason": reason,
+            })
+        };
+        if let Some(why) = &stopped {
+            rows.push(row("left", why));
+            continue;
+        }
+        match writer(&choice(policy, &copy), caller) {
+            Ok(_) => {
+                rows.push(row("done", "written and read back"));
+                if policy.drive.is_some() {
+                    stopped = Some("the drive has one tape: put another one in".to_owned());
+                }
+            }
+            Err(failure) => {
+                let is_busy = failure.kind == FailureKind::Refused;
+                rows.push(row(if is_busy { "left" } else { "failed" }, &failure.message));
+                // Another drive may take the next one, where there is one.
+                if policy.drive.is_some() || failure.kind != FailureKind::Damaged {
+                    stopped = Some(failure.message);
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn choice(policy: &Policy, copy: &CopyRecord) -> ExportChoice {
+    let text = |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.as_ref().clone());
+    ExportChoice {
+        barcodes: vec![copy.barcode.to_string()],
+        to: text(&policy.drive),
+        library: text(&policy.library),
+        scratch: text(&policy.scratch),
+        copy: copy.number,
+        ..ExportChoice::default()
+    }
+}
+
+/// Copies of this policy's cartridges that are asked for or begun: those that were begun first.
+fn to_be_written(
+    library: &Library,
+    rules: &Rules,
+    policy: &Policy,
+) -> Result<Vec<CopyRecord>, Failure> {
+    let situation = situation::situation(library)?;
+    let entries: Vec<_> =
+        cartridges_of(policy, rules, &situation).into_values().flatten().collect();
+    let is_meant = |copy: &&CopyRecord| {
+        copy.state.is_under_way()
+            && copy.number <= policy.copies_wanted()
+            && entries.iter().any(|entry| entry.uuid == copy.cartridge)
+    };
+    let mut copies: Vec<CopyRecord> = situation.copies.iter().filter(is_meant).cloned().collect();
+    copies.sort_by_key(|copy| (std::cmp::Reverse(copy.state), copy.staged));
+    Ok(copies)
+}

@@ -1,0 +1,188 @@
+//! Policies that run by themselves, on a clock that is set by hand.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use vtl_media::ledger::Clock;
+use vtl_media::{CopyState, EntryFilter};
+
+use super::*;
+use crate::models::Models;
+use crate::operations::{self, Caller};
+use crate::request::{ExportChoice, Failure, FailureKind};
+use crate::rules::timer::{overview, run_due_with};
+
+/// A library on a disk that outlives it, and the time.
+struct Night {
+    disk: MemoryDisk,
+    seconds: Arc<AtomicI64>,
+    library: Arc<Library>,
+}
+
+fn boot(disk: &MemoryDisk, seconds: &Arc<AtomicI64>) -> Arc<Library> {
+    let time = Arc::clone(seconds);
+    let clock =
+        Clock(Arc::new(move || Timestamp::from_second(time.load(Ordering::Relaxed)).unwrap()));
+    let options =
+        StoreOptions { clock, catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(disk.clone()), Path::new("/data"), options).unwrap();
+    if store.is_new() {
+        let cartridges = ["A00001L9", "A00002L9"].map(|barcode| {
+            let mut new = NewCartridge::new(Barcode::new(barcode).unwrap(), "lto9");
+            new.capacity_bytes = Some(1 << 30);
+            new
+        });
+        let cartridges = cartridges.to_vec();
+        store.initialize(LibrarySpec { cartridges, ..LibrarySpec::default() }).unwrap();
+    }
+    Arc::new(Library::offline(Arc::new(store), Arc::new(Models::default())).unwrap())
+}
+
+impl Night {
+    /// At noon, years after the host wrote by its own clock, with data on these cartridges and these rules in force.
+    fn new(document: &str, written: &[&str]) -> Self {
+        let noon = "2036-11-11T12:00:00".parse::<jiff::civil::DateTime>().unwrap();
+        let noon = noon.to_zoned(TimeZone::system()).unwrap().timestamp();
+        let (disk, seconds) = (MemoryDisk::new(), Arc::new(AtomicI64::new(noon.as_second())));
+        let library = boot(&disk, &seconds);
+        for barcode in written {
+            let store = &library.store;
+            let uuid = store.find(barcode).unwrap().uuid;
+            let directory = store.directory_of(uuid);
+            let mut volume = vtl_media::Volume::load(store.disk(), &directory, options()).unwrap();
+            volume.write(Box::new(vec![7; 4096]), 4096, 1).unwrap();
+            let facts = volume.unload().unwrap();
+            store.update_facts(uuid, &facts).unwrap();
+        }
+        library.store.apply_rules(document, "op").unwrap();
+        Self { disk, seconds, library }
+    }
+
+    fn pass(&self, hours: i64) {
+        self.seconds.fetch_add(SignedDuration::from_hours(hours).as_secs(), Ordering::Relaxed);
+    }
+
+    fn restart(self) -> Self {
+        let Self { disk, seconds, library } = self;
+        drop(library);
+        let library = boot(&disk, &seconds);
+        Self { disk, seconds, library }
+    }
+
+    fn look(&self) {
+        let none = |_: &ExportChoice, _: &Caller<'_>| -> Result<Value, Failure> { unreachable!() };
+        run_due_with(&self.library, &none, &AtomicBool::new(false));
+    }
+
+    /// How many events of this name somebody caused.
+    fn told(&self, event: &str, actor: &str) -> usize {
+        let filter = EntryFilter {
+            event: Some(event.into()),
+            actor: Some(actor.into()),
+            ..EntryFilter::default()
+        };
+        self.library.store.ledger().list(&filter).unwrap().len()
+    }
+
+    fn status(&self) -> Value {
+        overview(&self.library)[0].clone()
+    }
+}
+
+#[test]
+fn a_policy_runs_when_its_calendar_says_so_once_for_all_that_was_missed() {
+    let night = Night::new("[policy.night]\nverify = true\nrun = \"02:00\"\n", &["A00001L9"]);
+    let actor = "policy night";
+    night.look();
+    assert_eq!(night.told("policy_ran", actor), 0, "nothing is due at noon");
+    assert_eq!(night.status()["last"], Value::Null);
+    night.pass(15);
+    night.look();
+    night.look();
+    assert_eq!((night.told("verified", actor), night.told("policy_ran", actor)), (1, 1));
+    let status = night.status();
+    assert_eq!((&status["done"], &status["failed"]), (&json!(1), &json!(0)));
+    // It is off for a week.
+    night.pass(7 * 24);
+    let night = night.restart();
+    night.look();
+    night.look();
+    assert_eq!(night.told("policy_ran", actor), 2, "once for all seven nights");
+    night.pass(24);
+    night.look();
+    assert_eq!(night.told("policy_ran", actor), 3);
+    assert_eq!(night.told("verified", actor), 1, "it was not written since");
+}
+
+#[test]
+fn a_run_that_is_stopped_or_in_the_way_of_another_is_made_up_for() {
+    let night = Night::new("[policy.night]\nverify = true\nrun = \"02:00\"\n", &["A00001L9"]);
+    night.pass(15);
+    let none = |_: &ExportChoice, _: &Caller<'_>| -> Result<Value, Failure> { unreachable!() };
+    run_due_with(&night.library, &none, &AtomicBool::new(true));
+    {
+        let _by_hand = night.library.transfers.policies_alone().unwrap();
+        night.look();
+        let request = json!({ "operation": "rules", "action": "run", "free_disk": false });
+        let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+        let request = serde_json::from_value(request).unwrap();
+        let refused = operations::answer(&night.library, request, &caller).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Refused);
+    }
+    assert_eq!(night.told("policy_ran", "policy night"), 0);
+    night.look();
+    assert_eq!(night.told("policy_ran", "policy night"), 1);
+}
+
+#[test]
+fn copies_are_written_where_the_policy_says_and_what_fails_is_in_the_ledger_and_the_status() {
+    let document = "[policy.night]\ncopies = 1\nrun = \"02:00\"\nlibrary = \"/dev/sg3\"\nscratch = \"SCR*\"\n\
+                    [policy.other]\ncopies = 2\nmembers = [\"A00002L9\"]\n";
+    let night = Night::new(document, &["A00001L9", "A00002L9"]);
+    night.pass(15);
+    let orders = Mutex::new(Vec::new());
+    let broken = |choice: &ExportChoice, caller: &Caller<'_>| {
+        orders.lock().unwrap().push((choice.barcodes[0].clone(), caller.actor.to_owned()));
+        assert_eq!(choice.library.as_deref(), Some("/dev/sg3"));
+        assert_eq!(choice.scratch.as_deref(), Some("SCR*"));
+        Err(Failure::new(FailureKind::Damaged, "the drive is broken (4/44/00)"))
+    };
+    let is_given_up = AtomicBool::new(false);
+    run_due_with(&night.library, &broken, &is_given_up);
+    let by = || "policy night".to_owned();
+    assert_eq!(*orders.lock().unwrap(), [("A00001L9".into(), by()), ("A00002L9".into(), by())]);
+    assert_eq!(night.library.store.copies().len(), 2, "the other policy runs when it is asked to");
+    let night = night.restart();
+    let status = night.status();
+    assert_eq!((&status["done"], &status["failed"]), (&json!(2), &json!(2)));
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.starts_with("A00001L9, write copy 1: the drive is broken"), "{problem}");
+
+    // In use by somebody: nobody waits, and nothing has failed, but somebody has to know.
+    night.pass(24);
+    let busy = |_: &ExportChoice, _: &Caller<'_>| Err(Failure::refused("/dev/sg3 is in use"));
+    run_due_with(&night.library, &busy, &is_given_up);
+    let status = night.status();
+    assert_eq!((&status["left"], &status["failed"]), (&json!(2), &json!(0)));
+    assert_eq!(status["problem"], "A00001L9, write copy 1: /dev/sg3 is in use");
+
+    night.pass(24);
+    let store = &night.library.store;
+    let works = |choice: &ExportChoice, caller: &Caller<'_>| {
+        let uuid = store.find(&choice.barcodes[0]).unwrap().uuid;
+        let copy = store.copies_of(uuid, choice.copy).pop().unwrap();
+        for state in
+            [CopyState::Manifested, CopyState::Written, CopyState::Proved, CopyState::Receipted]
+        {
+            let facts = vtl_media::CopyFacts::default();
+            store.advance_copy(copy.id, state, facts, caller.actor).unwrap();
+        }
+        Ok(json!({}))
+    };
+    run_due_with(&night.library, &works, &is_given_up);
+    assert!(store.copies().iter().all(|copy| copy.state == CopyState::Receipted));
+    assert_eq!(night.status()["problem"], Value::Null);
+}
