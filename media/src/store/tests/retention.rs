@@ -141,13 +141,17 @@ fn befall(host: &mut Host, mut store: Store, what: u64, random: &mut Random) -> 
 #[test]
 fn nothing_is_given_up_early_whatever_is_tried() {
     let rounds = std::env::var("RETENTION_ROUNDS").map_or(1, |text| text.parse().unwrap());
+    let (mut refused, mut given_up) = (0, 0);
     for round in 0..rounds {
-        try_everything(0x5eed_1234_5678_9abc + round);
+        let of_round = try_everything(0x5eed_1234_5678_9abc + round);
+        refused += of_round.0;
+        given_up += of_round.1;
     }
+    assert!(refused > 100 && given_up > 5, "{refused} {given_up}");
 }
 
-/// A round; `RETENTION_ROUNDS=250` makes a million operations of it.
-fn try_everything(seed: u64) {
+/// A round: how often something was refused and given up; `RETENTION_ROUNDS=250` makes a million operations of it.
+fn try_everything(seed: u64) -> (u64, u64) {
     let mut random = Random(seed);
     let mut host = Host::new();
     let mut store = host.open();
@@ -201,7 +205,7 @@ fn try_everything(seed: u64) {
         }
         assert!(has_first(&store), "operation {operation}");
     }
-    assert!(refused > 100 && given_up > 5, "{refused} {given_up}");
+    (refused, given_up)
 }
 
 #[test]
