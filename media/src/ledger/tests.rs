@@ -394,10 +394,10 @@ fn later_events_are_kept_and_later_formats_refused_untouched() {
     assert_eq!(opened.entries[1].event.name(), "pool_set");
     assert_eq!(opened.ledger.append(&event(3), "x").unwrap().head.sequence, 3);
 
-    append_body(&before, br#"{"v":4,"anything":"else"}"#);
+    append_body(&before, br#"{"v":5,"anything":"else"}"#);
     let bytes = content(&before, &path_of(1));
     let error = open(Arc::new(before.clone())).map(|opened| opened.entries.len()).unwrap_err();
-    assert!(matches!(error, LedgerError::NewerFormat { found: 4, supported: 3 }), "{error}");
+    assert!(matches!(error, LedgerError::NewerFormat { found: 5, supported: 4 }), "{error}");
     assert_eq!(content(&before, &path_of(1)), bytes);
 }
 
