@@ -123,7 +123,7 @@ fn policies(directory: &Path) -> Result<String, String> {
         return Ok(format!("{} run by themselves, none of them failed", rows.len()));
     }
     Err(format!(
-        "{}; `vtl audit list --event policy_ran` tells of each run, and `vtl policy plan` of what is left",
+        "{}; `vtl policy plan` says what is left, and why",
         problems.join("; ")
     ))
 }
