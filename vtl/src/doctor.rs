@@ -122,10 +122,7 @@ fn policies(directory: &Path) -> Result<String, String> {
     if problems.is_empty() {
         return Ok(format!("{} run by themselves, none of them failed", rows.len()));
     }
-    Err(format!(
-        "{}; `vtl policy plan` says what is left, and why",
-        problems.join("; ")
-    ))
+    Err(format!("{}; `vtl policy plan` says what is left, and why", problems.join("; ")))
 }
 
 /// Drives that nothing is written to, so that copies may wait for them.
