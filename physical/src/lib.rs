@@ -8,7 +8,7 @@ mod sense;
 mod sg_io;
 mod tape;
 
-pub use medium::{DriveFacts, ErrorCounters, MediumFacts};
+pub use medium::{DriveFacts, ErrorCounters, MediumFacts, tape_alerts};
 pub use sense::Sense;
 pub use sg_io::{Answer, Data, Device, DeviceError};
 pub use tape::{Done, TapeDrive, TapeFault};

@@ -1,5 +1,8 @@
 //! What a drive tells of itself, of its tape, and of its errors.
 
+use std::time::Duration;
+
+use crate::sg_io::Device;
 use crate::tape::{TapeDrive, number};
 
 /// INQUIRY and the unit serial number.
@@ -96,23 +99,37 @@ impl TapeDrive {
     /// Error counters of writing or reading, and TapeAlert.
     pub fn counters(&self, is_writing: bool) -> ErrorCounters {
         let page = self.log_page(if is_writing { 0x02 } else { 0x03 });
-        let alerts = self.log_page(0x2e);
+        let alerts = self.log_page(TAPE_ALERT);
         ErrorCounters {
             corrected: parameter(&page, 0x0003),
             uncorrected: parameter(&page, 0x0006),
-            tape_alerts: (1..=64)
-                .filter(|flag| parameter(&alerts, (*flag).into()) == Some(1))
-                .collect(),
+            tape_alerts: flags_in(&alerts),
         }
     }
 
     fn log_page(&self, page: u8) -> Vec<u8> {
-        const ROOM: u16 = 4096;
-        let [high, low] = ROOM.to_be_bytes();
-        // PC 01b: cumulative values.
-        self.ask(&[0x4d, 0, 0x40 | page, 0, 0, 0, 0, high, low, 0], ROOM.into()).unwrap_or_default()
+        self.ask(&log_sense(page), LOG_ROOM.into()).unwrap_or_default()
     }
 }
+
+/// The TapeAlert flags that a drive has set, by their numbers; none where it does not say. Many drives forget them when they have been asked.
+pub fn tape_alerts(drive: &Device, timeout: Duration) -> Vec<u8> {
+    let page = drive.read(&log_sense(TAPE_ALERT), LOG_ROOM.into(), timeout);
+    flags_in(&page.unwrap_or_default())
+}
+
+// PC 01b: cumulative values.
+fn log_sense(page: u8) -> [u8; 10] {
+    let [high, low] = LOG_ROOM.to_be_bytes();
+    [0x4d, 0, 0x40 | page, 0, 0, 0, 0, high, low, 0]
+}
+
+fn flags_in(page: &[u8]) -> Vec<u8> {
+    (1..=64).filter(|flag| parameter(page, (*flag).into()) == Some(1)).collect()
+}
+
+const TAPE_ALERT: u8 = 0x2e;
+const LOG_ROOM: u16 = 4096;
 
 // 3 length of the block descriptors, which are 4…; page: 0 code 11h, 1 length, 2 the most that there can be, 3 additional partitions defined
 fn partitions_in(answer: &[u8]) -> Option<u8> {

@@ -81,6 +81,8 @@ fn doctor_looks_at_everything() {
                 "library",
                 "drives",
                 "cartridges",
+                "policies",
+                "physical drives",
                 "ledger",
                 "catalogue"
             ]

@@ -45,7 +45,7 @@ pub(crate) struct Element {
     pub(crate) barcode: Option<String>,
     pub(crate) is_full: bool,
     /// Of a drive its device identifier: the serial number, perhaps behind vendor and product; nothing where the library does not say.
-    identifier: String,
+    pub(crate) identifier: String,
 }
 
 /// What an element is for (SMC-3 §6.10.2, element type code).

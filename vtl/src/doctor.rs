@@ -7,6 +7,7 @@ use vtl_media::AccessRule;
 
 use crate::client;
 use crate::config::Config;
+use crate::fences::DrivesRequest;
 use crate::request::{Failure, FailureKind, InventoryFilter, Request};
 
 /// Less free space than this is worth a warning: drives stop taking data before the file system is full.
@@ -31,6 +32,7 @@ pub(crate) fn examine(directory: &Path) -> Report {
         finding("drives", last_failures(directory)),
         finding("cartridges", damaged(directory)),
         finding("policies", policies(directory)),
+        finding("physical drives", fenced_drives(directory)),
         finding("ledger", asked(directory, Request::AuditVerify { against: None }, "entries")),
         finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
     ])
@@ -120,9 +122,24 @@ fn policies(directory: &Path) -> Result<String, String> {
     if problems.is_empty() {
         return Ok(format!("{} run by themselves, none of them failed", rows.len()));
     }
+    Err(format!("{}; `vtl policy plan` says what is left, and why", problems.join("; ")))
+}
+
+/// Drives that nothing is written to, so that copies may wait for them.
+fn fenced_drives(directory: &Path) -> Result<String, String> {
+    let failed = Request::Drives(DrivesRequest::Failed {});
+    let rows = client::ask(directory, failed).map_err(|failure| failure.message)?;
+    let fenced = |row: &Value| {
+        let (serial, why) = (row.get("serial")?.as_str()?, row.get("fenced")?.as_str()?);
+        Some(format!("{serial} is fenced: {why}"))
+    };
+    let fenced: Vec<String> = rows.as_array().into_iter().flatten().filter_map(fenced).collect();
+    if fenced.is_empty() {
+        return Ok("none is fenced".to_owned());
+    }
     Err(format!(
-        "{}; `vtl audit list --event policy_ran` tells of each run, and `vtl policy plan` of what is left",
-        problems.join("; ")
+        "{}; when it was repaired or replaced, `vtl physical clear SERIAL`",
+        fenced.join("; ")
     ))
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Tape, Watcher, matches_pattern};
 
+use crate::cleaning;
 use crate::fences;
 use crate::library::Library;
 use crate::operations::find;
@@ -211,7 +212,18 @@ fn export_by(
     })?;
     let to = (brought.drive.as_str(), Some(brought.barcode.as_str()));
     let done = export_one(library, (barcode, to), choice, actor, is_given_up);
-    both(done, arm.bring_back(&brought))
+    // Asked while the tape is there: what the drive asked for is forgotten when it is gone.
+    let is_dirty =
+        done.as_ref().is_ok_and(cleaning::has_asked) || cleaning::is_wanted(&brought.drive);
+    let done = both(done, arm.bring_back(&brought));
+    if !is_dirty {
+        return done;
+    }
+    let cleaned = match brought.home {
+        Some(_) => cleaning::clean(arm, &brought),
+        None => Err(Failure::refused("a tape lies in it that was there before: take it out")),
+    };
+    cleaning::told(done, &brought.drive, &cleaned)
 }
 
 /// What the export came to, and that the tape has not come back: neither hides the other.
@@ -384,7 +396,7 @@ fn is_scratch(library: &Library, pattern: Option<&str>, label: &str) -> bool {
         let mut copies = library.store.copies().into_iter().filter(is_on_it);
         copies.any(|copy| copy.state != CopyState::Retired)
     };
-    is_named && library.store.find(label).is_none() && !is_used()
+    is_named && !cleaning::is_cleaning(label) && library.store.find(label).is_none() && !is_used()
 }
 
 fn nothing_on(barcode: &Barcode) -> Failure {

@@ -16,6 +16,7 @@ mod bench;
 mod browse;
 mod bundle;
 mod capture;
+mod cleaning;
 mod cli;
 mod client;
 mod config;

@@ -36,9 +36,9 @@ pub(crate) struct Brought {
     pub(crate) drive: String,
     /// What the library reads on it.
     pub(crate) barcode: String,
-    drive_element: u16,
+    pub(crate) drive_element: u16,
     /// Where it came from; `None` for one that lay in the drive already, which stays there.
-    home: Option<u16>,
+    pub(crate) home: Option<u16>,
 }
 
 impl PhysicalLibrary {
@@ -184,7 +184,7 @@ impl PhysicalLibrary {
     }
 
     /// MOVE MEDIUM (SMC-3 §6.6), with the library's own choice of the arm.
-    fn carry(&self, from: u16, to: u16) -> Result<(), Failure> {
+    pub(crate) fn carry(&self, from: u16, to: u16) -> Result<(), Failure> {
         let ([from_high, from_low], [to_high, to_low]) = (from.to_be_bytes(), to.to_be_bytes());
         let cdb = [0xa5, 0, 0, 0, from_high, from_low, to_high, to_low, 0, 0, 0, 0];
         // What has changed since the library was asked last is told once, and nothing was moved then.
@@ -211,7 +211,8 @@ impl PhysicalLibrary {
         ))
     }
 
-    fn elements(&self, kind: ElementKind) -> Vec<Element> {
+    /// The elements of a kind, as they are now.
+    pub(crate) fn elements(&self, kind: ElementKind) -> Vec<Element> {
         attached::elements_of(&self.device, kind)
     }
 
