@@ -10,6 +10,7 @@
 mod access;
 mod arm;
 mod attached;
+mod bays;
 mod bench;
 mod browse;
 mod bundle;
@@ -188,7 +189,8 @@ fn ask_library(
     let shown =
         if is_browsed && is_for_people { browse::for_people(&answer) } else { answer.clone() };
     output::print(&shown, format).map_err(Failure::failed)?;
-    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))
+    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))?;
+    bays::verdict(&answer)
 }
 
 fn shown_profiles(

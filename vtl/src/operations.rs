@@ -10,8 +10,8 @@ use vtl_changer::MoveFailure;
 use vtl_media::{CartridgeEntry, EntryFilter, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
+use crate::bays;
 use crate::browse;
-use crate::exports;
 use crate::imports;
 use crate::inventory::{self, Listing};
 use crate::libraries;
@@ -86,7 +86,7 @@ pub(crate) fn answer(
             };
             verification::verify(library, &barcodes, all, manner)
         }
-        Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::Export(choice) => bays::export(library, &choice, actor, caller.is_gone),
         Request::Import(choice) => imports::import(library, &choice, actor, caller.is_gone),
         Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),
