@@ -37,9 +37,9 @@ pub(crate) struct Brought {
     pub(crate) drive: String,
     /// What the library reads on it.
     pub(crate) barcode: String,
-    drive_element: u16,
+    pub(crate) drive_element: u16,
     /// Where it came from; `None` for one that lay in the drive already, which stays there.
-    home: Option<u16>,
+    pub(crate) home: Option<u16>,
 }
 
 impl PhysicalLibrary {
