@@ -27,7 +27,7 @@ pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use export::{
     Contents, ExportError, Exported, Exports, Intake, Medium, Order, Tape, TapeError, TapeRead,
-    Watcher, take_in,
+    Watcher, begun_on, take_in,
 };
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};

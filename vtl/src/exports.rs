@@ -11,14 +11,13 @@ use serde_json::{Value, json};
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Tape, Watcher, matches_pattern};
 
+use crate::bays::{DriveIs, Undone, drive_after};
 use crate::cleaning;
 use crate::fences;
 use crate::library::Library;
 use crate::operations::find;
-use crate::physical_library::PhysicalLibrary;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{ExportChoice, Failure, FailureKind};
-use crate::rules;
 use crate::verification::{Begun, begin, rate};
 
 /// What is on its way to or from physical tapes at this moment.
@@ -33,8 +32,10 @@ pub(crate) struct Transfers {
     filled: Mutex<Option<Barcode>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Progress {
+    /// The drive, if it is said.
+    drive: Option<String>,
     total_bytes: u64,
     done_bytes: u64,
     begun: Instant,
@@ -46,12 +47,18 @@ impl Transfers {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Whether all of them end, or the one that somebody has given up.
+    pub(crate) fn is_stopping(&self, is_given_up: &AtomicBool) -> bool {
+        self.is_stopping.load(Ordering::Relaxed) || is_given_up.load(Ordering::Relaxed)
+    }
+
     /// How far they are.
     pub(crate) fn progress(&self) -> Value {
         let running = self.running();
         let rows = running.iter().map(|(barcode, progress)| {
             json!({
                 "barcode": barcode,
+                "drive": progress.drive,
                 "total_bytes": progress.total_bytes,
                 "done_bytes": progress.done_bytes,
                 "bytes_per_second": rate(progress.done_bytes, progress.begun.elapsed().as_secs_f64()),
@@ -123,9 +130,17 @@ impl<'a> Watched<'a> {
         is_given_up: &'a AtomicBool,
     ) -> Self {
         let begun = Instant::now();
-        let progress = Progress { total_bytes, done_bytes: 0, begun };
+        let progress = Progress { drive: None, total_bytes, done_bytes: 0, begun };
         transfers.running().insert(barcode.to_owned(), progress);
         Self { transfers, barcode: barcode.to_owned(), is_given_up, begun }
+    }
+
+    /// Says in which drive it is.
+    pub(crate) fn on(self, drive: &str) -> Self {
+        if let Some(progress) = self.transfers.running().get_mut(&self.barcode) {
+            progress.drive = Some(drive.to_owned());
+        }
+        self
     }
 }
 
@@ -137,8 +152,7 @@ impl Drop for Watched<'_> {
 
 impl Watcher for Watched<'_> {
     fn is_given_up(&self) -> bool {
-        self.transfers.is_stopping.load(Ordering::Relaxed)
-            || self.is_given_up.load(Ordering::Relaxed)
+        self.transfers.is_stopping(self.is_given_up)
     }
 
     fn moved(&self, bytes: u64) {
@@ -154,102 +168,6 @@ impl Watcher for Watched<'_> {
     fn clock_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// Exports cartridges: one to the tape in a drive, or each to the tape of its barcode in a library.
-pub(crate) fn export(
-    library: &Library,
-    choice: &ExportChoice,
-    actor: &str,
-    is_given_up: &AtomicBool,
-) -> Result<Value, Failure> {
-    let barcodes = match &choice.group {
-        Some(group) => rules::members(library, group)?,
-        None => choice.barcodes.clone(),
-    };
-    let Some(path) = &choice.library else {
-        let [barcode] = barcodes.as_slice() else {
-            return Err(Failure::usage(
-                "a drive has one tape, and a tape takes one cartridge: name one barcode, or a library by --library",
-            ));
-        };
-        let Some(to) = &choice.to else {
-            return Err(Failure::usage("where to? Say --to a drive, or --library"));
-        };
-        return export_one(library, (barcode, (to, None)), choice, actor, is_given_up);
-    };
-    let mut arm = PhysicalLibrary::open(path)?;
-    // A cartridge that is not there is no reason to stop when others are written already.
-    for barcode in &barcodes {
-        find(library, barcode)?;
-    }
-    let mut rows = Vec::new();
-    for barcode in &barcodes {
-        let there = if barcodes.len() > 1 { standing(library, barcode, choice)? } else { None };
-        arm.leave_out(fences::fenced(&library.store));
-        let row = match there {
-            Some(copy) => copy_row(&copy),
-            None => export_by(&arm, library, barcode, choice, (actor, is_given_up))
-                .map_err(|failure| with_done(failure, &rows))?,
-        };
-        rows.push(row);
-    }
-    Ok(Value::Array(rows))
-}
-
-/// One cartridge to its tape, which the arm brings and takes back.
-fn export_by(
-    arm: &PhysicalLibrary,
-    library: &Library,
-    barcode: &str,
-    choice: &ExportChoice,
-    (actor, is_given_up): (&str, &AtomicBool),
-) -> Result<Value, Failure> {
-    let begun = begun_on(library, barcode, choice)?;
-    let wanted = begun.clone().unwrap_or_else(|| barcode.to_ascii_uppercase());
-    let brought = arm.bring(&wanted, &|label| {
-        begun.is_none() && is_scratch(library, choice.scratch.as_deref(), label)
-    })?;
-    let to = (brought.drive.as_str(), Some(brought.barcode.as_str()));
-    let done = export_one(library, (barcode, to), choice, actor, is_given_up);
-    // Asked while the tape is there: what the drive asked for is forgotten when it is gone.
-    let is_dirty =
-        done.as_ref().is_ok_and(cleaning::has_asked) || cleaning::is_wanted(&brought.drive);
-    let done = both(done, arm.bring_back(&brought));
-    if !is_dirty {
-        return done;
-    }
-    let cleaned = match brought.home {
-        Some(_) => cleaning::clean(arm, &brought),
-        None => Err(Failure::refused("a tape lies in it that was there before: take it out")),
-    };
-    cleaning::told(done, &brought.drive, &cleaned)
-}
-
-/// What the export came to, and that the tape has not come back: neither hides the other.
-fn both(done: Result<Value, Failure>, back: Result<(), Failure>) -> Result<Value, Failure> {
-    match (done, back) {
-        (Ok(row), back) => back.map(|()| row),
-        (Err(failure), Ok(())) => Err(failure),
-        (Err(failure), Err(back)) => {
-            let text = format!("{failure}; and its tape was not brought back: {back}");
-            Err(Failure::new(failure.kind, text))
-        }
-    }
-}
-
-/// Says which cartridges were exported before one failed.
-fn with_done(failure: Failure, rows: &[Value]) -> Failure {
-    let done: Vec<&str> =
-        rows.iter().filter_map(|row| row.get("barcode").and_then(Value::as_str)).collect();
-    if done.is_empty() {
-        return failure;
-    }
-    let text = format!(
-        "{failure}. Done before: {}; the same command goes on with the others",
-        done.join(", ")
-    );
-    Failure::new(failure.kind, text)
 }
 
 /// The copy of this number that counts already. Of several cartridges those with one are passed over, so that the same command can be given again
@@ -274,7 +192,13 @@ pub(crate) fn begun_on(
     }
     let mut copies = copies_of(library, barcode, choice)?.into_iter();
     let begun = copies.find(|copy| copy.state.is_under_way());
-    Ok(begun.and_then(|copy| copy.facts.volume))
+    Ok(begun.and_then(|copy| volume_of(library, &copy)))
+}
+
+/// The barcode of a copy's tape, also while nobody but the file with how far it is knows it.
+fn volume_of(library: &Library, copy: &CopyRecord) -> Option<String> {
+    let known = copy.facts.volume.clone();
+    known.or_else(|| vtl_vault::begun_on(&library.store, copy)?.volume)
 }
 
 fn copies_of(
@@ -285,57 +209,61 @@ fn copies_of(
     Ok(library.store.copies_of(find(library, barcode)?.uuid, choice.copy))
 }
 
-fn export_one(
+/// One cartridge to the tape in a drive.
+pub(crate) fn export_one(
     library: &Library,
     (barcode, (to, label)): (&str, (&str, Option<&str>)),
     choice: &ExportChoice,
     actor: &str,
     is_given_up: &AtomicBool,
-) -> Result<Value, Failure> {
-    let open = || -> Result<Box<dyn Tape>, Failure> {
-        let mut tape = PhysicalTape::open(Path::new(to))?;
+) -> Result<Value, Undone> {
+    let open = || {
+        let mut tape = PhysicalTape::open(Path::new(to))
+            .map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
         if let Some(label) = label {
             tape.set_label(label);
         }
-        Ok(Box::new(tape))
+        Ok(tape)
     };
-    export_to(library, open, (barcode, to), choice, actor, is_given_up)
+    export_to(library, (barcode, to), open, choice, actor, is_given_up)
 }
 
-/// To the tape in a drive, which is opened when it is known that there is something to be written.
-pub(crate) fn export_to(
+/// The same, to a drive that is opened once the cartridge is known to be one that can be exported.
+pub(crate) fn export_to<T: Tape>(
     library: &Library,
-    open: impl FnOnce() -> Result<Box<dyn Tape>, Failure>,
     (barcode, to): (&str, &str),
+    open: impl FnOnce() -> Result<T, Undone>,
     choice: &ExportChoice,
     actor: &str,
     is_given_up: &AtomicBool,
-) -> Result<Value, Failure> {
+) -> Result<Value, Undone> {
     let entry = find(library, barcode)?;
     if entry.kind == CartridgeKind::Cleaning {
-        return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)));
+        return Err(Failure::usage(format!("{} is a cleaning cartridge", entry.barcode)).into());
     }
     let (mut verification, as_of) = open_contents(library, &entry)?;
     let facts = verification.cartridge.facts();
     if facts.is_blank() {
-        return Err(nothing_on(&entry.barcode));
+        return Err(nothing_on(&entry.barcode).into());
     }
     if verification.cartridge.partition_count() > 1 {
         return Err(Failure::refused(format!(
             "{} has {} partitions: only cartridges with one can be exported",
             entry.barcode,
             verification.cartridge.partition_count()
-        )));
+        ))
+        .into());
     }
     let mut entry = entry;
     entry.set_facts(&facts);
     let mut tape = open()?;
     let serial = tape.identity().serial;
-    fences::check(&library.store, &serial)?;
+    fences::check(&library.store, &serial)
+        .map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
     // Written once, and read once.
     let total_bytes = facts.written_bytes.saturating_mul(2);
     let watched =
-        Watched::new(&library.transfers, entry.barcode.as_str(), total_bytes, is_given_up);
+        Watched::new(&library.transfers, entry.barcode.as_str(), total_bytes, is_given_up).on(to);
     let order = Order {
         store: &library.store,
         receipts: &library.receipts,
@@ -348,15 +276,18 @@ pub(crate) fn export_to(
         software: concat!("vtl ", env!("CARGO_PKG_VERSION")),
     };
     let contents = &mut verification.cartridge;
-    let exported = order.run(&library.transfers.exports, &mut *tape, contents, &watched);
+    let exported = order.run(&library.transfers.exports, &mut tape, contents, &watched);
     let exported = exported.map_err(|error| {
         let failure = explain(&error, (to, choice), entry.barcode.as_str());
         let tape = tape_of(library, &entry, choice.copy);
         let fenced = fences::note(&library.store, (&serial, tape.as_deref()), &error, actor);
-        match fenced {
+        let is_fenced = fenced.is_some();
+        let failure = match fenced {
             Some(fenced) => Failure::new(failure.kind, format!("{failure}; {fenced}")),
             None => failure,
-        }
+        };
+        let drive = if is_fenced { DriveIs::Unusable } else { drive_after(&error) };
+        Undone { failure, drive }
     })?;
     Ok(row(&exported))
 }
@@ -389,9 +320,9 @@ pub(crate) fn open_contents(
 
 /// Whether a tape may be taken for a cartridge of another barcode: it was said which, no cartridge has that barcode, and no copy is on it that counts
 /// or has failed. Whether it is empty is looked at when it is in a drive.
-fn is_scratch(library: &Library, pattern: Option<&str>, label: &str) -> bool {
+pub(crate) fn is_scratch(library: &Library, pattern: Option<&str>, label: &str) -> bool {
     let is_named = pattern.is_some_and(|pattern| matches_pattern(pattern, label));
-    let is_on_it = |copy: &CopyRecord| copy.facts.volume.as_deref() == Some(label);
+    let is_on_it = |copy: &CopyRecord| volume_of(library, copy).as_deref() == Some(label);
     let is_used = || {
         let mut copies = library.store.copies().into_iter().filter(is_on_it);
         copies.any(|copy| copy.state != CopyState::Retired)
@@ -426,7 +357,7 @@ fn goes_on(choice: &ExportChoice, barcode: &str) -> String {
 }
 
 /// What there is to say of any copy.
-fn copy_row(copy: &CopyRecord) -> Value {
+pub(crate) fn copy_row(copy: &CopyRecord) -> Value {
     json!({
         "barcode": copy.barcode,
         "copy": copy.id,
@@ -459,23 +390,4 @@ fn row(exported: &Exported) -> Value {
         row.extend(more);
     }
     row
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_failed_hides_neither_what_was_done_nor_that_a_tape_stays_in_a_drive() {
-        let failed = || Err(Failure::new(FailureKind::Damaged, "no"));
-        let both_fail = both(failed(), Err(Failure::failed("stuck"))).unwrap_err();
-        assert_eq!(both_fail.kind, FailureKind::Damaged);
-        assert_eq!(both_fail.message, "no; and its tape was not brought back: stuck");
-        assert_eq!(both(failed(), Ok(())).unwrap_err().message, "no");
-        assert_eq!(both(Ok(json!(1)), Err(Failure::failed("stuck"))).unwrap_err().message, "stuck");
-        let rows = [json!({ "barcode": "A1" }), json!({ "barcode": "A2" })];
-        let told = with_done(both_fail, &rows);
-        assert!(told.message.contains("Done before: A1, A2;"), "{told}");
-        assert_eq!(with_done(Failure::failed("no"), &[]).message, "no");
-    }
 }

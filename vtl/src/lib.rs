@@ -12,6 +12,7 @@ mod arm;
 mod attached;
 mod audit;
 mod barrier;
+mod bays;
 mod bench;
 mod browse;
 mod bundle;
@@ -225,7 +226,8 @@ fn ask_library(
     if is_posture {
         return posture::verdict(&answer);
     }
-    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))
+    verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))?;
+    bays::verdict(&answer)
 }
 
 fn shown_profiles(

@@ -11,9 +11,9 @@ use vtl_media::{CartridgeEntry, LibraryId, LibraryRecord, Place, Store};
 
 use crate::access;
 use crate::audit;
+use crate::bays;
 use crate::browse;
 use crate::drill;
-use crate::exports;
 use crate::fences;
 use crate::imports;
 use crate::inventory::{self, Listing};
@@ -87,7 +87,7 @@ pub(crate) fn answer(
             };
             verification::verify(library, &barcodes, all, manner)
         }
-        Request::Export(choice) => exports::export(library, &choice, actor, caller.is_gone),
+        Request::Export(choice) => bays::export(library, &choice, actor, caller.is_gone),
         Request::Import(choice) => imports::import(library, &choice, actor, caller.is_gone),
         Request::ExportProgress {} => Ok(library.transfers.progress()),
         Request::VerifyProgress {} => Ok(library.verifications.progress()),

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vtl_physical::{Data, Device, DeviceError, Sense, TapeFault};
 use vtl_vault::Tape;
 
 use crate::attached::{self, Attached, Element, ElementKind};
+use crate::bays::{Arm, DriveIs, Undone};
+use crate::cleaning;
 use crate::physical_tape::PhysicalTape;
 use crate::request::{Failure, FailureKind};
 
@@ -27,6 +30,8 @@ pub(crate) struct PhysicalLibrary {
     hosts: Vec<Attached>,
     /// Serial numbers of drives that no tape is brought into.
     fenced: BTreeSet<String>,
+    /// A move has failed: nothing is moved any more, by no drive's worker, before somebody has had a look.
+    is_stuck: AtomicBool,
 }
 
 /// A tape that lies in a drive, and the element that it is brought back to.
@@ -57,7 +62,13 @@ impl PhysicalLibrary {
         }
         let hosts = attached::scan_host()
             .map_err(|error| Failure::failed(format!("/sys/class/scsi_generic: {error}")))?;
-        Ok(Self { path: path.to_owned(), device, hosts, fenced: BTreeSet::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            device,
+            hosts,
+            fenced: BTreeSet::new(),
+            is_stuck: AtomicBool::new(false),
+        })
     }
 
     /// Brings no tape into the drives with these serial numbers.
@@ -65,13 +76,25 @@ impl PhysicalLibrary {
         self.fenced = fenced;
     }
 
+    /// The elements of the drives that are empty and that this host has.
+    pub(crate) fn idle_drives(&self) -> Vec<u16> {
+        let drives = self.elements(ElementKind::Drive);
+        let is_idle = |element: &&Element| {
+            !element.is_full && self.host_drive(element).is_some() && !self.is_fenced(element)
+        };
+        drives.iter().filter(is_idle).map(|element| element.address).collect()
+    }
+}
+
+impl Arm for PhysicalLibrary {
     /// Brings the tape with this barcode, else one that is scratch, into a drive that is empty and that this host has, and waits until it can be
     /// used.
-    pub(crate) fn bring(
+    fn bring(
         &self,
         barcode: &str,
         is_scratch: &dyn Fn(&str) -> bool,
-    ) -> Result<Brought, Failure> {
+        drive: Option<u16>,
+    ) -> Result<Brought, Undone> {
         let drives = self.elements(ElementKind::Drive);
         let is_it = |element: &&Element| element.barcode.as_deref() == Some(barcode);
         if let Some(found) = drives.iter().find(is_it) {
@@ -95,13 +118,43 @@ impl PhysicalLibrary {
                 self.path
             ))
         })?;
-        self.bring_tape(tape, &drives)
+        self.bring_tape(tape, &drives, drive)
     }
 
-    fn bring_tape(&self, tape: &Element, drives: &[Element]) -> Result<Brought, Failure> {
+    /// Takes the tape out of its drive and brings it back to where it was.
+    fn bring_back(&self, brought: &Brought) -> Result<(), Failure> {
+        let Some(home) = brought.home else { return Ok(()) };
+        let tape = PhysicalTape::open(Path::new(&brought.drive))?;
+        let out = tape.unload();
+        drop(tape);
+        is_out(out).map_err(|error| {
+            Failure::failed(format!("{}: its tape does not come out: {error}", brought.drive))
+        })?;
+        self.carry(brought.drive_element, home)
+    }
+
+    fn is_dirty(&self, brought: &Brought) -> bool {
+        cleaning::is_wanted(&brought.drive)
+    }
+
+    fn clean(&self, brought: &Brought) -> Result<String, Failure> {
+        cleaning::clean(self, brought)
+    }
+}
+
+impl PhysicalLibrary {
+    fn bring_tape(
+        &self,
+        tape: &Element,
+        drives: &[Element],
+        only: Option<u16>,
+    ) -> Result<Brought, Undone> {
         let barcode = tape.barcode.clone().unwrap_or_default();
         let mut last = None;
-        for element in drives.iter().filter(|element| !element.is_full) {
+        let is_meant = |element: &&Element| {
+            !element.is_full && only.is_none_or(|only| only == element.address)
+        };
+        for element in drives.iter().filter(is_meant) {
             let Some(drive) = self.host_drive(element) else { continue };
             if self.is_fenced(element) {
                 continue;
@@ -122,10 +175,10 @@ impl PhysicalLibrary {
                 {
                     last = Some(failure);
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => return Err(Undone { failure, drive: DriveIs::Unusable }),
             }
         }
-        Err(last.unwrap_or_else(|| {
+        let failure = last.unwrap_or_else(|| {
             let fenced = match drives.iter().filter(|element| self.is_fenced(element)).count() {
                 0 => String::new(),
                 count => format!(" ({count} fenced: `vtl physical list` says why)"),
@@ -134,19 +187,8 @@ impl PhysicalLibrary {
                 "no drive of {} is empty that this host has and that may be used{fenced}: unload one, or wait for it",
                 self.path
             ))
-        }))
-    }
-
-    /// Takes the tape out of its drive and brings it back to where it was.
-    pub(crate) fn bring_back(&self, brought: &Brought) -> Result<(), Failure> {
-        let Some(home) = brought.home else { return Ok(()) };
-        let tape = PhysicalTape::open(Path::new(&brought.drive))?;
-        let out = tape.unload();
-        drop(tape);
-        is_out(out).map_err(|error| {
-            Failure::failed(format!("{}: its tape does not come out: {error}", brought.drive))
-        })?;
-        self.carry(brought.drive_element, home)
+        });
+        Err(Undone { failure, drive: DriveIs::NotTaking })
     }
 
     fn bring_into(
@@ -187,6 +229,12 @@ impl PhysicalLibrary {
     pub(crate) fn carry(&self, from: u16, to: u16) -> Result<(), Failure> {
         let ([from_high, from_low], [to_high, to_low]) = (from.to_be_bytes(), to.to_be_bytes());
         let cdb = [0xa5, 0, 0, 0, from_high, from_low, to_high, to_low, 0, 0, 0, 0];
+        if self.is_stuck.load(Ordering::Relaxed) {
+            return Err(Failure::failed(format!(
+                "{}: the tape in element {from} was not moved to element {to}, because a move has failed before; look at the library's own panel",
+                self.path
+            )));
+        }
         // What has changed since the library was asked last is told once, and nothing was moved then.
         for _ in 0..UNIT_ATTENTIONS_MAX {
             let answer = self.device.send(&cdb, &mut Data::None, MOVE_TIMEOUT);
@@ -205,6 +253,7 @@ impl PhysicalLibrary {
     }
 
     fn jammed(&self, from: u16, to: u16, error: &DeviceError) -> Failure {
+        self.is_stuck.store(true, Ordering::Relaxed);
         Failure::failed(format!(
             "{}: the tape in element {from} could not be moved to element {to}: {error}; look at the library's own panel before you try again",
             self.path

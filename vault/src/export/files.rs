@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use vtl_media::disk::{read_whole, replace_whole};
-use vtl_media::{CopyFacts, CopyRecord, CopyState};
+use vtl_media::{CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
 use super::order::{Exported, Order};
@@ -67,7 +67,7 @@ impl Order<'_> {
     ) -> Result<(), ExportError> {
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|error| ExportError::Failed(format!("{name}: {error}")))?;
-        let (disk, path) = (self.store.disk(), self.path(copy, name));
+        let (disk, path) = (self.store.disk(), path(self.store, copy, name));
         let kept = || -> std::io::Result<()> {
             let parents: Vec<_> = path.ancestors().skip(1).take(2).collect();
             for directory in parents.into_iter().rev() {
@@ -86,7 +86,7 @@ impl Order<'_> {
         copy: Uuid,
         name: &str,
     ) -> Result<Option<T>, ExportError> {
-        let (disk, path) = (self.store.disk(), self.path(copy, name));
+        let (disk, path) = (self.store.disk(), path(self.store, copy, name));
         let failed = |error: String| ExportError::Failed(format!("{}: {error}", path.display()));
         if !disk.exists(&path).unwrap_or(false) {
             return Ok(None);
@@ -95,10 +95,11 @@ impl Order<'_> {
             read_whole(&*disk, &path, FILE_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
         serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.to_string()))
     }
+}
 
-    fn path(&self, copy: Uuid, name: &str) -> PathBuf {
-        self.store.directory().join("copies").join(copy.to_string()).join(name)
-    }
+/// Where a file of a copy is.
+pub(super) fn path(store: &Store, copy: Uuid, name: &str) -> PathBuf {
+    store.directory().join("copies").join(copy.to_string()).join(name)
 }
 
 /// How far it is.
@@ -109,4 +110,5 @@ pub(super) const WRITTEN: &str = "written.json";
 pub(super) const MANIFEST: &str = "manifest.json";
 /// What was read back.
 pub(super) const PROOF: &str = "proof.json";
-const FILE_BYTES_MAX: u64 = 256 << 20;
+/// What such a file has at most.
+pub(super) const FILE_BYTES_MAX: u64 = 256 << 20;

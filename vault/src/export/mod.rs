@@ -21,7 +21,7 @@ mod tape;
 #[cfg(test)]
 mod tests;
 
-pub use order::{Exported, Exports, Order};
+pub use order::{Exported, Exports, Order, begun_on};
 pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};
 

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use vtl_media::disk::read_whole;
 use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
-use super::files::{MANIFEST, PROGRESS, PROOF, WRITTEN};
+use super::files::{FILE_BYTES_MAX, MANIFEST, PROGRESS, PROOF, WRITTEN, path};
 use super::pass::Begun;
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape, TapeRead};
@@ -80,6 +81,9 @@ pub struct Exported {
 struct Progress {
     /// The tape.
     medium_serial: Option<String>,
+    /// What is to be read on it.
+    #[serde(default)]
+    volume: Option<String>,
     /// Whether the cartridge is still the same.
     generation: u32,
     written_bytes: u64,
@@ -178,7 +182,8 @@ impl Order<'_> {
         let name = name.or_else(|| medium.barcode.clone()).unwrap_or_default();
         for other in self.store.copies() {
             let is_this = other.cartridge == self.entry.uuid && other.number == self.number;
-            if !is_on(&other, medium) || (is_this && other.state.is_under_way()) {
+            let is_there = is_on(&other, medium) || is_begun_on(self.store, &other, medium);
+            if !is_there || (is_this && other.state.is_under_way()) {
                 continue;
             }
             if other.state.is_under_way() || other.state.is_receipted() {
@@ -279,6 +284,7 @@ impl Order<'_> {
     fn progress(&self, medium: &Medium, sections: Vec<Section>) -> Progress {
         Progress {
             medium_serial: medium.serial.clone(),
+            volume: medium.barcode.clone(),
             generation: self.entry.generation,
             written_bytes: self.entry.written_bytes,
             last_written: self.entry.last_written,
@@ -427,6 +433,23 @@ fn is_on(copy: &CopyRecord, medium: &Medium) -> bool {
         (Some(of_copy), Some(there)) => of_copy == there,
         _ => copy.facts.volume.is_some() && copy.facts.volume == medium.barcode,
     }
+}
+
+/// The ledger knows the tape only once everything is on it; until then the file with how far it is does.
+fn is_begun_on(store: &Store, copy: &CopyRecord, medium: &Medium) -> bool {
+    let begun = begun_on(store, copy);
+    begun.is_some_and(|facts| is_on(&CopyRecord { facts, ..copy.clone() }, medium))
+}
+
+/// The tape that a copy is under way to, if anything was written on it that the ledger does not know of yet.
+pub fn begun_on(store: &Store, copy: &CopyRecord) -> Option<CopyFacts> {
+    let path = path(store, copy.id, PROGRESS);
+    if copy.state != CopyState::Staged || !store.disk().exists(&path).ok()? {
+        return None;
+    }
+    let bytes = read_whole(&*store.disk(), &path, FILE_BYTES_MAX).ok()?;
+    let Progress { medium_serial, volume, .. } = serde_json::from_slice(&bytes).ok()?;
+    Some(CopyFacts { volume, medium_serial, ..CopyFacts::default() })
 }
 
 /// What is not known cannot be other.

@@ -287,3 +287,23 @@ fn a_tape_without_a_serial_number_is_known_by_its_barcode() {
     order(&scene, &mut labelled(None), 1, false).unwrap();
     order(&scene, &mut Drive { barcode: Some("P2".into()), ..labelled(None) }, 2, false).unwrap();
 }
+
+/// An export had begun on a tape and was stopped: the ledger did not know the tape yet, so that another copy was written over it by order.
+#[test]
+fn a_tape_that_a_copy_was_begun_on_is_not_given_to_another_one() {
+    let (scene, mut drive) = (Scene::new(), Drive { barcode: Some("P1".into()), ..Drive::blank() });
+    drive.fault = Some((6, TapeError::NoMedium));
+    scene.run(&mut drive).unwrap_err();
+    let begun = begun_on(&scene.store, &scene.store.copies().remove(0)).unwrap();
+    assert_eq!(
+        (begun.volume.as_deref(), begun.medium_serial.as_deref()),
+        (Some("P1"), Some("PHY1"))
+    );
+    let (entry, before) = (scene.entry(), drive.objects.clone());
+    let order = Order { number: 2, overwrites: true, ..scene.order(&entry) };
+    let refused = scene.carry_out(&order, &mut drive).unwrap_err();
+    assert!(matches!(refused, ExportError::Refused(_)), "{refused}");
+    assert_eq!(drive.objects, before);
+    let copy = scene.run(&mut drive).unwrap().copy;
+    assert_eq!(begun_on(&scene.store, &copy), None);
+}

@@ -12,7 +12,7 @@ use vtl_media::{CopyRecord, PolicyRun};
 use vtl_vault::{Policy, Rules, Timer, cartridges_of, timers};
 
 use super::{policies, rules_in_force, situation};
-use crate::exports;
+use crate::bays;
 use crate::library::Library;
 use crate::operations::Caller;
 use crate::request::{ExportChoice, Failure, FailureKind};
@@ -23,7 +23,7 @@ pub(crate) type Writer<'a> = &'a dyn Fn(&ExportChoice, &Caller<'_>) -> Result<Va
 /// Runs the policies whose time has come, one after the other.
 pub(crate) fn run_due(library: &Arc<Library>, is_given_up: &AtomicBool) {
     let writer = |choice: &ExportChoice, caller: &Caller<'_>| {
-        exports::export(library, choice, caller.actor, caller.is_gone)
+        bays::export(library, choice, caller.actor, caller.is_gone)
     };
     run_due_with(library, &writer, is_given_up);
 }
@@ -187,7 +187,7 @@ fn choice(policy: &Policy, copy: &CopyRecord) -> ExportChoice {
     let text = |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.as_ref().clone());
     ExportChoice {
         barcodes: vec![copy.barcode.to_string()],
-        to: text(&policy.drive),
+        to: text(&policy.drive).into_iter().collect(),
         library: text(&policy.library),
         scratch: text(&policy.scratch),
         copy: copy.number,

@@ -108,9 +108,10 @@ fn nothing_is_written_to_a_drive_that_broke_until_it_is_cleared() {
     let choice = ExportChoice { copy: 1, ..ExportChoice::default() };
     let given_up = std::sync::atomic::AtomicBool::new(false);
     let export = |error: vtl_vault::TapeError| {
-        let open = || Ok(Box::new(Broken(error)) as Box<dyn vtl_vault::Tape>);
+        let open = || Ok(Broken(error));
         let at = (BARCODE, "/dev/nst0");
-        crate::exports::export_to(&scene.library, open, at, &choice, "op", &given_up).unwrap_err()
+        let done = crate::exports::export_to(&scene.library, at, open, &choice, "op", &given_up);
+        done.unwrap_err().failure
     };
     let ask = |request: serde_json::Value| {
         let caller = crate::operations::Caller { actor: "op", is_gone: &given_up };

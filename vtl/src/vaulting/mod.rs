@@ -15,8 +15,8 @@ use vtl_vault::walk::{self, Choice, Shipment, Waits, WalkError};
 
 pub(crate) use self::cli::VaultCommand;
 use self::cli::{Recalled, Received, Returned, Shipped};
+use crate::bays;
 use crate::cli::Format;
-use crate::exports;
 use crate::library::Library;
 use crate::operations::{self, Caller};
 use crate::request::{ExportChoice, Failure, FailureKind};
@@ -175,11 +175,11 @@ fn write_next(library: &Library, to: &str, caller: &Caller<'_>) -> Result<Value,
     };
     let choice = ExportChoice {
         barcodes: vec![copy.barcode.to_string()],
-        to: Some(to.to_owned()),
+        to: vec![to.to_owned()],
         copy: copy.number,
         ..ExportChoice::default()
     };
-    exports::export(library, &choice, caller.actor, caller.is_gone)
+    bays::export(library, &choice, caller.actor, caller.is_gone)
 }
 
 fn run(

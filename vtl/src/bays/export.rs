@@ -1,0 +1,276 @@
+//! `vtl export`: one cartridge to the tape in a drive, several to as many drives, or each to the tape of its barcode in a library.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::{Bay, DriveIs, Job, Undone};
+use crate::cleaning;
+use crate::exports::{begun_on, copy_row, export_one, is_scratch, standing};
+use crate::fences;
+use crate::library::Library;
+use crate::operations::find;
+use crate::physical_library::{Brought, PhysicalLibrary};
+use crate::request::{ExportChoice, Failure};
+use crate::rules;
+
+/// What brings tapes to drives and back.
+pub(crate) trait Arm: Send {
+    /// The tape with this barcode, else one that is scratch, into this drive, or into any.
+    fn bring(
+        &self,
+        barcode: &str,
+        is_scratch: &dyn Fn(&str) -> bool,
+        drive: Option<u16>,
+    ) -> Result<Brought, Undone>;
+    /// Back to where it was.
+    fn bring_back(&self, brought: &Brought) -> Result<(), Failure>;
+    /// Whether the drive asks to be cleaned. It is asked while the tape is there: what it asked for is forgotten when that is gone.
+    fn is_dirty(&self, brought: &Brought) -> bool;
+    /// Cleans the drive that the tape was brought back from; says with which cartridge.
+    fn clean(&self, brought: &Brought) -> Result<String, Failure>;
+}
+
+/// Writes a cartridge to the tape in a drive, of which the library may have read the barcode.
+pub(crate) type Write<'a> = dyn Fn(&str, &str, Option<&str>) -> Result<Value, Undone> + Sync + 'a;
+
+/// Exports cartridges.
+pub(crate) fn export(
+    library: &Library,
+    choice: &ExportChoice,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
+    let barcodes = match &choice.group {
+        Some(group) => rules::members(library, group)?,
+        None => choice.barcodes.clone(),
+    };
+    let barcodes = each_once(&barcodes);
+    // A cartridge that is not there is no reason to stop when others are written already.
+    for barcode in &barcodes {
+        find(library, barcode)?;
+    }
+    let write = |barcode: &str, drive: &str, label: Option<&str>| {
+        export_one(library, (barcode, (drive, label)), choice, actor, is_given_up)
+    };
+    let is_stopping = || library.transfers.is_stopping(is_given_up);
+    if let Some(path) = &choice.library {
+        let mut arm = PhysicalLibrary::open(path)?;
+        arm.leave_out(fences::fenced(&library.store));
+        let idle = arm.idle_drives();
+        return by_arm(library, choice, &barcodes, (arm, &idle), &write, &is_stopping);
+    }
+    if let ([barcode], [to]) = (barcodes.as_slice(), choice.to.as_slice()) {
+        return write(barcode, to, None).map_err(|undone| undone.failure);
+    }
+    check_drives(&barcodes, &choice.to)?;
+    to_drives(library, choice, &barcodes, &write, &is_stopping)
+}
+
+/// The first cartridge to the tape in the first drive, the second to that in the second, and so on.
+pub(crate) fn to_drives(
+    library: &Library,
+    choice: &ExportChoice,
+    barcodes: &[String],
+    write: &Write<'_>,
+    is_stopping: &(dyn Fn() -> bool + Sync),
+) -> Result<Value, Failure> {
+    let job = |(bay, barcode): (usize, &String)| Job { barcode: barcode.clone(), bay: Some(bay) };
+    let jobs: Vec<Job> = barcodes.iter().enumerate().map(job).collect();
+    let bay = |(drive, _): (&String, &Job)| -> Box<dyn Bay + '_> {
+        Box::new(DriveBay { library, choice, drive: drive.clone(), write })
+    };
+    let bays = choice.to.iter().zip(&jobs).map(bay).collect();
+    Ok(super::rows(&jobs, super::run(&jobs, bays, is_stopping)))
+}
+
+/// Each to its tape, which the arm brings and takes back, with as many drives as are idle.
+pub(crate) fn by_arm(
+    library: &Library,
+    choice: &ExportChoice,
+    barcodes: &[String],
+    (arm, idle): (impl Arm, &[u16]),
+    write: &Write<'_>,
+    is_stopping: &(dyn Fn() -> bool + Sync),
+) -> Result<Value, Failure> {
+    let arm = Mutex::new(arm);
+    let bay = |drive: Option<u16>| LibraryBay { arm: &arm, drive, library, choice, write };
+    if let [barcode] = barcodes {
+        let row = bay(None).fetch_and_write(barcode).map_err(|undone| undone.failure)?;
+        return Ok(Value::Array(vec![row]));
+    }
+    let most = choice.drives.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let boxed = |drive: Option<u16>| -> Box<dyn Bay + '_> { Box::new(bay(drive)) };
+    let mut bays: Vec<_> =
+        idle.iter().take(most.min(barcodes.len())).map(|drive| boxed(Some(*drive))).collect();
+    if bays.is_empty() {
+        // Their tapes may lie in drives already.
+        bays.push(boxed(None));
+    }
+    let jobs: Vec<Job> =
+        barcodes.iter().map(|barcode| Job { barcode: barcode.clone(), bay: None }).collect();
+    Ok(super::rows(&jobs, super::run(&jobs, bays, is_stopping)))
+}
+
+/// No cartridge is exported twice because it was named twice.
+fn each_once(barcodes: &[String]) -> Vec<String> {
+    let mut named = BTreeSet::new();
+    let upper = barcodes.iter().map(|barcode| barcode.to_ascii_uppercase());
+    upper.filter(|barcode| named.insert(barcode.clone())).collect()
+}
+
+fn check_drives(barcodes: &[String], drives: &[String]) -> Result<(), Failure> {
+    if drives.is_empty() {
+        return Err(Failure::usage("where to? Say --to a drive, or --library"));
+    }
+    if drives.len() != barcodes.len() {
+        return Err(Failure::usage(format!(
+            "a drive has one tape, and a tape takes one cartridge: there are {} cartridges and {} drives. Say --to once for each cartridge, or --library",
+            barcodes.len(),
+            drives.len()
+        )));
+    }
+    let mut named = BTreeSet::new();
+    match drives.iter().find(|drive| !named.insert(*drive)) {
+        Some(drive) => Err(Failure::usage(format!(
+            "{drive} is named twice: a drive has one tape, and a tape takes one cartridge"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A drive with a tape in it.
+struct DriveBay<'a> {
+    library: &'a Library,
+    choice: &'a ExportChoice,
+    drive: String,
+    write: &'a Write<'a>,
+}
+
+impl Bay for DriveBay<'_> {
+    fn export(&mut self, barcode: &str) -> Result<Value, Undone> {
+        match standing(self.library, barcode, self.choice)? {
+            Some(copy) => Ok(copy_row(&copy)),
+            None => (self.write)(barcode, &self.drive, None),
+        }
+    }
+}
+
+/// A drive of a library, or whichever is free, and the arm, which serves one drive at a time.
+struct LibraryBay<'a, A> {
+    arm: &'a Mutex<A>,
+    drive: Option<u16>,
+    library: &'a Library,
+    choice: &'a ExportChoice,
+    write: &'a Write<'a>,
+}
+
+impl<A: Arm> Bay for LibraryBay<'_, A> {
+    fn export(&mut self, barcode: &str) -> Result<Value, Undone> {
+        match standing(self.library, barcode, self.choice)? {
+            Some(copy) => Ok(copy_row(&copy)),
+            None => self.fetch_and_write(barcode),
+        }
+    }
+}
+
+impl<A: Arm> LibraryBay<'_, A> {
+    fn fetch_and_write(&self, barcode: &str) -> Result<Value, Undone> {
+        let begun = begun_on(self.library, barcode, self.choice)?;
+        let wanted = begun.clone().unwrap_or_else(|| barcode.to_ascii_uppercase());
+        let is_scratch = |label: &str| {
+            begun.is_none() && is_scratch(self.library, self.choice.scratch.as_deref(), label)
+        };
+        let brought = self.arm().bring(&wanted, &is_scratch, self.drive)?;
+        let done = (self.write)(barcode, &brought.drive, Some(&brought.barcode));
+        let arm = self.arm();
+        let is_dirty = done.as_ref().is_ok_and(cleaning::has_asked) || arm.is_dirty(&brought);
+        let done = both(done, arm.bring_back(&brought));
+        if !is_dirty {
+            return done;
+        }
+        let cleaned = match brought.home {
+            Some(_) => arm.clean(&brought),
+            None => Err(Failure::refused("a tape lies in it that was there before: take it out")),
+        };
+        match done {
+            Ok(row) => Ok(cleaning::told(Ok(row), &brought.drive, &cleaned)?),
+            Err(Undone { failure, drive }) => {
+                match cleaning::told(Err(failure), &brought.drive, &cleaned) {
+                    Ok(row) => Ok(row),
+                    Err(failure) => Err(Undone { failure, drive }),
+                }
+            }
+        }
+    }
+
+    fn arm(&self) -> std::sync::MutexGuard<'_, A> {
+        self.arm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the export came to, and that the tape has not come back: neither hides the other.
+fn both(done: Result<Value, Undone>, back: Result<(), Failure>) -> Result<Value, Undone> {
+    let stuck = |failure| Undone { failure, drive: DriveIs::Unusable };
+    match (done, back) {
+        (done, Ok(())) => done,
+        (Ok(row), Err(back)) => {
+            let state = row.get("state").and_then(Value::as_str).unwrap_or_default();
+            let barcode = row.get("barcode").and_then(Value::as_str).unwrap_or_default();
+            let text = format!(
+                "{barcode} is {state}, but its tape was not brought back: {}",
+                back.message
+            );
+            Err(stuck(Failure::new(back.kind, text)))
+        }
+        (Err(Undone { failure, .. }), Err(back)) => {
+            let text = format!("{failure}; and its tape was not brought back: {back}");
+            Err(stuck(Failure::new(failure.kind, text)))
+        }
+    }
+}
+
+/// What an error of a drive means for it. A tape that is bad or full is no fault of its drive.
+pub(crate) fn drive_after(error: &vtl_vault::ExportError) -> DriveIs {
+    match error {
+        vtl_vault::ExportError::Tape { error, .. } if !error.is_of_tape() => DriveIs::Unusable,
+        _ => DriveIs::Usable,
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use serde_json::json;
+
+    use super::*;
+    use crate::request::FailureKind;
+
+    #[test]
+    fn what_failed_hides_neither_what_was_done_nor_that_a_tape_stays_in_a_drive() {
+        let failed = || Err(Undone::from(Failure::new(FailureKind::Damaged, "no")));
+        let text = |done: Result<Value, Undone>| done.unwrap_err().failure.message;
+        let both_fail = both(failed(), Err(Failure::failed("stuck"))).unwrap_err();
+        assert_eq!(
+            (both_fail.failure.kind, both_fail.drive),
+            (FailureKind::Damaged, DriveIs::Unusable)
+        );
+        assert_eq!(both_fail.failure.message, "no; and its tape was not brought back: stuck");
+        assert_eq!(text(both(failed(), Ok(()))), "no");
+        let row = json!({ "barcode": "A1", "state": "receipted" });
+        let told = text(both(Ok(row), Err(Failure::failed("stuck"))));
+        assert_eq!(told, "A1 is receipted, but its tape was not brought back: stuck");
+    }
+
+    #[test]
+    fn as_many_drives_as_cartridges_and_none_twice() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(each_once(&names(&["a1", "A2", "A1"])), ["A1", "A2"]);
+        let refused = |drives: &[&str]| check_drives(&names(&["A1", "A2"]), &names(drives)).err();
+        for drives in [&[][..], &["/dev/nst0"], &["/dev/nst0", "/dev/nst0"], &["a", "b", "c"]] {
+            assert_eq!(refused(drives).unwrap().kind, FailureKind::Usage, "{drives:?}");
+        }
+        assert!(refused(&["/dev/nst0", "/dev/nst1"]).is_none());
+    }
+}
