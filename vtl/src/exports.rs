@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Watcher, matches_pattern};
 
+use crate::attributes;
 use crate::library::Library;
 use crate::operations::find;
 use crate::physical_library::PhysicalLibrary;
@@ -288,6 +289,7 @@ fn export_one(
     }
     let mut entry = entry;
     entry.set_facts(&facts);
+    let attributes = attributes::of_hosts(&verification.cartridge);
     let mut tape = PhysicalTape::open(Path::new(to))?;
     if let Some(label) = label {
         tape.set_label(label);
@@ -301,6 +303,7 @@ fn export_one(
         receipts: &library.receipts,
         entry: &entry,
         as_of,
+        attributes: &attributes,
         number: choice.copy,
         overwrites: choice.overwrite,
         begins_anew: choice.anew,
@@ -360,7 +363,8 @@ fn explain(error: &ExportError, (to, choice): (&str, &ExportChoice), barcode: &s
             ),
         ),
         ExportError::Cartridge(_) => Failure::new(FailureKind::Damaged, text),
-        ExportError::Tape { error: vtl_vault::TapeError::Hardware(_), .. } => {
+        ExportError::Tape { error: vtl_vault::TapeError::Hardware(_), .. }
+        | ExportError::Memory { error: vtl_vault::TapeError::Hardware(_), .. } => {
             Failure::new(FailureKind::Damaged, format!("{text}; {}", goes_on(choice, barcode)))
         }
         _ => Failure::failed(format!("{text}; {}", goes_on(choice, barcode))),
@@ -400,6 +404,8 @@ fn row(exported: &Exported) -> Value {
         "write_bytes_per_second": speed(&proof.written),
         "read_bytes_per_second": speed(&proof.read),
         "tape_alerts": proof.read.after.tape_alerts,
+        "attributes": attributes::names(&manifest.attributes),
+        "attributes_not_on_tape": attributes::left_out(&manifest.attributes_left_out),
     });
     if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
         row.extend(more);

@@ -9,8 +9,9 @@ use vtl_media::{
     Barcode, CartridgeEntry, CopyRecord, LoadOptions, NewCartridge, Place, Store, Volume,
     WriteOutcome, with_causes,
 };
-use vtl_vault::{ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
+use vtl_vault::{Attribute, ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
 
+use crate::attributes;
 use crate::exports::Watched;
 use crate::library::Library;
 use crate::physical_tape::PhysicalTape;
@@ -63,8 +64,8 @@ pub(crate) fn import_from(
         mark(store, &entry).and_then(|()| fill(store, &entry, tape, &watched))
     };
     // While the mark is there the next start takes the cartridge away: it is not there to stay before.
-    let digest = match read.and_then(|digest| unmark(store).map(|()| digest)) {
-        Ok(digest) => digest,
+    let taken = match read.and_then(|taken| unmark(store).map(|()| taken)) {
+        Ok(taken) => taken,
         Err(error) => {
             match store.delete_cartridge(entry.uuid, actor) {
                 Ok(()) => warn_of(unmark(store)),
@@ -76,7 +77,7 @@ pub(crate) fn import_from(
         }
     };
     let known = known_copy(store, &medium);
-    Ok(row(&barcode, &medium, &digest, known.as_ref(), library))
+    Ok(row(&barcode, &medium, &taken, known.as_ref(), library))
 }
 
 /// What an earlier program began to import and did not finish is taken away.
@@ -181,7 +182,7 @@ fn fill(
     entry: &CartridgeEntry,
     tape: &mut dyn Tape,
     watched: &Watched<'_>,
-) -> Result<PartitionDigest, ExportError> {
+) -> Result<TakenIn, ExportError> {
     let wrong = |text: String| ExportError::Cartridge(text);
     let volume =
         Volume::load(store.disk(), &store.directory_of(entry.uuid), LoadOptions::default());
@@ -189,6 +190,7 @@ fn fill(
     filling.0.set_compression(true);
     let digest = take_in(tape, &mut filling, watched)?;
     let mut volume = filling.0;
+    let attributes = attributes::take_in(tape, &mut volume)?;
     volume.sync().map_err(|error| wrong(with_causes(&error)))?;
     let facts = volume.unload().map_err(|error| wrong(with_causes(&error)))?;
     if (facts.written_bytes, facts.block_count, facts.filemark_count)
@@ -197,7 +199,14 @@ fn fill(
         return Err(wrong("it has not what was read from the tape".to_owned()));
     }
     store.update_facts(entry.uuid, &facts).map_err(|error| wrong(with_causes(&error)))?;
-    Ok(digest)
+    Ok(TakenIn { digest, attributes })
+}
+
+/// What was read from the tape.
+struct TakenIn {
+    digest: PartitionDigest,
+    /// `None` if the drive does not read them.
+    attributes: Option<Vec<Attribute>>,
 }
 
 /// The cartridge that is filled.
@@ -255,7 +264,7 @@ fn explain(error: &ExportError, choice: &ImportChoice, barcode: &Barcode) -> Fai
 fn row(
     barcode: &Barcode,
     medium: &Medium,
-    digest: &PartitionDigest,
+    TakenIn { digest, attributes }: &TakenIn,
     known: Option<&CopyRecord>,
     library: &Library,
 ) -> Value {
@@ -272,6 +281,7 @@ fn row(
         "filemarks": digest.filemarks,
         "root": digest.root,
         "medium_serial": medium.serial,
+        "attributes": attributes.as_deref().map(attributes::names),
         "copy_of": known.map(|copy| &copy.barcode),
         "copy": known.map(|copy| copy.id),
         "is_what_receipt_says": root.map(|root| root == digest.root),

@@ -9,13 +9,14 @@ use uuid::Uuid;
 use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
+use super::attributes::{self, Remembered};
 use super::files::{MANIFEST, PROGRESS, PROOF, WRITTEN};
 use super::pass::Begun;
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape, TapeRead};
 use crate::digest::{Hash, PartitionDigest, Section};
 use crate::receipt::{Archive, how_to_read};
-use crate::receipt::{LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
+use crate::receipt::{Attribute, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
 
 /// The cartridges that are being exported: each one once at a time.
 #[derive(Debug, Default)]
@@ -52,6 +53,8 @@ pub struct Order<'a> {
     pub entry: &'a CartridgeEntry,
     /// The moment of it that is copied.
     pub as_of: Timestamp,
+    /// What hosts have written into its memory.
+    pub attributes: &'a [Attribute],
     /// Which of several copies, from 1.
     pub number: u32,
     /// Whether a tape with something on it may be written.
@@ -306,7 +309,8 @@ impl Order<'_> {
         };
         let digest = stream::write(tape, contents, done, watcher, &mut keep)?;
         let pass = begun.end(tape, watcher, digest.bytes);
-        let manifest = self.manifest(copy, medium, digest, watcher.now());
+        let remembered = self.write_attributes(tape, medium)?;
+        let manifest = self.manifest(copy, medium, (digest, remembered), watcher.now());
         self.keep(copy.id, WRITTEN, &pass)?;
         self.keep(copy.id, MANIFEST, &manifest)?;
         self.sign_manifest(&manifest)?;
@@ -332,24 +336,31 @@ impl Order<'_> {
         let begun = Begun::new(tape, watcher, false);
         let objects = expected.blocks.saturating_add(expected.filemarks);
         let found = stream::read_back(tape, objects, watcher)?;
-        let mismatches = compare(expected, &found);
+        let recalled = attributes::recall(tape, &manifest)?;
+        let mut mismatches = compare(expected, &found);
+        let is_content_equal = mismatches.is_empty() && expected.root == found.root;
+        mismatches.extend(recalled.mismatches);
+        let mut not_checked = vec!["logical block protection: it was not in use".to_owned()];
+        not_checked.extend(recalled.not_checked);
+        not_checked.extend(attributes::not_on_tape(&manifest.attributes_left_out));
         let proof = Proof {
             time: watcher.now(),
             written,
             read: begun.end(tape, watcher, found.bytes),
-            is_equal: mismatches.is_empty() && expected.root == found.root,
+            is_equal: is_content_equal && mismatches.is_empty(),
             partitions: vec![found],
+            attributes: recalled.found,
             mismatches,
-            not_checked: vec![
-                "attributes of the medium auxiliary memory".to_owned(),
-                "logical block protection: it was not in use".to_owned(),
-            ],
+            not_checked,
             operator: self.actor.to_owned(),
         };
         self.keep(copy.id, PROOF, &proof)?;
         if !proof.is_equal {
             let first = proof.mismatches.first();
             let what = first.map_or("the hashes are others".to_owned(), |mismatch| {
+                if is_content_equal {
+                    return mismatch.what.clone();
+                }
                 format!("section {}: {}", mismatch.section, mismatch.what)
             });
             return Err(ExportError::Different(what));
@@ -362,7 +373,7 @@ impl Order<'_> {
         &self,
         copy: &CopyRecord,
         medium: &Medium,
-        digest: PartitionDigest,
+        (digest, remembered): (PartitionDigest, Remembered),
         time: Timestamp,
     ) -> Manifest {
         let head = self.store.ledger_head();
@@ -387,7 +398,8 @@ impl Order<'_> {
             },
             how_to_read: String::new(),
             partitions: vec![digest],
-            attributes: Vec::new(),
+            attributes: remembered.written,
+            attributes_left_out: remembered.left_out,
             group_members: Vec::new(),
             ledger: Some(LedgerPoint { entry: head.sequence, hash: Hash(head.hash.0) }),
             operator: self.actor.to_owned(),
