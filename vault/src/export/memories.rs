@@ -24,7 +24,7 @@ fn run(
     scene.carry_out(&Order { attributes, ..scene.order(&entry) }, drive)
 }
 
-/// The receipt said for years that attributes had not been looked at, and they were not on the tape either.
+/// The receipt said that attributes had not been looked at, and they were not on the tape either.
 #[test]
 fn attributes_are_on_the_tape_and_proved() {
     let (scene, mut drive) = (Scene::new(), Drive::blank());
