@@ -3,11 +3,13 @@
 //! This room asks and orders; what is to be done with tapes is decided elsewhere. It is the only one with unsafe code, which is one call
 //! of the kernel in [`Device::send`]. Read [`Device`] and [`TapeDrive`] first.
 
+mod attribute;
 mod medium;
 mod sense;
 mod sg_io;
 mod tape;
 
+pub use attribute::MemoryAttribute;
 pub use medium::{DriveFacts, ErrorCounters, MediumFacts, tape_alerts};
 pub use sense::Sense;
 pub use sg_io::{Answer, Data, Device, DeviceError};

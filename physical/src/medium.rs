@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::attribute::attributes_in;
 use crate::sg_io::Device;
 use crate::tape::{TapeDrive, number};
 
@@ -138,17 +139,9 @@ fn partitions_in(answer: &[u8]) -> Option<u8> {
     (page.first()? & 0x3f == 0x11).then(|| page.get(3).copied()).flatten()
 }
 
-// 0-3 length of what follows; attributes: 0-1 identifier, 2 format, 3-4 length, value
 fn attribute_in(answer: &[u8], identifier: u16) -> Option<Vec<u8>> {
-    let mut rest = answer.get(4..)?;
-    while let Some((head, behind)) = rest.split_at_checked(5) {
-        let (value, next) = behind.split_at_checked(number(head.get(3..5)?))?;
-        if number(head.get(..2)?) == usize::from(identifier) {
-            return Some(value.to_vec());
-        }
-        rest = next;
-    }
-    None
+    let mut there = attributes_in(answer).into_iter();
+    there.find(|attribute| attribute.identifier == identifier).map(|attribute| attribute.value)
 }
 
 // 0-3 header; parameters: 0-1 code, 2 control, 3 length, value

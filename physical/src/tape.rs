@@ -13,7 +13,7 @@ use crate::sg_io::{Answer, Data, Device, DeviceError};
 /// A tape drive.
 #[derive(Debug)]
 pub struct TapeDrive {
-    device: Device,
+    pub(crate) device: Device,
     /// The longest block.
     max_block_bytes: usize,
 }
@@ -172,7 +172,7 @@ fn is_note(sense: &Sense) -> bool {
     matches!(sense.key, Sense::NO_SENSE | Sense::RECOVERED_ERROR) && !sense.is_deferred
 }
 
-fn fault(answer: &Answer) -> Option<TapeFault> {
+pub(crate) fn fault(answer: &Answer) -> Option<TapeFault> {
     if answer.status == 0 {
         return None;
     }
@@ -195,7 +195,7 @@ pub(crate) fn number(bytes: &[u8]) -> usize {
 
 /// What READ(6) and WRITE(6) can say, in whole pages.
 const BLOCK_BYTES_LIMIT: usize = 0x00ff_f000;
-const SHORT: Duration = Duration::from_secs(30);
+pub(crate) const SHORT: Duration = Duration::from_secs(30);
 /// A drive may wind through all of a tape, and try hard for a block.
 const LONG: Duration = Duration::from_mins(30);
 

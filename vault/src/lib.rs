@@ -36,8 +36,8 @@ pub use policy::{Action, Plan, Planned, Policy, Waiting, cartridges_of, plan};
 pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
 pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, posture};
 pub use receipt::{
-    Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
-    Target,
+    Attribute, Counters, DriveIdentity, LedgerPoint, LeftOut, Manifest, Mismatch, Pass, Proof,
+    Source, Target,
 };
 pub use rules::{Rules, RulesError};
 pub use shipping::{Row, ShippingList};

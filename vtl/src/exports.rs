@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
 use vtl_vault::{ExportError, Exported, Exports, Order, Tape, Watcher, matches_pattern};
 
+use crate::attributes;
 use crate::bays::{DriveIs, Undone, drive_after};
 use crate::cleaning;
 use crate::fences;
@@ -256,6 +257,7 @@ pub(crate) fn export_to<T: Tape>(
     }
     let mut entry = entry;
     entry.set_facts(&facts);
+    let attributes = attributes::of_hosts(&verification.cartridge);
     let mut tape = open()?;
     let serial = tape.identity().serial;
     fences::check(&library.store, &serial)
@@ -269,6 +271,7 @@ pub(crate) fn export_to<T: Tape>(
         receipts: &library.receipts,
         entry: &entry,
         as_of,
+        attributes: &attributes,
         number: choice.copy,
         overwrites: choice.overwrite,
         begins_anew: choice.anew,
@@ -345,7 +348,8 @@ fn explain(error: &ExportError, (to, choice): (&str, &ExportChoice), barcode: &s
             ),
         ),
         ExportError::Cartridge(_) => Failure::new(FailureKind::Damaged, text),
-        ExportError::Tape { error: vtl_vault::TapeError::Hardware(_), .. } => {
+        ExportError::Tape { error: vtl_vault::TapeError::Hardware(_), .. }
+        | ExportError::Memory { error: vtl_vault::TapeError::Hardware(_), .. } => {
             Failure::new(FailureKind::Damaged, format!("{text}; {}", goes_on(choice, barcode)))
         }
         _ => Failure::failed(format!("{text}; {}", goes_on(choice, barcode))),
@@ -385,6 +389,8 @@ fn row(exported: &Exported) -> Value {
         "write_bytes_per_second": speed(&proof.written),
         "read_bytes_per_second": speed(&proof.read),
         "tape_alerts": proof.read.after.tape_alerts,
+        "attributes": attributes::names(&manifest.attributes),
+        "attributes_not_on_tape": attributes::left_out(&manifest.attributes_left_out),
     });
     if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
         row.extend(more);

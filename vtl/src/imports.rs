@@ -9,8 +9,9 @@ use vtl_media::{
     Barcode, CartridgeEntry, CopyRecord, ImportSource, LoadOptions, NewCartridge, Place, Store,
     Volume, WriteOutcome, with_causes,
 };
-use vtl_vault::{ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
+use vtl_vault::{Attribute, ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
 
+use crate::attributes;
 use crate::exports::Watched;
 use crate::fences;
 use crate::library::Library;
@@ -67,15 +68,16 @@ pub(crate) fn import_from(
     let identity = tape.identity();
     let known = known_copy(store, &medium);
     // It is in the ledger before the mark goes: a cartridge that stays is never without its origin.
-    let read = read.and_then(|digest| {
-        let source = lineage::source(library, (&medium, &identity), &digest, known.as_ref());
+    let read = read.and_then(|taken| {
+        let of_tape = (&medium, &identity);
+        let source = lineage::source(library, of_tape, &taken.digest, known.as_ref());
         store.note_import(entry.uuid, source.clone(), actor).map_err(|error| {
             ExportError::Failed(format!("its origin cannot be recorded: {}", with_causes(&error)))
         })?;
-        Ok((digest, source))
+        Ok((taken, source))
     });
     // While the mark is there the next start takes the cartridge away: it is not there to stay before.
-    let (digest, source) = match read.and_then(|read| unmark(store).map(|()| read)) {
+    let (taken, source) = match read.and_then(|read| unmark(store).map(|()| read)) {
         Ok(read) => read,
         Err(error) => {
             let at =
@@ -91,7 +93,7 @@ pub(crate) fn import_from(
         }
     };
     let twins = lineage::twins(library, entry.uuid, &source);
-    Ok(row(&barcode, &digest, &source, &twins))
+    Ok(row(&barcode, &taken, &source, &twins))
 }
 
 /// What an earlier program began to import and did not finish is taken away.
@@ -196,7 +198,7 @@ fn fill(
     entry: &CartridgeEntry,
     tape: &mut dyn Tape,
     watched: &Watched<'_>,
-) -> Result<PartitionDigest, ExportError> {
+) -> Result<TakenIn, ExportError> {
     let wrong = |text: String| ExportError::Cartridge(text);
     let volume =
         Volume::load(store.disk(), &store.directory_of(entry.uuid), LoadOptions::default());
@@ -204,6 +206,7 @@ fn fill(
     filling.0.set_compression(true);
     let digest = take_in(tape, &mut filling, watched)?;
     let mut volume = filling.0;
+    let attributes = attributes::take_in(tape, &mut volume)?;
     volume.sync().map_err(|error| wrong(with_causes(&error)))?;
     let facts = volume.unload().map_err(|error| wrong(with_causes(&error)))?;
     if (facts.written_bytes, facts.block_count, facts.filemark_count)
@@ -212,7 +215,14 @@ fn fill(
         return Err(wrong("it has not what was read from the tape".to_owned()));
     }
     store.update_facts(entry.uuid, &facts).map_err(|error| wrong(with_causes(&error)))?;
-    Ok(digest)
+    Ok(TakenIn { digest, attributes })
+}
+
+/// What was read from the tape.
+struct TakenIn {
+    digest: PartitionDigest,
+    /// `None` if the drive does not read them.
+    attributes: Option<Vec<Attribute>>,
 }
 
 /// The cartridge that is filled.
@@ -276,7 +286,7 @@ fn explain(
 
 fn row(
     barcode: &Barcode,
-    digest: &PartitionDigest,
+    TakenIn { digest, attributes }: &TakenIn,
     source: &ImportSource,
     twins: &[Barcode],
 ) -> Value {
@@ -288,6 +298,7 @@ fn row(
         "filemarks": digest.filemarks,
         "root": digest.root,
         "medium_serial": source.medium_serial,
+        "attributes": attributes.as_deref().map(attributes::names),
         "copy_of": source.copy_of,
         "copy": source.copy,
         "is_what_receipt_says": source.is_what_receipt_says,

@@ -10,6 +10,7 @@
 mod access;
 mod arm;
 mod attached;
+mod attributes;
 mod audit;
 mod barrier;
 mod bays;

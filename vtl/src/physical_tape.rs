@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use vtl_physical::{Done, ErrorCounters, Sense, TapeDrive, TapeFault};
-use vtl_vault::{Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
+use vtl_media::AttributeFormat;
+use vtl_physical::{Done, ErrorCounters, MemoryAttribute, Sense, TapeDrive, TapeFault};
+use vtl_vault::{Attribute, Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
 
 use crate::attached::node_of;
 use crate::request::{Failure, FailureKind};
@@ -186,6 +187,31 @@ impl Tape for PhysicalTape {
         }
         Err(TapeError::Other(format!("a block is longer than {} bytes", self.room)))
     }
+
+    fn attributes(&mut self, partition: u8) -> Result<Vec<Attribute>, TapeError> {
+        let there = self.drive.host_attributes(partition).map_err(|fault| error_of(&fault))?;
+        let of_drive = |there: MemoryAttribute| {
+            let format = match there.format {
+                0 => AttributeFormat::Binary,
+                1 => AttributeFormat::Ascii,
+                _ => AttributeFormat::Text,
+            };
+            Attribute::new(partition, there.identifier, format, &there.value)
+        };
+        Ok(there.into_iter().map(of_drive).collect())
+    }
+
+    fn write_attribute(&mut self, attribute: &Attribute) -> Result<(), TapeError> {
+        let format = match attribute.format {
+            None | Some(AttributeFormat::Binary) => 0,
+            Some(AttributeFormat::Ascii) => 1,
+            Some(AttributeFormat::Text) => 2,
+        };
+        let value = attribute.bytes().unwrap_or_default();
+        let identifier = attribute.identifier;
+        let of_drive = MemoryAttribute { identifier, format, is_read_only: false, value };
+        self.drive.write_attribute(attribute.partition, &of_drive).map_err(|fault| error_of(&fault))
+    }
 }
 
 fn error_of(fault: &TapeFault) -> TapeError {
@@ -203,6 +229,7 @@ fn error_of(fault: &TapeFault) -> TapeError {
         (Sense::UNIT_ATTENTION, ..) => TapeError::Changed(text),
         (Sense::DATA_PROTECT, ..) => TapeError::Protected,
         (Sense::VOLUME_OVERFLOW, ..) => TapeError::Full,
+        (Sense::ILLEGAL_REQUEST, ..) => TapeError::Refused(text),
         _ => TapeError::Other(text),
     }
 }
@@ -232,6 +259,7 @@ mod tests {
         assert_eq!(of(2, 0x3a, 0), TapeError::NoMedium);
         assert_eq!(of(6, 0x28, 0), TapeError::Changed("the drive says 6/28/00".to_owned()));
         assert!(!of(4, 0x44, 0).is_of_tape());
+        assert_eq!(of(5, 0x20, 0), TapeError::Refused("the drive says 5/20/00".to_owned()));
     }
 
     #[test]

@@ -32,6 +32,10 @@ dd if=/scratch/files/2 of="$virtual" bs=777 2>/dev/null
 mt -f "$virtual" weof
 dd if=/scratch/files/3 of="$virtual" bs=1M 2>/dev/null
 # Where the kernel does not take such a block, it is left out on both sides.
+# What the backup software writes into the cartridge's memory: application vendor, and the media pool, which is text.
+virtual_sg=$(tape_sg "$drives")
+printf '\0\0\0\x0d\x08\0\x01\0\x08lab     ' | sg_raw -s 17 "$virtual_sg" 8d 00 00 00 00 00 00 00 00 00 00 00 00 11 00 00
+printf '\0\0\0\xa5\x08\x08\x02\0\xa0%-160s' 'weekly off-site' | sg_raw -s 169 "$virtual_sg" 8d 00 00 00 00 00 00 00 00 00 00 00 00 a9 00 00
 vtl_here unload 0 >/dev/null
 
 refused 4 'is not there' export VTL001L9 --to /dev/nst99
@@ -55,6 +59,19 @@ vtl_here receipt list
 receipt=$(vtl_here --format json receipt list | grep -o '[0-9a-f]\{8\}-[0-9a-f-]\{27\}' | head -n 1)
 vtl_here receipt verify "$library/receipts/$receipt.json"
 
+# The cartridge's memory is in that of the tape, or it is said that it is not.
+sheet=$(vtl_here receipt show VTL001L9 --sheet)
+if grep -q '"0800h"' /results/export.json; then
+	says '"0808h"' "$(cat /results/export.json)"
+	says '0808h: weekly off-site' "$sheet"
+	sg_read_attr "$(tape_sg 0)" | tee /results/attributes.txt
+	says 'Application vendor: lab' "$(cat /results/attributes.txt)"
+	says 'weekly off-site' "$(cat /results/attributes.txt)"
+else
+	says '0800h: the drive says' "$(cat /results/export.json)"
+	says 'NOT ON THE TAPE' "$sheet"
+fi
+
 # The tape comes back as a cartridge.
 if [[ -n $serial ]]; then refused 3 'there is a cartridge VTL001L9 already' import --from "$physical"; fi
 vtl_here --format json import --from "$physical" --barcode IMP001L9 | tee /results/import.json
@@ -62,6 +79,7 @@ root() { sed -n 's/.*"root": "\(.*\)".*/\1/p' "$1"; }
 equal "$(root /results/import.json)" "$(root /results/export.json)" "what was imported"
 if [[ -n $serial ]]; then says '"is_what_receipt_says": true' "$(cat /results/import.json)"; fi
 vtl_here verify IMP001L9
+if [[ -s /results/attributes.txt ]]; then says '"0808h"' "$(cat /results/import.json)"; fi
 
 # Another copy, stopped midway and taken up again.
 mtx -f "$changer" load "$(full_slot)" 1

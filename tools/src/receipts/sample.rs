@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use uuid::Uuid;
+use vtl_media::AttributeFormat;
 use vtl_tools::random::Random;
-use vtl_vault::receipt::{Receipt, SigningKey};
+use vtl_vault::receipt::{LeftOut, Receipt, SigningKey};
 use vtl_vault::{
     Attribute, Counters, Digester, DriveIdentity, Hash, LedgerPoint, Manifest, PartitionDigest,
     Pass, Proof, Source, Target,
@@ -53,7 +54,16 @@ fn manifest(random: &mut Random) -> Manifest {
         attributes: (0..random.below(4))
             .map(|number| Attribute {
                 identifier: 0x0800 + u16::try_from(number).unwrap_or(0),
+                partition: u8::from(random.percent(10)),
+                format: random.percent(50).then_some(AttributeFormat::Ascii),
                 value: format!("{:016x}", random.next()),
+            })
+            .collect(),
+        attributes_left_out: (0..random.below(3))
+            .map(|number| LeftOut {
+                identifier: 0x0808 + u16::try_from(number).unwrap_or(0),
+                partition: u8::from(random.percent(10)),
+                why: words(random),
             })
             .collect(),
         group_members: (0..random.below(4)).map(|_| words(random)).collect(),
@@ -85,6 +95,7 @@ fn proof(manifest: &Manifest, random: &mut Random) -> Proof {
         written: pass(random),
         read: pass(random),
         partitions: manifest.partitions.clone(),
+        attributes: random.percent(50).then(|| manifest.attributes.clone()),
         is_equal: true,
         mismatches: Vec::new(),
         not_checked: (0..random.below(3)).map(|_| words(random)).collect(),

@@ -9,7 +9,10 @@
 //! The steps are in the ledger before the next one begins; what goes with them is in files that are
 //! durable before the step: how far it is, what was written and read, and the receipt's first and second phase.
 
+mod attributes;
 mod files;
+#[cfg(test)]
+mod memories;
 mod order;
 mod pass;
 #[cfg(test)]
@@ -20,10 +23,12 @@ mod stream;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod volume;
 
-pub use order::{Exported, Exports, Order, begun_on};
+pub use order::{Exported, Exports, Order};
 pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};
+pub use volume::begun_on;
 
 use thiserror::Error;
 
@@ -38,6 +43,14 @@ pub enum ExportError {
     Tape {
         /// The object at which it was. A drive that buffers may say it some objects late.
         object: u64,
+        /// Why.
+        error: TapeError,
+    },
+    /// The tape's memory could not be written or read, and not because the drive has none.
+    #[error("attribute {what} of the tape's memory: {error}")]
+    Memory {
+        /// Which one.
+        what: String,
         /// Why.
         error: TapeError,
     },
@@ -71,7 +84,7 @@ impl ExportError {
     /// Whether the tape is not to be relied on any more.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Tape { error, .. } => error.is_of_tape(),
+            Self::Tape { error, .. } | Self::Memory { error, .. } => error.is_of_tape(),
             Self::Different(_) | Self::BlockTooLong { .. } => true,
             Self::Refused(_) | Self::Cartridge(_) | Self::GivenUp | Self::Failed(_) => false,
         }

@@ -6,17 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use vtl_media::disk::read_whole;
 use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
-use super::files::{FILE_BYTES_MAX, MANIFEST, PROGRESS, PROOF, WRITTEN, path};
+use super::attributes::{self, Remembered};
+use super::files::{MANIFEST, PROGRESS, PROOF, WRITTEN};
 use super::pass::Begun;
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape, TapeRead};
+use super::volume::{is_begun_on, is_on, is_same_tape};
 use crate::digest::{Hash, PartitionDigest, Section};
 use crate::receipt::{Archive, how_to_read};
-use crate::receipt::{LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
+use crate::receipt::{Attribute, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source, Target};
 
 /// The cartridges that are being exported: each one once at a time.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub struct Order<'a> {
     pub entry: &'a CartridgeEntry,
     /// The moment of it that is copied.
     pub as_of: Timestamp,
+    /// What hosts have written into its memory.
+    pub attributes: &'a [Attribute],
     /// Which of several copies, from 1.
     pub number: u32,
     /// Whether a tape with something on it may be written.
@@ -78,18 +81,18 @@ pub struct Exported {
 
 /// How far it is, in a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Progress {
+pub(super) struct Progress {
     /// The tape.
-    medium_serial: Option<String>,
+    pub(super) medium_serial: Option<String>,
     /// What is to be read on it.
     #[serde(default)]
-    volume: Option<String>,
+    pub(super) volume: Option<String>,
     /// Whether the cartridge is still the same.
-    generation: u32,
-    written_bytes: u64,
-    last_written: Option<Timestamp>,
+    pub(super) generation: u32,
+    pub(super) written_bytes: u64,
+    pub(super) last_written: Option<Timestamp>,
     /// What is on the tape for sure.
-    sections: Vec<Section>,
+    pub(super) sections: Vec<Section>,
 }
 
 impl Order<'_> {
@@ -312,7 +315,8 @@ impl Order<'_> {
         };
         let digest = stream::write(tape, contents, done, watcher, &mut keep)?;
         let pass = begun.end(tape, watcher, digest.bytes);
-        let manifest = self.manifest(copy, medium, digest, watcher.now());
+        let remembered = self.write_attributes(tape, medium)?;
+        let manifest = self.manifest(copy, medium, (digest, remembered), watcher.now());
         self.keep(copy.id, WRITTEN, &pass)?;
         self.keep(copy.id, MANIFEST, &manifest)?;
         self.sign_manifest(&manifest)?;
@@ -338,24 +342,31 @@ impl Order<'_> {
         let begun = Begun::new(tape, watcher, false);
         let objects = expected.blocks.saturating_add(expected.filemarks);
         let found = stream::read_back(tape, objects, watcher)?;
-        let mismatches = compare(expected, &found);
+        let recalled = attributes::recall(tape, &manifest)?;
+        let mut mismatches = compare(expected, &found);
+        let is_content_equal = mismatches.is_empty() && expected.root == found.root;
+        mismatches.extend(recalled.mismatches);
+        let mut not_checked = vec!["logical block protection: it was not in use".to_owned()];
+        not_checked.extend(recalled.not_checked);
+        not_checked.extend(attributes::not_on_tape(&manifest.attributes_left_out));
         let proof = Proof {
             time: watcher.now(),
             written,
             read: begun.end(tape, watcher, found.bytes),
-            is_equal: mismatches.is_empty() && expected.root == found.root,
+            is_equal: is_content_equal && mismatches.is_empty(),
             partitions: vec![found],
+            attributes: recalled.found,
             mismatches,
-            not_checked: vec![
-                "attributes of the medium auxiliary memory".to_owned(),
-                "logical block protection: it was not in use".to_owned(),
-            ],
+            not_checked,
             operator: self.actor.to_owned(),
         };
         self.keep(copy.id, PROOF, &proof)?;
         if !proof.is_equal {
             let first = proof.mismatches.first();
             let what = first.map_or("the hashes are others".to_owned(), |mismatch| {
+                if is_content_equal {
+                    return mismatch.what.clone();
+                }
                 format!("section {}: {}", mismatch.section, mismatch.what)
             });
             return Err(ExportError::Different(what));
@@ -368,7 +379,7 @@ impl Order<'_> {
         &self,
         copy: &CopyRecord,
         medium: &Medium,
-        digest: PartitionDigest,
+        (digest, remembered): (PartitionDigest, Remembered),
         time: Timestamp,
     ) -> Manifest {
         let head = self.store.ledger_head();
@@ -393,7 +404,8 @@ impl Order<'_> {
             },
             how_to_read: String::new(),
             partitions: vec![digest],
-            attributes: Vec::new(),
+            attributes: remembered.written,
+            attributes_left_out: remembered.left_out,
             group_members: Vec::new(),
             ledger: Some(LedgerPoint { entry: head.sequence, hash: Hash(head.hash.0) }),
             operator: self.actor.to_owned(),
@@ -425,44 +437,6 @@ impl Order<'_> {
         let taken = self.store.advance_copy(copy.id, state, facts, self.actor);
         taken.map_err(|error| ExportError::Failed(error.to_string()))
     }
-}
-
-/// Whether a copy is on a tape: the serial number decides, and the barcode where it is not known of both.
-fn is_on(copy: &CopyRecord, medium: &Medium) -> bool {
-    match (&copy.facts.medium_serial, &medium.serial) {
-        (Some(of_copy), Some(there)) => of_copy == there,
-        _ => copy.facts.volume.is_some() && copy.facts.volume == medium.barcode,
-    }
-}
-
-/// The ledger knows the tape only once everything is on it; until then the file with how far it is does.
-fn is_begun_on(store: &Store, copy: &CopyRecord, medium: &Medium) -> bool {
-    let begun = begun_on(store, copy);
-    begun.is_some_and(|facts| is_on(&CopyRecord { facts, ..copy.clone() }, medium))
-}
-
-/// The tape that a copy is under way to, if anything was written on it that the ledger does not know of yet.
-pub fn begun_on(store: &Store, copy: &CopyRecord) -> Option<CopyFacts> {
-    let path = path(store, copy.id, PROGRESS);
-    if copy.state != CopyState::Staged || !store.disk().exists(&path).ok()? {
-        return None;
-    }
-    let bytes = read_whole(&*store.disk(), &path, FILE_BYTES_MAX).ok()?;
-    let Progress { medium_serial, volume, .. } = serde_json::from_slice(&bytes).ok()?;
-    Some(CopyFacts { volume, medium_serial, ..CopyFacts::default() })
-}
-
-/// What is not known cannot be other.
-fn is_same_tape(expected: Option<&String>, medium: &Medium) -> Result<(), ExportError> {
-    if expected == medium.serial.as_ref() {
-        return Ok(());
-    }
-    let name = |serial: Option<&String>| serial.map_or("none", String::as_str).to_owned();
-    Err(ExportError::Refused(format!(
-        "the tape in the drive has serial number {}, and the copy was begun on {}: put that one in, or say --anew to give that copy up. Nothing was written on this one",
-        name(medium.serial.as_ref()),
-        name(expected)
-    )))
 }
 
 fn compare(expected: &PartitionDigest, found: &PartitionDigest) -> Vec<Mismatch> {

@@ -14,7 +14,7 @@ use vtl_media::{
 };
 
 use super::*;
-use crate::receipt::{Archive, Counters, DriveIdentity};
+use crate::receipt::{Archive, Attribute, Counters, DriveIdentity};
 
 /// An object on a tape or on a cartridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub(super) struct Drive {
     /// Calls of the drive that write, and what the one with this number ends with.
     pub(super) writes: usize,
     pub(super) fault: Option<(usize, TapeError)>,
+    /// Its memory, and what writing or reading it ends with, and for which attribute, if not for all.
+    pub(super) memory: Vec<Attribute>,
+    pub(super) on_memory_write: Option<(Option<u16>, TapeError)>,
+    pub(super) on_memory_read: Option<TapeError>,
     /// What happens to the tape while it is out of its place.
     pub(super) on_reload: Option<Swap>,
 }
@@ -44,6 +48,7 @@ pub(super) struct Drive {
 pub(super) enum Swap {
     Stranger,
     Flip(usize),
+    Forgets,
     Gone,
 }
 
@@ -113,6 +118,7 @@ impl Tape for Drive {
                     self.objects.remove(at);
                 }
             },
+            Some(Swap::Forgets) => drop(self.memory.pop()),
             Some(Swap::Gone) => return Err(TapeError::NoMedium),
             None => {}
         }
@@ -137,6 +143,25 @@ impl Tape for Drive {
             }
             Object::Filemark => Ok(TapeRead::Filemark),
         }
+    }
+    fn attributes(&mut self, partition: u8) -> Result<Vec<Attribute>, TapeError> {
+        if let Some(error) = &self.on_memory_read {
+            return Err(error.clone());
+        }
+        let there = self.memory.iter().filter(|there| there.partition == partition);
+        Ok(there.cloned().collect())
+    }
+    fn write_attribute(&mut self, attribute: &Attribute) -> Result<(), TapeError> {
+        if let Some((at, error)) = &self.on_memory_write
+            && at.is_none_or(|at| at == attribute.identifier)
+        {
+            return Err(error.clone());
+        }
+        self.memory.retain(|there| {
+            (there.partition, there.identifier) != (attribute.partition, attribute.identifier)
+        });
+        self.memory.extend((!attribute.value.is_empty()).then(|| attribute.clone()));
+        Ok(())
     }
 }
 
@@ -260,6 +285,7 @@ impl Scene {
             receipts: &self.receipts,
             entry,
             as_of: Timestamp::UNIX_EPOCH,
+            attributes: &[],
             number: 1,
             overwrites: false,
             begins_anew: false,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::receipt::{Counters, DriveIdentity};
+use crate::receipt::{Attribute, Counters, DriveIdentity};
 
 /// A drive. Whoever implements it has the drive for himself alone.
 pub trait Tape: Send {
@@ -30,6 +30,10 @@ pub trait Tape: Send {
     fn synchronize(&mut self) -> Result<(), TapeError>;
     /// Reads the next object; a block fills the buffer, which is as long as it afterwards.
     fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError>;
+    /// What hosts have written into the tape's memory of a partition.
+    fn attributes(&mut self, partition: u8) -> Result<Vec<Attribute>, TapeError>;
+    /// Writes an attribute; one without a value is taken away.
+    fn write_attribute(&mut self, attribute: &Attribute) -> Result<(), TapeError>;
 }
 
 /// What was read.
@@ -84,6 +88,9 @@ pub enum TapeError {
     /// It may not be written.
     #[error("the tape is write-protected: move its switch, or take another one")]
     Protected,
+    /// The drive does not have the command, or not for this: nothing is broken.
+    #[error("the drive refuses this ({0})")]
+    Refused(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

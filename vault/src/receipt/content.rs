@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use vtl_media::AttributeFormat;
 
 use crate::digest::{Hash, PartitionDigest};
+use crate::hex;
 
 /// The first phase: what was written, computed from the cartridge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Manifest {
     pub partitions: Vec<PartitionDigest>,
     /// Attributes of the medium auxiliary memory that went with it.
     pub attributes: Vec<Attribute>,
+    /// Those that did not: the drive refuses them, or the tape has its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes_left_out: Vec<LeftOut>,
     /// The protection group's members at that time, by barcode; empty if there is none.
     pub group_members: Vec<String>,
     /// The newest entry of the ledger, which anchors it outside of the machine.
@@ -86,8 +91,56 @@ pub struct Target {
 pub struct Attribute {
     /// Its identifier.
     pub identifier: u16,
+    /// The partition that it belongs to; 0 also for those of the whole medium.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub partition: u8,
+    /// How the value is to be understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<AttributeFormat>,
     /// Its value in hexadecimal digits.
     pub value: String,
+}
+
+impl Attribute {
+    /// One with this value.
+    pub fn new(partition: u8, identifier: u16, format: AttributeFormat, value: &[u8]) -> Self {
+        Self { identifier, partition, format: Some(format), value: hex::encode(value) }
+    }
+
+    /// Its value; `None` if the digits are none.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let (pairs, rest) = self.value.as_bytes().as_chunks::<2>();
+        let one =
+            |pair: &[u8; 2]| hex::decode::<1>(std::str::from_utf8(pair).ok()?).map(|[byte]| byte);
+        let bytes: Option<Vec<u8>> = pairs.iter().map(one).collect();
+        bytes.filter(|_| rest.is_empty())
+    }
+
+    /// Its value as a line for people; `None` if it is no text.
+    pub fn text(&self) -> Option<String> {
+        let is_text = self.format.is_some_and(|format| format != AttributeFormat::Binary);
+        let text = String::from_utf8(self.bytes().filter(|_| is_text)?).ok()?;
+        let text = text.trim_end_matches([' ', '\0']);
+        (!text.chars().any(char::is_control)).then(|| text.to_owned())
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_first(partition: &u8) -> bool {
+    *partition == 0
+}
+
+/// An attribute that is not on the tape as it was on the cartridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Its identifier.
+    pub identifier: u16,
+    /// Its partition.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub partition: u8,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// A physical drive.
@@ -150,6 +203,9 @@ pub struct Proof {
     pub read: Pass,
     /// What was found on the tape, computed from it alone.
     pub partitions: Vec<PartitionDigest>,
+    /// Those of the manifest's attributes that were read back; none if there are none, or the drive does not read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Vec<Attribute>>,
     /// Whether that is what the manifest says.
     pub is_equal: bool,
     /// Where it is not.

@@ -141,7 +141,9 @@ impl Receipt {
 
 /// A proof has to say what the manifest says, and to say that it does.
 fn check_proof(manifest: &Manifest, proof: &Proof) -> Result<(), ReceiptError> {
-    let is_same = proof.partitions == manifest.partitions;
+    // The receipts of earlier versions, and of drives without such a memory, say nothing of attributes in their proof.
+    let is_remembered = proof.attributes.as_ref().is_none_or(|found| *found == manifest.attributes);
+    let is_same = proof.partitions == manifest.partitions && is_remembered;
     if proof.is_equal && proof.mismatches.is_empty() && is_same {
         return check_sums(&proof.partitions);
     }

@@ -11,8 +11,8 @@ mod tests;
 
 pub use self::archive::{Archive, ArchiveError};
 pub use self::content::{
-    Attribute, Counters, DriveIdentity, LedgerPoint, Manifest, Mismatch, Pass, Proof, Source,
-    Target,
+    Attribute, Counters, DriveIdentity, LedgerPoint, LeftOut, Manifest, Mismatch, Pass, Proof,
+    Source, Target,
 };
 pub use self::document::{Receipt, VerifiedReceipt};
 pub use self::key::{NotAKey, PublicKey, SigningKey};

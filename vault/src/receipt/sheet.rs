@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Manifest, Source, Target};
+use super::{Attribute, Manifest, Source, Target};
 use crate::digest::{PartitionDigest, Section, SectionEnd};
 
 /// As many sections have lines of their own; the hashes of the others are in the manifest.
@@ -34,6 +34,7 @@ fn write_all(out: &mut String, manifest: &Manifest) -> fmt::Result {
     for partition in partitions {
         write_partition(out, partition, is_partitioned, &mut room)?;
     }
+    write_memory(out, manifest)?;
     writeln!(
         out,
         "# Whatever prints another hash is not what was written: compare the receipt first (`vtl receipt verify`),"
@@ -132,6 +133,38 @@ fn write_section(out: &mut String, section: &Section) -> fmt::Result {
     // A block of no bytes cannot be on a tape; dd would not take the number either.
     writeln!(out, "dd if=/dev/nst0 bs={} | sha256sum", (*longest_block_bytes).max(1))?;
     writeln!(out, "#   {}  -\n", section.sha256)
+}
+
+/// What hosts had written into the cartridge's memory, and whether it is in the tape's.
+fn write_memory(out: &mut String, manifest: &Manifest) -> fmt::Result {
+    let Manifest { attributes, attributes_left_out: left_out, .. } = manifest;
+    if !attributes.is_empty() {
+        writeln!(
+            out,
+            "# ATTRIBUTES in the memory of the tape (sg3-utils: sg_read_attr /dev/sg0):"
+        )?;
+    }
+    for attribute in attributes {
+        write_attribute(out, attribute)?;
+    }
+    if !left_out.is_empty() {
+        writeln!(out, "# NOT ON THE TAPE: these attributes of the cartridge's memory")?;
+    }
+    for left in left_out {
+        let of = partition_of(left.partition);
+        writeln!(out, "#   {:04X}h{of}: {}", left.identifier, printable(&left.why))?;
+    }
+    if attributes.is_empty() && left_out.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
+fn write_attribute(out: &mut String, attribute: &Attribute) -> fmt::Result {
+    let of = partition_of(attribute.partition);
+    let text = attribute.text().unwrap_or_else(|| format!("hexadecimal {}", attribute.value));
+    writeln!(out, "#   {:04X}h{of}: {}", attribute.identifier, printable(&text))
+}
+
+fn partition_of(partition: u8) -> String {
+    if partition == 0 { String::new() } else { format!(" of partition {partition}") }
 }
 
 /// A name that somebody has chosen cannot become a line of the script.

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use vtl_media::AttributeFormat;
+
 use super::*;
 use crate::digest::{Digester, Hash, PartitionDigest};
 
@@ -39,7 +41,8 @@ pub(super) fn manifest_of(tape: &[Option<Vec<u8>>]) -> Manifest {
             copy: 1,
         },
         partitions: vec![partition(0, tape), partition(1, &[])],
-        attributes: vec![Attribute { identifier: 0x0806, value: "41".repeat(4) }],
+        attributes: vec![Attribute::new(0, 0x0806, AttributeFormat::Ascii, b"AAAA")],
+        attributes_left_out: Vec::new(),
         group_members: Vec::new(),
         ledger: Some(LedgerPoint { entry: 42, hash: Hash([9; 32]) }),
         operator: "cli uid 0".to_owned(),
@@ -70,6 +73,7 @@ pub(super) fn proof_of(manifest: &Manifest) -> Proof {
         written: pass.clone(),
         read: pass,
         partitions: manifest.partitions.clone(),
+        attributes: None,
         is_equal: true,
         mismatches: Vec::new(),
         not_checked: vec!["reading in another drive".to_owned()],
@@ -179,6 +183,34 @@ fn proofs_of_two_copies_cannot_be_swapped() {
     for mixed in [first + &other_proof, second + &proof] {
         let refused = Receipt::verify(mixed.as_bytes(), None).unwrap_err();
         assert!(matches!(refused, ReceiptError::Altered(_)), "{refused}");
+    }
+}
+
+/// Receipts of before have no word of formats, partitions and what was left out: not one byte of theirs may be written otherwise now.
+#[test]
+fn receipts_of_earlier_versions_are_what_they_were() {
+    let mut manifest = manifest_of(&tape());
+    manifest.attributes = vec![Attribute { format: None, ..manifest.attributes.remove(0) }];
+    let receipt = Receipt::manifested(manifest.clone(), &key(1)).unwrap();
+    let receipt = receipt.proved(proof_of(&manifest), &key(1)).unwrap();
+    let text = std::str::from_utf8(receipt.to_bytes()).unwrap();
+    assert!(
+        text.contains(r#""attributes":[{"identifier":2054,"value":"41414141"}],"group_members""#)
+    );
+    assert!(!text.contains("left_out") && text.matches("attributes").count() == 1, "{text}");
+    assert_eq!(Receipt::verify(receipt.to_bytes(), None).unwrap().manifest, manifest);
+}
+
+/// The content is right and the memory is another one.
+#[test]
+fn a_proof_of_other_attributes_is_none() {
+    let manifest = manifest_of(&tape());
+    for (found, is_proof) in
+        [(None, true), (Some(manifest.attributes.clone()), true), (Some(Vec::new()), false)]
+    {
+        let receipt = Receipt::manifested(manifest.clone(), &key(1)).unwrap();
+        let proof = Proof { attributes: found, ..proof_of(&manifest) };
+        assert_eq!(receipt.proved(proof, &key(1)).is_ok(), is_proof);
     }
 }
 

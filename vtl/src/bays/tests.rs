@@ -155,6 +155,13 @@ impl Reel<'_> {
 }
 
 impl Tape for Reel<'_> {
+    // Like many drives, it knows of no attributes.
+    fn attributes(&mut self, _: u8) -> Result<Vec<vtl_vault::Attribute>, TapeError> {
+        Err(TapeError::Refused("5/20/00".into()))
+    }
+    fn write_attribute(&mut self, _: &vtl_vault::Attribute) -> Result<(), TapeError> {
+        Err(TapeError::Refused("5/20/00".into()))
+    }
     fn identity(&self) -> DriveIdentity {
         let text = || self.drive.clone();
         DriveIdentity { vendor: text(), product: text(), revision: text(), serial: text() }

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use vtl_vault::receipt::{Manifest, Pass, Proof, VerifiedReceipt};
 
+use crate::attributes;
+
 /// What is so if nobody but the owner has the key.
 pub(super) fn proves(content: &VerifiedReceipt) -> Vec<String> {
     let manifest = &content.manifest;
@@ -28,6 +30,12 @@ pub(super) fn proves(content: &VerifiedReceipt) -> Vec<String> {
             time.strftime("%Y-%m-%d %H:%M:%SZ")
         )),
     ));
+    if proof.attributes.as_ref().is_some_and(|found| !found.is_empty()) {
+        proves.push(format!(
+            "the tape's memory held these attributes as they were written: {}",
+            attributes::names(&manifest.attributes).join(", ")
+        ));
+    }
     if let Some(point) = &manifest.ledger {
         proves.push(format!(
             "the library's ledger had entry {} with hash {} when the tape was written: no older entry can be changed unnoticed",
@@ -89,6 +97,8 @@ pub(super) fn tell(shown: &Value) -> Option<Value> {
         "operator": manifest.operator,
         "software": manifest.software,
         "partitions": partitions.collect::<Vec<_>>(),
+        "attributes": attributes::names(&manifest.attributes).join(", "),
+        "attributes_not_on_tape": attributes::left_out(&manifest.attributes_left_out).join("; "),
         "passes": passes.unwrap_or_else(|| json!([])),
         "not_checked": proof.map_or_else(String::new, |proof| proof.not_checked.join("; ")),
         "signed_by": part("key_id"),

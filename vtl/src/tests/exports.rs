@@ -59,6 +59,13 @@ fn what_is_done_is_passed_over_and_what_was_begun_wants_its_tape() {
 struct Broken(vtl_vault::TapeError);
 
 impl vtl_vault::Tape for Broken {
+    // Like many drives, it knows of no attributes.
+    fn attributes(&mut self, _: u8) -> Result<Vec<vtl_vault::Attribute>, vtl_vault::TapeError> {
+        Err(vtl_vault::TapeError::Refused("5/20/00".into()))
+    }
+    fn write_attribute(&mut self, _: &vtl_vault::Attribute) -> Result<(), vtl_vault::TapeError> {
+        Err(vtl_vault::TapeError::Refused("5/20/00".into()))
+    }
     fn identity(&self) -> vtl_vault::DriveIdentity {
         let text = || "X".to_owned();
         let serial = "DRV0001".to_owned();

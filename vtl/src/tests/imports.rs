@@ -3,8 +3,9 @@
 use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
+use vtl_media::AttributeFormat;
 use vtl_media::disk::{Call, Fault, Reaction};
-use vtl_vault::{Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
+use vtl_vault::{Attribute, Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
 
 use super::*;
 use crate::imports::{forget_half_imports, import_from};
@@ -20,6 +21,7 @@ struct Reel {
     serial: Option<String>,
     fails_at: u64,
     additional_partitions: u8,
+    memory: Result<Vec<Attribute>, TapeError>,
     /// Called when so much has been read.
     midway: Option<(u64, Box<dyn FnMut() + Send>)>,
 }
@@ -35,6 +37,7 @@ impl Reel {
             serial: None,
             fails_at: u64::MAX,
             additional_partitions: 0,
+            memory: Ok(Vec::new()),
             midway: None,
         }
     }
@@ -78,6 +81,12 @@ impl Tape for Reel {
     }
     fn synchronize(&mut self) -> Result<(), TapeError> {
         Ok(())
+    }
+    fn attributes(&mut self, _: u8) -> Result<Vec<Attribute>, TapeError> {
+        self.memory.clone()
+    }
+    fn write_attribute(&mut self, _: &Attribute) -> Result<(), TapeError> {
+        Err(TapeError::Protected)
     }
     fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError> {
         let at = self.at;
@@ -137,6 +146,32 @@ fn a_tape_becomes_a_cartridge_under_its_own_barcode_or_another() {
     assert_eq!(root, answer["root"]);
     let nameless = &mut Reel { barcode: None, ..Reel::of(1) };
     assert_eq!(import(&scene, nameless, None).unwrap_err().kind, FailureKind::Usage);
+}
+
+/// Attributes come with the tape; those of a drive that does not read any do not stop the import, and a memory that is broken does.
+#[test]
+fn the_memory_of_the_tape_comes_with_it() {
+    let scene = Scene::new();
+    let text =
+        |identifier, value: &[u8]| Attribute::new(0, identifier, AttributeFormat::Ascii, value);
+    let memory = vec![text(0x0801, b"Backup"), text(0x0806, b"OLD001L9"), text(0x0808, b"weekly")];
+    let mut reel = Reel { memory: Ok(memory), ..Reel::of(1) };
+    let answer = import(&scene, &mut reel, None).unwrap();
+    assert_eq!(answer["attributes"], json!(["0801h", "0808h"]));
+    let store = &scene.library.store;
+    let directory = store.directory_of(store.find("PHY001L9").unwrap().uuid);
+    let volume = vtl_media::Volume::load(store.disk(), &directory, options()).unwrap();
+    let pool = volume.mam().attribute(0x0808).unwrap();
+    assert_eq!((pool.format, pool.value.as_slice()), (AttributeFormat::Ascii, &b"weekly"[..]));
+    assert!(volume.mam().attribute(0x0806).is_none(), "its barcode is PHY001L9");
+    assert_eq!(crate::attributes::of_hosts(&volume).len(), 2);
+    let mut mute = Reel { memory: Err(TapeError::Refused("5/20/00".into())), ..Reel::of(1) };
+    let answer = import(&scene, &mut mute, Some("PHY002L9")).unwrap();
+    assert!(answer["attributes"].is_null());
+    let mut bad = Reel { memory: Err(TapeError::Medium("3/11/12".into())), ..Reel::of(1) };
+    let failed = import(&scene, &mut bad, Some("PHY003L9")).unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Damaged, "{failed}");
+    assert!(store.find("PHY003L9").is_none());
 }
 
 /// The disk is full, the tape is bad, or nobody waits any more: there is no half cartridge afterwards, and it can be done again.
