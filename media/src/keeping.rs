@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// So many tapes that a drive finds bad within [`FAILURES_WINDOW`] are not the tapes' fault.
+/// So many tapes that a drive finds bad within thirty days are not the tapes' fault.
 pub const BAD_TAPES_MAX: usize = 3;
 /// How long a failure is held against a drive.
 const FAILURES_WINDOW: SignedDuration = SignedDuration::from_hours(30 * 24);
