@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use vtl_tests::{Scene, flip_bit_of, noise, poll};
+use vtl_tests::{Scene, cdb, flip_bit_of, noise, poll};
 
 use crate::{tar, write_files};
 
@@ -145,6 +145,56 @@ fn an_archive_that_ends_early_fails_although_each_block_can_be_read() {
     let row = &report["cartridges"][0];
     assert_eq!((&row["on_disk"], &row["damaged_objects"]), (&"proved".into(), &0.into()));
     assert_eq!(row["archive_trouble"][0]["file"], "./cut.bin", "{row:#}");
+}
+
+/// A cartridge that a host had encrypted failed each drill, as its blocks cannot be read without the key.
+#[test]
+fn what_is_encrypted_is_counted_and_no_damage() {
+    let scene = Scene::loaded();
+    let mut session = scene.session("writer");
+    session.write_block(&noise(1, 5000)).good();
+    session.run(1, &cdb::write_filemarks(1)).good();
+    let mut page =
+        vec![0x00, 0x10, 0, 0x30, 0x40, 0x40, 2, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20];
+    page.extend(noise(41, 32));
+    let set = [0xb5, 0x20, 0, 0x10, 0, 0, 0, 0, 0, 0x34, 0, 0];
+    session.write_out(1, &set, &page).good();
+    for seed in 2..5 {
+        session.write_block(&noise(seed, 5000)).good();
+    }
+    session.run(1, &cdb::write_filemarks(1)).good();
+    session.logout();
+    scene.daemon().vtl(&["group", "create", "mail", BARCODES[0]]).done();
+    let report = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).done().json();
+    let row = &report["cartridges"][0];
+    assert_eq!((&row["blocks"], &row["encrypted_blocks"]), (&4.into(), &3.into()), "{row:#}");
+    assert_eq!((&row["kinds"]["encrypted"], &row["filemarks"]), (&1.into(), &2.into()));
+}
+
+/// The snapshot that a restore was running from was taken away by the next drill, and by the next start of the daemon; and one that a user had
+/// made was, for its name.
+#[test]
+fn what_somebody_restores_from_stays() {
+    let mut scene = group_of_two();
+    let report = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).done().json();
+    let good = report["known_good"].as_str().unwrap();
+    scene.daemon().vtl(&["snapshot", "present", good]).done();
+    scene.daemon().vtl(&["snapshot", "create", "drill-monday"]).done();
+    scene.daemon().vtl(&["snapshot", "present", "drill-monday"]).done();
+    scene.daemon().vtl(&["drill", "run", "mail"]).done();
+    scene.take_daemon().stop();
+    scene.start();
+    let names = |scene: &Scene| -> Vec<String> {
+        snapshots(scene).iter().map(|row| row["snapshot"].as_str().unwrap().to_owned()).collect()
+    };
+    let there = names(&scene);
+    assert!(
+        there.iter().any(|name| name == good) && there.iter().any(|name| name == "drill-monday"),
+        "{there:?}"
+    );
+    scene.daemon().vtl(&["snapshot", "present", good, "--hide"]).done();
+    scene.daemon().vtl(&["drill", "run", "mail"]).done();
+    assert!(!names(&scene).iter().any(|name| name == good), "nobody needs it any more");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use vtl_tests::{Scene, cdb, noise};
+use vtl_tests::{Scene, cdb, noise, poll};
 
 const BARCODES: [&str; 3] = ["VTL001L9", "VTL002L9", "VTL003L9"];
 
@@ -122,4 +122,30 @@ fn a_barrier_freezes_before_thaws_whatever_happens_and_says_whether_it_was_quiet
         rows.as_array().unwrap().iter().map(|row| (&row["snapshot"], &row["quiesced"])).collect();
     let text = serde_json::to_string(&marks).unwrap();
     assert_eq!(text, r#"[["late",false],["loud",false],["quiet",true],["stuck",true]]"#);
+}
+
+/// Whoever presses Ctrl-C between freeze and thaw must not leave an application that stands still.
+#[test]
+fn what_was_frozen_is_thawed_also_after_an_interrupt() {
+    let (scene, _) = overwritten();
+    let (frozen, go, thawed) = (scene.beside("frozen"), scene.beside("go"), scene.beside("thawed"));
+    let freeze =
+        format!("touch {}; while [ ! -e {} ]; do sleep 0.05; done", frozen.display(), go.display());
+    let thaw = format!("touch {}", thawed.display());
+    let mut child = std::process::Command::new(vtl_tests::binary())
+        .args([
+            "snapshot", "create", "now", "--group", "mail", "--freeze", &freeze, "--thaw", &thaw,
+            "--data",
+        ])
+        .arg(scene.data())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let limit = std::time::Duration::from_mins(1);
+    poll("frozen", limit, || frozen.exists().then_some(()));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    fs::write(&go, "").unwrap();
+    child.wait().unwrap();
+    assert!(thawed.exists(), "it was left frozen");
 }

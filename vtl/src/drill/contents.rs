@@ -63,6 +63,10 @@ fn read_partition(
             Step::End => Ended::End,
             Step::Filemark => Ended::Filemark,
             Step::Damaged => FileStream::new(host, Vec::new()).drain()?,
+            Step::Encrypted => {
+                *contents.kinds.entry("encrypted".to_owned()).or_default() += 1;
+                FileStream::new(host, Vec::new()).drain()?
+            }
             Step::Block(first) if unpacks => {
                 let kind = Kind::of(&first);
                 *contents.kinds.entry(kind.to_string()).or_default() += 1;

@@ -18,6 +18,7 @@ const MEDIUM_ERROR: u8 = 0x3;
 const HARDWARE_ERROR: u8 = 0x4;
 const ILLEGAL_REQUEST: u8 = 0x5;
 const UNIT_ATTENTION: u8 = 0x6;
+const DATA_PROTECT: u8 = 0x7;
 const BLANK_CHECK: u8 = 0x8;
 /// In byte 2 of the sense data.
 const FILEMARK: u8 = 0x80;
@@ -57,6 +58,8 @@ pub(super) struct Tally {
     pub(super) damage: Vec<Damage>,
     /// Objects that could not be read, also those that are not named.
     pub(super) damaged_objects: u64,
+    /// Blocks that a host has encrypted: without its key they are counted, and nothing else.
+    pub(super) encrypted_blocks: u64,
 }
 
 /// What a READ brought.
@@ -67,6 +70,8 @@ pub(super) enum Step {
     End,
     /// It is in the tally, and what follows can be read.
     Damaged,
+    /// It is a block that cannot be read without a key.
+    Encrypted,
 }
 
 /// The host.
@@ -156,6 +161,12 @@ impl Host {
                 0 if flags & ILI != 0 => self.read_again(&done)?,
                 BLANK_CHECK => return Ok(Step::End),
                 MEDIUM_ERROR | HARDWARE_ERROR => return self.damaged(&done),
+                DATA_PROTECT if done.sense.get(12) == Some(&0x74) => {
+                    self.tally.encrypted_blocks += 1;
+                    self.tally.blocks += 1;
+                    self.pass_by()?;
+                    return Ok(Step::Encrypted);
+                }
                 _ => good(&done).with_context(|| format!("object {}", self.object))?,
             }
         }
@@ -209,12 +220,17 @@ impl Host {
                 why,
             });
         }
+        self.pass_by()?;
+        Ok(Step::Damaged)
+    }
+
+    /// Goes on behind the object that cannot be read.
+    fn pass_by(&mut self) -> anyhow::Result<()> {
         self.object += 1;
         let cdb = [&[0x92, 0, 0, 0][..], &self.object.to_be_bytes(), &[0; 4]].concat();
         good(&self.run(DRIVE, &cdb, 0)?).with_context(|| {
             format!("nothing behind object {} can be reached", self.object.saturating_sub(1))
-        })?;
-        Ok(Step::Damaged)
+        })
     }
 
     fn move_medium(&mut self, from: u16, to: u16) -> anyhow::Result<()> {
@@ -311,7 +327,7 @@ impl<'a> FileStream<'a> {
                 Step::Block(block) => self.host.recycle(block),
                 Step::Filemark => self.ended = Some(Ended::Filemark),
                 Step::End => self.ended = Some(Ended::End),
-                Step::Damaged => {}
+                Step::Damaged | Step::Encrypted => {}
             }
         }
     }
@@ -335,6 +351,7 @@ impl Read for FileStream<'_> {
                 Step::Filemark => self.ended = Some(Ended::Filemark),
                 Step::End => self.ended = Some(Ended::End),
                 Step::Damaged => return Err(io::Error::other("an object cannot be read")),
+                Step::Encrypted => return Err(io::Error::other("what follows is encrypted")),
             }
         }
     }

@@ -35,8 +35,9 @@ use crate::snapshots;
 
 /// The name that a drill logs in under, for rules about access.
 pub(crate) const INITIATOR: &str = "iqn.2026-11.io.vtl:drill";
-/// What the snapshots of drills are called.
+/// What the snapshots of drills are called, with so many digits behind it.
 const PREFIX: &str = "drill-";
+const ID_DIGITS: usize = 16;
 /// Between two looks at whether somebody is there still.
 const HOLD_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -233,7 +234,7 @@ fn begin(library: &Arc<Library>, group: &str, actor: &str) -> Result<Value, Fail
     let members: Vec<CartridgeEntry> =
         barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?;
     let id = Uuid::new_v4().simple().to_string();
-    let snapshot = format!("{PREFIX}{}", id.get(..16).unwrap_or(&id));
+    let snapshot = format!("{PREFIX}{}", id.get(..ID_DIGITS).unwrap_or(&id));
     library.drills.lock().insert(snapshot.clone());
     let choice = SnapshotChoice { name: snapshot.clone(), barcodes, ..SnapshotChoice::default() };
     let shown = snapshots::create(library, &choice, actor)
@@ -290,16 +291,26 @@ fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<V
     Ok(json!({ "snapshot": snapshot, "held": false }))
 }
 
-/// Takes away what drills have left behind that were broken off by the end of the daemon, when the next one begins.
+/// Takes away what drills have left behind that were broken off by the end of the daemon, when the next one begins. What is known to be good
+/// stays, also while somebody shows it to restore from it.
 pub(crate) fn clean_up(library: &Arc<Library>) {
+    let Ok(drills) = drills(library, None) else { return };
+    let good: BTreeSet<String> = drills.into_iter().filter_map(|drill| drill.known_good).collect();
     let is_left = |snapshot: &SnapshotRecord| {
-        snapshot.name.starts_with(PREFIX)
+        is_of_drill(&snapshot.name)
             && snapshot.is_presented
+            && !good.contains(&snapshot.name)
             && !library.drills.lock().contains(&snapshot.name)
     };
     for snapshot in library.store.snapshots().into_iter().filter(is_left) {
         drop_snapshot(library, &snapshot.name, "system");
     }
+}
+
+/// Whether a snapshot has a name that only drills give.
+fn is_of_drill(name: &str) -> bool {
+    let digits = name.strip_prefix(PREFIX).unwrap_or_default();
+    digits.len() == ID_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
@@ -356,7 +367,11 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
     library.store.record(&event, actor).map_err(Failure::failed)?;
     if is_kept {
         for snapshot in older.into_iter().filter_map(|drill| drill.known_good) {
-            drop_snapshot(library, &snapshot, actor);
+            // Somebody restores from it: it goes with the next drill after that.
+            let is_shown = library.store.snapshot(&snapshot).is_some_and(|it| it.is_presented);
+            if !is_shown {
+                drop_snapshot(library, &snapshot, actor);
+            }
         }
     }
     show::told(&report)

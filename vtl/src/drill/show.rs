@@ -158,6 +158,7 @@ fn member(member: &MemberReport) -> Value {
         "bytes": read.map(|tally| tally.bytes),
         "blocks": read.map(|tally| tally.blocks),
         "filemarks": read.map(|tally| tally.filemarks),
+        "encrypted_blocks": read.map(|tally| tally.encrypted_blocks).filter(|count| *count > 0),
         "archives": contents.map(|contents| contents.archives),
         "files": contents.map(|contents| contents.files),
         "kinds": contents.map(|contents| &contents.kinds),
