@@ -69,8 +69,14 @@ fn a_divided_cartridge_survives_a_kill_and_comes_back_undivided() {
     assert!(read_tape(&mut session) == second);
     session.logout();
     vtl(&["unload", "0"]).done();
+    vtl(&["group", "create", "divided", "VTL001L9"]).done();
+    let drill = ["drill", "run", "divided", "--format", "json"];
+    assert_eq!(vtl(&drill).done().json()["cartridges"][0]["blocks"], 3);
     // One bit in the first block of the second partition.
     flip_bit_of(&scene.data(), &second[0][20_000..20_032]);
+    let bad = vtl(&drill).ended(5).json()["cartridges"][0].clone();
+    let damage = &bad["damage"][0];
+    assert_eq!((&damage["partition"], &damage["object"]), (&1.into(), &0.into()), "{bad:#}");
     let row = vtl(&["verify", "VTL001L9", "--format", "json"]).ended(5).json()[0].clone();
     assert_eq!((&row["damaged_objects"], &row["damage"][0]["partition"]), (&1.into(), &1.into()));
 }
