@@ -26,8 +26,10 @@ pub(crate) fn take_in(
         let mut there = match tape.attributes(partition) {
             Ok(there) => there,
             Err(TapeError::Refused(_)) => return Ok(None),
+            // The chip of an old tape wears out before the tape does, and what is on the tape has come.
             Err(error) => {
-                return Err(ExportError::Memory { what: "(all of them)".to_owned(), error });
+                tracing::warn!(%error, "the tape's memory cannot be read: its attributes do not come along");
+                return Ok(None);
             }
         };
         there.retain(|there| there.identifier != BARCODE);
@@ -35,10 +37,17 @@ pub(crate) fn take_in(
             let (format, value) = (there.format?, there.bytes()?);
             Some((there.identifier, Some(vtl_media::Attribute { format, value })))
         });
-        cartridge
-            .change_attributes(partition, changes.collect())
-            .map_err(|error| ExportError::Cartridge(with_causes(&error)))?;
-        taken.extend(there);
+        match cartridge.change_attributes(partition, changes.collect()) {
+            Ok(()) => taken.extend(there),
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::warn!(
+                    error,
+                    "the cartridge does not take the tape's attributes: they do not come along"
+                );
+                return Ok(None);
+            }
+        }
     }
     Ok(Some(taken))
 }

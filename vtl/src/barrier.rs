@@ -34,9 +34,15 @@ pub(crate) fn run(
     let thaw = choice.thaw.clone();
     // The client has a runtime of its own, which has to be the only one of its thread.
     let data = data.to_owned();
-    let asked = std::thread::spawn(move || client::ask(&data, Request::SnapshotCreate(choice)));
-    let made =
-        asked.join().unwrap_or_else(|_| Err(Failure::failed("the request ended in disorder")));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(client::ask(&data, Request::SnapshotCreate(choice))));
+    // Whatever the library does, nothing is held still for longer than was allowed for the commands.
+    let made = receiver.recv_timeout(limit).unwrap_or_else(|_| {
+        Err(Failure::failed(format!(
+            "the library did not answer within {} s: `vtl snapshot list` says whether there is a snapshot",
+            limit.as_secs()
+        )))
+    });
     let thawed = thaw.as_deref().map(|command| hook("thaw", command, limit));
     let after = "what it was to let go on may be held still: see to it NOW";
     if let Some(Err(why)) = thawed {

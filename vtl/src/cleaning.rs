@@ -137,7 +137,9 @@ fn await_end(arm: &dyn Arm) -> End {
                 Sense { key: Sense::NOT_READY, asc: 0x04, ascq: 0x01, .. }
                 | Sense { key: Sense::UNIT_ATTENTION, .. },
             ) => {}
-            _ if has_begun || look >= LOOKS_AT_FIRST => return End::Clean,
+            _ if has_begun => return End::Clean,
+            // It was not taken, or is of no use here: nobody has cleaned anything.
+            _ if look >= LOOKS_AT_FIRST => return End::UsedUp,
             _ => {}
         }
         arm.pause();
@@ -159,7 +161,11 @@ impl Arm for Real<'_> {
         self.library.carry(from, to)
     }
     fn look(&self) -> Option<Sense> {
-        let answer = self.drive.send(&[0; 6], &mut Data::None, TIMEOUT).ok()?;
+        // A drive that could not be asked is not known to be done.
+        let unknown = Sense { key: Sense::NOT_READY, asc: 0x04, ascq: 0x01, ..Sense::default() };
+        let Ok(answer) = self.drive.send(&[0; 6], &mut Data::None, TIMEOUT) else {
+            return Some(unknown);
+        };
         Sense::parse(&answer.sense).filter(|_| answer.status != 0)
     }
     fn pause(&self) {

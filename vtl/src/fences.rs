@@ -77,7 +77,8 @@ pub(crate) fn note(
     actor: &str,
 ) -> Option<String> {
     let (is_broken, what) = match error {
-        ExportError::Tape { error: error @ TapeError::Hardware(_), .. } => (true, error),
+        ExportError::Tape { error: error @ TapeError::Hardware(_), .. }
+        | ExportError::Memory { error: error @ TapeError::Hardware(_), .. } => (true, error),
         ExportError::Tape { error: error @ TapeError::Medium(_), .. } => (false, error),
         _ => return None,
     };

@@ -30,7 +30,8 @@ pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, F
     let drills = drills(library, None)?;
     let is_wanted = |(name, _): &(&String, &Group)| wanted.is_none_or(|wanted| wanted == *name);
     let rows = rules.groups.iter().filter(is_wanted).map(|(name, group)| {
-        let of_group = drills.iter().filter(|drill| drill.group == *name);
+        // A look at the hashes is no recovery, and takes no failure of one back.
+        let of_group = drills.iter().filter(|drill| drill.group == *name && drill.level >= 2);
         let rehearsals: Vec<Rehearsal> = of_group
             .map(|drill| Rehearsal {
                 time: drill.time,

@@ -187,11 +187,15 @@ impl<A: Arm> LibraryBay<'_, A> {
         let done = (self.write)(barcode, &brought.drive, Some(&brought.barcode));
         let arm = self.arm();
         let is_dirty = done.as_ref().is_ok_and(cleaning::has_asked) || arm.is_dirty(&brought);
-        let done = both(done, arm.bring_back(&brought));
+        let back = arm.bring_back(&brought);
+        let is_out = back.is_ok();
+        let done = both(done, back);
         if !is_dirty {
             return done;
         }
         let cleaned = match brought.home {
+            // A move into a full drive would fail, and with it the arm for all others.
+            _ if !is_out => Err(Failure::refused("its tape does not come out")),
             Some(_) => arm.clean(&brought),
             None => Err(Failure::refused("a tape lies in it that was there before: take it out")),
         };
@@ -235,7 +239,12 @@ fn both(done: Result<Value, Undone>, back: Result<(), Failure>) -> Result<Value,
 /// What an error of a drive means for it. A tape that is bad or full is no fault of its drive.
 pub(crate) fn drive_after(error: &vtl_vault::ExportError) -> DriveIs {
     match error {
-        vtl_vault::ExportError::Tape { error, .. } if !error.is_of_tape() => DriveIs::Unusable,
+        vtl_vault::ExportError::Tape { error, .. }
+        | vtl_vault::ExportError::Memory { error, .. }
+            if !error.is_of_tape() =>
+        {
+            DriveIs::Unusable
+        }
         _ => DriveIs::Usable,
     }
 }

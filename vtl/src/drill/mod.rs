@@ -216,7 +216,7 @@ pub(crate) fn answer(
     caller: &Caller<'_>,
 ) -> Result<Value, Failure> {
     match request {
-        DrillRequest::Begin { group } => begin(library, &group, caller.actor),
+        DrillRequest::Begin { group } => begin(library, &group, caller),
         DrillRequest::Hold { snapshot } => hold(library, &snapshot, caller),
         DrillRequest::End { report } => end(library, *report, caller.actor),
         DrillRequest::List { group } => show::list(library, group.as_deref()),
@@ -224,7 +224,8 @@ pub(crate) fn answer(
     }
 }
 
-fn begin(library: &Arc<Library>, group: &str, actor: &str) -> Result<Value, Failure> {
+fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Value, Failure> {
+    let actor = caller.actor;
     let Some(portal) = library.portal().filter(|_| library.is_running()) else {
         return Err(Failure::failed(
             "no daemon runs: a drill reads through its iSCSI target; start `vtl serve` first",
@@ -252,6 +253,10 @@ fn begin(library: &Arc<Library>, group: &str, actor: &str) -> Result<Value, Fail
         portal: reachable(portal).to_string(),
         members: record.members.iter().map(member).collect(),
     };
+    if caller.is_gone.load(Ordering::Relaxed) {
+        drop_snapshot(library, &begun.snapshot, actor);
+        return Err(Failure::failed("nobody waits for the drill any more"));
+    }
     tracing::info!(group, cartridges = members.len(), snapshot = begun.snapshot, "drill begins");
     serde_json::to_value(begun).map_err(Failure::failed)
 }
@@ -298,7 +303,6 @@ pub(crate) fn clean_up(library: &Arc<Library>) {
     let good: BTreeSet<String> = drills.into_iter().filter_map(|drill| drill.known_good).collect();
     let is_left = |snapshot: &SnapshotRecord| {
         is_of_drill(&snapshot.name)
-            && snapshot.is_presented
             && !good.contains(&snapshot.name)
             && !library.drills.lock().contains(&snapshot.name)
     };
@@ -339,12 +343,7 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
     // A point that was read whole is one to go back to: pruning leaves what a snapshot needs.
     let is_kept = report.is_passed && report.level >= 2;
     let older = drills(library, Some(&report.group))?;
-    if is_kept {
-        library.drills.lock().remove(&report.snapshot);
-        snapshots::present(library, &report.snapshot, true, actor)?;
-    } else {
-        drop_snapshot(library, &report.snapshot, actor);
-    }
+    // The proof first: what it rests on stays until it is kept.
     let key = library.receipts.signing_key().map_err(receipts::failure)?;
     let statement = Statement::signed("drill", &report, &key).map_err(Failure::failed)?;
     library.receipts.keep_report(report.id, &statement).map_err(receipts::failure)?;
@@ -365,6 +364,12 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
         known_good: is_kept.then(|| report.snapshot.clone()),
     };
     library.store.record(&event, actor).map_err(Failure::failed)?;
+    if is_kept {
+        library.drills.lock().remove(&report.snapshot);
+        snapshots::present(library, &report.snapshot, true, actor)?;
+    } else {
+        drop_snapshot(library, &report.snapshot, actor);
+    }
     if is_kept {
         for snapshot in older.into_iter().filter_map(|drill| drill.known_good) {
             // Somebody restores from it: it goes with the next drill after that.
