@@ -34,6 +34,30 @@ pub struct PolicyRun {
     pub problem: Option<String>,
 }
 
+/// A rehearsal of a group's recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillRecord {
+    /// The group.
+    pub group: String,
+    /// The identity of its report, which is a file.
+    pub report: uuid::Uuid,
+    /// SHA-256 of that file, in hexadecimal digits.
+    pub sha256: String,
+    /// How deep it went: 1 to 4.
+    pub level: u8,
+    /// Whether everything came back.
+    pub is_passed: bool,
+    /// How long the recovery took, in milliseconds; none where nothing was recovered.
+    #[serde(default)]
+    pub recovery_ms: Option<u64>,
+    /// Bytes that were recovered.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The snapshot that keeps what was shown to be good.
+    #[serde(default)]
+    pub known_good: Option<String>,
+}
+
 /// The physical tape that a cartridge was made of, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -30,7 +30,7 @@ fn an_old_data_directory_that_is_put_back_is_found_by_an_export() {
     let file = scene.beside("ledger.json");
     let path = file.to_str().unwrap();
     let exported = run(&["audit", "export", "--output", path, "--format", "json"]).done().json();
-    run(&["audit", "export", "--output", path]).ended(1).says("ledger.json");
+    run(&["audit", "export", "--output", path]).ended(2).says("ledger.json");
     let said = run(&["receipt", "verify", path, "--format", "json"]).done().json();
     assert_eq!(
         (&said["about"], &said["content"]["entry"]),

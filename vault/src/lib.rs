@@ -18,6 +18,7 @@ mod posture;
 pub mod receipt;
 mod rules;
 mod shipping;
+mod size;
 mod timer;
 mod trigger;
 pub mod walk;
@@ -41,5 +42,6 @@ pub use receipt::{
 };
 pub use rules::{Rules, RulesError};
 pub use shipping::{Row, ShippingList};
+pub use size::size;
 pub use timer::{Timer, timers};
 pub use trigger::{Trigger, Verdict};

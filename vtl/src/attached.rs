@@ -209,7 +209,7 @@ fn elements(ask: &Ask<'_>, kind: ElementKind) -> Vec<Element> {
 // Header: 8 bytes. Page: 0 type, 1 volume tags 80h and 40h, 2-3 length of a descriptor, 5-7 length of all. Descriptor: 0-1
 // address, 2 full 01h, 12-47 volume tag if the page says so, as long again for the alternate one, then the identifier:
 // 0 code set, 1 type, 3 length, 4 what it says.
-fn parse_status(data: &[u8]) -> Vec<Element> {
+pub(crate) fn parse_status(data: &[u8]) -> Vec<Element> {
     const TAG_BYTES: usize = 36;
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
     let mut bays = Vec::new();

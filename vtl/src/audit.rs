@@ -1,6 +1,5 @@
 //! `vtl audit …`: the ledger listed, checked, and taken to where nobody here can change it.
 
-use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use uuid::Uuid;
 use vtl_media::EntryFilter;
 use vtl_vault::receipt::{Receipt, Statement};
 
+use crate::files;
 use crate::library::Library;
 use crate::operations::find;
 use crate::receipts;
@@ -67,45 +67,37 @@ pub(crate) fn export(library: &Library) -> Result<Value, Failure> {
 pub(crate) fn write(mut exported: Value, file: &Path) -> Result<Value, Failure> {
     let text = exported.as_object_mut().and_then(|fields| fields.shift_remove("text"));
     let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
-    let written = std::fs::File::create_new(file)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+    files::create(file, text.as_bytes())?;
     if let Value::Object(fields) = &mut exported {
         fields.insert("file".to_owned(), json!(file));
     }
     Ok(exported)
 }
 
-/// What an earlier export says, read by whoever asks.
-pub(crate) fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => FailureKind::NotFound,
-            _ => FailureKind::Failed,
-        };
-        Failure::new(kind, format!("{}: {error}", file.display()))
-    })
-}
-
 /// Reads the whole ledger back, checks its chain, and that everything signed that names an entry of it names one that is there: receipts,
 /// and an earlier export. A ledger that was put back, or was written anew, is found by these.
 pub(crate) fn verify(library: &Library, against: Option<&str>) -> Result<Value, Failure> {
-    let ledger = library.store.ledger();
-    let head = ledger.verify().map_err(damaged)?;
     let mut anchors = of_receipts(library);
     if let Some(text) = against {
         anchors.push(of_export(library, text)?);
     }
-    let entries = ledger.list(&EntryFilter::default()).map_err(damaged)?;
-    for anchor in &anchors {
-        let at = anchor.entry.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        let there = at.and_then(|index| entries.get(index));
-        let Some(there) = there else {
-            return Err(put_back(anchor, &format!("the ledger ends at entry {}", head.sequence)));
-        };
-        if there.hash.to_string() != anchor.hash {
-            return Err(put_back(anchor, "there is another one at that number"));
+    anchors.sort_by_key(|anchor| anchor.entry);
+    let mut waiting = anchors.iter().peekable();
+    let mut other = None;
+    let ledger = library.store.ledger();
+    let visited = ledger.verify_with(|entry| {
+        while let Some(anchor) = waiting.next_if(|anchor| anchor.entry <= entry.sequence) {
+            if anchor.entry != entry.sequence || anchor.hash != entry.hash.to_string() {
+                other = other.or(Some(anchor));
+            }
         }
+    });
+    let head = visited.map_err(damaged)?;
+    if let Some(anchor) = other {
+        return Err(put_back(anchor, "there is another one at that number"));
+    }
+    if let Some(anchor) = waiting.next() {
+        return Err(put_back(anchor, &format!("the ledger ends at entry {}", head.sequence)));
     }
     Ok(json!({
         "intact": true,

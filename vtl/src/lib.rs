@@ -31,6 +31,7 @@ mod explain;
 mod exports;
 mod failures;
 mod fences;
+mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -184,7 +185,7 @@ fn plain_answer(
     match command {
         Command::Doctor { bundle: Some(file) } => bundle::write(directory, &file),
         Command::Audit(cli::AuditCommand::Verify { against: Some(file) }) => {
-            let against = Some(audit::read(&file)?);
+            let against = Some(files::read_text(&file)?);
             client::ask(directory, request::Request::AuditVerify { against })
         }
         Command::Audit(cli::AuditCommand::Export { output }) => {

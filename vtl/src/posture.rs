@@ -31,12 +31,13 @@ pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, F
     let is_wanted = |(name, _): &(&String, &Group)| wanted.is_none_or(|wanted| wanted == *name);
     let rows = rules.groups.iter().filter(is_wanted).map(|(name, group)| {
         // A look at the hashes is no recovery, and takes no failure of one back.
-        let of_group = drills.iter().filter(|drill| drill.group == *name && drill.level >= 2);
+        let of_group =
+            drills.iter().filter(|drill| drill.record.group == *name && drill.record.level >= 2);
         let rehearsals: Vec<Rehearsal> = of_group
             .map(|drill| Rehearsal {
                 time: drill.time,
-                is_passed: drill.is_passed,
-                recovery: drill.recovery_ms.map(Duration::from_millis),
+                is_passed: drill.record.is_passed,
+                recovery: drill.record.recovery_ms.map(Duration::from_millis),
             })
             .collect();
         row(&posture(name, group, &situation, &rehearsals), group, &situation)
@@ -99,7 +100,7 @@ fn paragraph(text: &mut String, row: &Value) -> std::fmt::Result {
     let light = word("light").unwrap_or_default().to_uppercase();
     let group = word("group").unwrap_or_default();
     let count = number("cartridges").unwrap_or(0);
-    let bytes = crate::output::size(number("bytes").unwrap_or(0));
+    let bytes = vtl_vault::size(number("bytes").unwrap_or(0));
     writeln!(text, "{group}: {light}   ({count} cartridges, {bytes})")?;
     let measured = row.get("recovery_seconds").and_then(Value::as_f64);
     let took = measured.map_or_else(

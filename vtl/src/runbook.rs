@@ -2,14 +2,16 @@
 //! without its catalogue, without this program, and without this machine.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use vtl_vault::size;
 
+use crate::cli::Format;
 use crate::client;
 use crate::drill::DrillRequest;
+use crate::files;
 use crate::output;
 use crate::receipts::ReceiptRequest;
 use crate::request::{Failure, FailureKind, Request};
@@ -42,16 +44,10 @@ pub(crate) fn run(data: &Path, options: &RunbookOptions) -> Result<(), Failure> 
     let facts = Facts::gather(data, &options.group)?;
     let mut text = String::new();
     facts.write(&mut text).map_err(Failure::failed)?;
-    let written = match &options.output {
-        None => std::io::stdout().write_all(text.as_bytes()).map_err(|error| (None, error)),
-        Some(file) => std::fs::File::create_new(file)
-            .and_then(|mut open| open.write_all(text.as_bytes()).and_then(|()| open.sync_all()))
-            .map_err(|error| (Some(file), error)),
-    };
-    written.map_err(|(file, error)| {
-        let file = file.map_or("standard output".to_owned(), |file| file.display().to_string());
-        Failure::failed(format!("{file}: {error}"))
-    })
+    match &options.output {
+        Some(file) => files::create(file, text.as_bytes()),
+        None => output::print(&text.trim_end().into(), Format::Table).map_err(Failure::failed),
+    }
 }
 
 impl Facts {
@@ -118,7 +114,7 @@ impl Facts {
         writeln!(out, "|---|---|---|---|---|---|")?;
         for row in &self.cartridges {
             let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-");
-            let bytes = output::size(row.get("written_bytes").and_then(Value::as_u64).unwrap_or(0));
+            let bytes = size(row.get("written_bytes").and_then(Value::as_u64).unwrap_or(0));
             let copies = row.get("copy_list").and_then(Value::as_array).into_iter().flatten();
             let copies: Vec<String> = copies.map(copy).collect();
             let copies = if copies.is_empty() { "none".to_owned() } else { copies.join("; ") };
@@ -145,7 +141,7 @@ impl Facts {
         };
         let text = |name: &str| drill.get(name).and_then(Value::as_str).unwrap_or("-");
         let seconds = drill.get("recovery_seconds").and_then(Value::as_f64);
-        let bytes = output::size(drill.get("bytes").and_then(Value::as_u64).unwrap_or(0));
+        let bytes = size(drill.get("bytes").and_then(Value::as_u64).unwrap_or(0));
         let took = seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.1} s"));
         writeln!(
             out,

@@ -11,7 +11,7 @@ use crate::access::{AccessRule, SecretOf};
 use crate::barcode::Barcode;
 use crate::copies::{CopyFacts, CopyState};
 use crate::inventory::SnapshotMember;
-use crate::keeping::{ImportSource, PolicyRun};
+use crate::keeping::{DrillRecord, ImportSource, PolicyRun};
 use crate::label::{CartridgeKind, Origin, PartOrigin};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
@@ -254,25 +254,9 @@ pub enum Event {
     },
     /// The recovery of a group was rehearsed.
     DrillEnded {
-        /// The group.
-        group: String,
-        /// The identity of its report, which is a file.
-        report: Uuid,
-        /// SHA-256 of that file, in hexadecimal digits.
-        sha256: String,
-        /// How deep it went: 1 to 4.
-        level: u8,
-        /// Whether everything came back.
-        is_passed: bool,
-        /// How long the recovery took, in milliseconds; none where nothing was recovered.
-        #[serde(default)]
-        recovery_ms: Option<u64>,
-        /// Bytes that were recovered.
-        #[serde(default)]
-        bytes: u64,
-        /// The snapshot that keeps what was shown to be good.
-        #[serde(default)]
-        known_good: Option<String>,
+        /// What came of it.
+        #[serde(flatten)]
+        drill: Box<DrillRecord>,
     },
     /// A copy does not count any more: somebody said so, with a reason. Where it was on its walk does not matter.
     CopyRetired {

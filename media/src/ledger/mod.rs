@@ -204,7 +204,12 @@ impl Ledger {
 
     /// Reads everything again and checks each checksum, the chain and the head. Appends go on meanwhile.
     pub fn verify(&self) -> Result<Head, LedgerError> {
-        let head = self.replay(|_| {})?;
+        self.verify_with(|_| {})
+    }
+
+    /// The same, and hands every entry to `visit`, in order.
+    pub fn verify_with(&self, visit: impl FnMut(&Entry)) -> Result<Head, LedgerError> {
+        let head = self.replay(visit)?;
         lock(&self.writer).check_end()?;
         Ok(head)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::attached::{Element, ElementKind, parse_status};
 use crate::measure::{Done, Initiator, good};
 
 const CHANGER: u64 = 0;
@@ -23,9 +24,6 @@ const BLANK_CHECK: u8 = 0x8;
 /// In byte 2 of the sense data.
 const FILEMARK: u8 = 0x80;
 const ILI: u8 = 0x20;
-/// Element types of a changer (SMC-3 §4.2).
-const STORAGE: u8 = 2;
-const DATA_TRANSFER: u8 = 4;
 /// A drive that is not ready by then has something wrong with it.
 const READY_LIMIT: Duration = Duration::from_mins(2);
 const READY_PAUSE: Duration = Duration::from_millis(20);
@@ -108,10 +106,10 @@ impl Host {
             progress: Box::new(progress),
         };
         host.wait_ready(CHANGER)?;
-        let drives = host.elements(DATA_TRANSFER)?;
-        host.drive = drives.first().context("the library has no drive")?.0;
-        let full = |(address, barcode): (u16, Option<String>)| Some((barcode?, address));
-        host.slots = host.elements(STORAGE)?.into_iter().filter_map(full).collect();
+        let drives = host.elements(ElementKind::Drive)?;
+        host.drive = drives.first().context("the library has no drive")?.address;
+        let full = |element: Element| Some((element.barcode?, element.address));
+        host.slots = host.elements(ElementKind::Storage)?.into_iter().filter_map(full).collect();
         Ok(host)
     }
 
@@ -260,36 +258,17 @@ impl Host {
     }
 
     /// READ ELEMENT STATUS with volume tags (SMC-3 §6.11): addresses, and the barcodes in them.
-    fn elements(&mut self, kind: u8) -> anyhow::Result<Vec<(u16, Option<String>)>> {
+    fn elements(&mut self, kind: ElementKind) -> anyhow::Result<Vec<Element>> {
         let [_, high, middle, low] = ELEMENTS_BYTES.to_be_bytes();
-        let cdb = [0xb8, 0x10 | kind, 0, 0, 0xff, 0xff, 0, high, middle, low, 0, 0];
+        let cdb = [0xb8, 0x10 | kind as u8, 0, 0, 0xff, 0xff, 0, high, middle, low, 0, 0];
         let done = self.run(CHANGER, &cdb, ELEMENTS_BYTES)?;
         good(&done)?;
-        let mut found = Vec::new();
-        let mut rest = done.data.get(8..).unwrap_or_default();
-        while let [page_kind, _, high, low, _, a, b, c, after @ ..] = rest {
-            let length = usize::from(u16::from_be_bytes([*high, *low]));
-            let bytes = usize::try_from(u32::from_be_bytes([0, *a, *b, *c]))?;
-            if *page_kind == kind && length >= 12 {
-                let descriptors = after.get(..bytes.min(after.len())).unwrap_or_default();
-                found.extend(descriptors.chunks_exact(length).filter_map(element));
-            }
-            rest = after.get(bytes..).unwrap_or_default();
-        }
-        Ok(found)
+        Ok(parse_status(&done.data))
     }
 
     fn run(&mut self, lun: u64, cdb: &[u8], data_in_bytes: u32) -> anyhow::Result<Done> {
         self.initiator.run(lun, cdb, Vec::new(), data_in_bytes)
     }
-}
-
-/// One descriptor: the address, and the barcode if something is there.
-fn element(descriptor: &[u8]) -> Option<(u16, Option<String>)> {
-    let [high, low, flags, ..] = *descriptor else { return None };
-    let tag = descriptor.get(12..44).filter(|_| flags & 1 == 1);
-    let tag = tag.map(|tag| String::from_utf8_lossy(tag).trim_end_matches([' ', '\0']).to_owned());
-    Some((u16::from_be_bytes([high, low]), tag.filter(|tag| !tag.is_empty())))
 }
 
 fn key(done: &Done) -> u8 {

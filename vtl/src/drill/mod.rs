@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CartridgeEntry, Event, SnapshotRecord};
+use vtl_media::{CartridgeEntry, DrillRecord, Event, SnapshotRecord};
 use vtl_vault::Age;
 use vtl_vault::receipt::Statement;
 
@@ -300,7 +300,8 @@ fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<V
 /// stays, also while somebody shows it to restore from it.
 pub(crate) fn clean_up(library: &Arc<Library>) {
     let Ok(drills) = drills(library, None) else { return };
-    let good: BTreeSet<String> = drills.into_iter().filter_map(|drill| drill.known_good).collect();
+    let good: BTreeSet<String> =
+        drills.into_iter().filter_map(|drill| drill.record.known_good).collect();
     let is_left = |snapshot: &SnapshotRecord| {
         is_of_drill(&snapshot.name)
             && !good.contains(&snapshot.name)
@@ -353,7 +354,7 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
         reason = "some hours at most"
     )]
     let recovery_ms = report.recovery_seconds.map(|seconds| (seconds * 1000.0).round() as u64);
-    let event = Event::DrillEnded {
+    let drill = DrillRecord {
         group: report.group.clone(),
         report: report.id,
         sha256: statement.sha256().to_string(),
@@ -363,6 +364,7 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
         bytes: report.bytes,
         known_good: is_kept.then(|| report.snapshot.clone()),
     };
+    let event = Event::DrillEnded { drill: Box::new(drill) };
     library.store.record(&event, actor).map_err(Failure::failed)?;
     if is_kept {
         library.drills.lock().remove(&report.snapshot);
@@ -371,7 +373,7 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
         drop_snapshot(library, &report.snapshot, actor);
     }
     if is_kept {
-        for snapshot in older.into_iter().filter_map(|drill| drill.known_good) {
+        for snapshot in older.into_iter().filter_map(|drill| drill.record.known_good) {
             // Somebody restores from it: it goes with the next drill after that.
             let is_shown = library.store.snapshot(&snapshot).is_some_and(|it| it.is_presented);
             if !is_shown {

@@ -1,77 +1,49 @@
 //! Reports of drills, for people and for programs.
 
-use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vtl_media::ledger::RecordedEvent;
-use vtl_media::{EntryFilter, Event};
+use vtl_media::{DrillRecord, EntryFilter, Event};
 use vtl_vault::receipt::{ReceiptError, Statement};
 
 use super::{MemberReport, Report};
+use crate::files;
 use crate::library::Library;
 use crate::receipts;
 use crate::request::{Failure, FailureKind};
 use crate::verification::rate;
 
-/// A drill as the ledger has it.
+/// A drill as the ledger has it, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Drill {
     pub(crate) time: Timestamp,
-    pub(crate) group: String,
-    pub(crate) report: Uuid,
-    sha256: String,
-    pub(crate) level: u8,
-    pub(crate) is_passed: bool,
-    pub(crate) recovery_ms: Option<u64>,
-    pub(crate) bytes: u64,
-    pub(crate) known_good: Option<String>,
+    pub(crate) record: DrillRecord,
 }
 
 /// All drills, or those of a group, the newest last.
 pub(crate) fn drills(library: &Library, of: Option<&str>) -> Result<Vec<Drill>, Failure> {
     let filter = EntryFilter { event: Some("drill_ended".to_owned()), ..EntryFilter::default() };
     let entries = library.store.ledger().list(&filter).map_err(Failure::failed)?;
-    let drill = |entry: vtl_media::Entry| {
-        let RecordedEvent::Known(event) = entry.event else { return None };
-        let Event::DrillEnded {
-            group,
-            report,
-            sha256,
-            level,
-            is_passed,
-            recovery_ms,
-            bytes,
-            known_good,
-        } = *event
-        else {
-            return None;
-        };
-        let time = entry.time;
-        Some(Drill {
-            time,
-            group,
-            report,
-            sha256,
-            level,
-            is_passed,
-            recovery_ms,
-            bytes,
-            known_good,
-        })
+    let drill = |entry: vtl_media::Entry| match entry.event {
+        RecordedEvent::Known(event) => match *event {
+            Event::DrillEnded { drill } => Some(Drill { time: entry.time, record: *drill }),
+            _ => None,
+        },
+        RecordedEvent::Unknown(_) => None,
     };
-    let is_wanted = |drill: &Drill| of.is_none_or(|group| drill.group == group);
+    let is_wanted = |drill: &Drill| of.is_none_or(|group| drill.record.group == group);
     Ok(entries.into_iter().filter_map(drill).filter(is_wanted).collect())
 }
 
 pub(super) fn list(library: &Library, group: Option<&str>) -> Result<Value, Failure> {
-    let rows = drills(library, group)?.into_iter().map(|drill| {
+    let rows = drills(library, group)?.into_iter().map(|Drill { time, record: drill }| {
         let seconds = drill.recovery_ms.map(seconds);
         let is_there = |name: &String| library.store.snapshot(name).is_some();
         json!({
-            "time": drill.time,
+            "time": time,
             "group": drill.group,
             "level": drill.level,
             "result": result(drill.is_passed),
@@ -87,8 +59,9 @@ pub(super) fn list(library: &Library, group: Option<&str>) -> Result<Value, Fail
 
 pub(super) fn show(library: &Library, named: &str) -> Result<Value, Failure> {
     let all = drills(library, None)?;
-    let is_it = |drill: &&Drill| drill.group == named || drill.report.to_string() == named;
-    let drill = all.iter().rev().find(is_it).ok_or_else(|| {
+    let all = all.into_iter().map(|drill| drill.record);
+    let is_it = |drill: &DrillRecord| drill.group == named || drill.report.to_string() == named;
+    let drill = all.rev().find(is_it).ok_or_else(|| {
         Failure::not_found(format!(
             "there was no drill of a group {named}, and none with that report; `vtl drill list` lists them"
         ))
@@ -120,9 +93,7 @@ pub(super) fn shown(mut shown: Value, output: Option<&Path>) -> Result<Value, Fa
     let signed = shown.as_object_mut().and_then(|shown| shown.shift_remove("signed"));
     let Some(file) = output else { return Ok(shown) };
     let text = signed.as_ref().and_then(Value::as_str).unwrap_or_default();
-    let written = std::fs::File::create_new(file)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+    files::create(file, text.as_bytes())?;
     Ok(json!({ "report": shown.get("report"), "file": file }))
 }
 

@@ -6,8 +6,6 @@ mod pdf;
 pub(crate) mod shipping;
 mod svg;
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 use vtl_media::Barcode;
 
 use crate::client;
+use crate::files::create;
 use crate::inventory::is_pattern;
 use crate::request::{Failure, InventoryFilter, Request};
 
@@ -105,22 +104,6 @@ pub(crate) fn run(directory: &Path, options: &LabelOptions) -> Result<Value, Fai
         "sheets": sheets,
         "next": "print at 100 %, not fitted to the page, and have a library or scanner read one before sticking them on",
     }))
-}
-
-/// Writes a new file, or says what is wrong with it.
-fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_new(path, bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::usage(format!("{} is there already: name a new file", path.display()))
-        }
-        _ => Failure::failed(format!("cannot write {}: {error}", path.display())),
-    })
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// One barcode as it is, or those in the library that match.

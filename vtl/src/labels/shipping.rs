@@ -6,10 +6,11 @@ use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str};
 use serde_json::{Value, json};
 use vtl_vault::{Row, ShippingList};
 
+use super::Paper;
 use super::code_39::bars;
 use super::pdf::points;
-use super::{Paper, create};
 use crate::client;
+use crate::files::create;
 use crate::request::{Failure, Request};
 use crate::vaulting::VaultRequest;
 
@@ -168,7 +169,7 @@ impl Sheet {
             (copy, row.copy.to_string()),
             (medium, row.medium_serial.clone().unwrap_or_else(|| "-".to_owned())),
             (state, row.state.to_string()),
-            (size, crate::output::size(row.bytes)),
+            (size, vtl_vault::size(row.bytes)),
             (receipt, digits),
         ] {
             self.text((x, text), PLAIN, 3.0, &words);
@@ -180,7 +181,7 @@ impl Sheet {
         let top = self.height - MARGIN - FOOT_HEIGHT;
         let count = list.rows.len();
         let tapes = if count == 1 { "tape" } else { "tapes" };
-        let total = crate::output::size(list.total_bytes());
+        let total = vtl_vault::size(list.total_bytes());
         self.text((MARGIN, top + 8.0), BOLD, 3.6, &format!("{count} {tapes}, {total}"));
         for (line, who) in (0..).zip(["Handed over by", "Received by"]) {
             let y = top + 18.0 + f64::from(line) * 11.0;

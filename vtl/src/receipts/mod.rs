@@ -14,6 +14,7 @@ use vtl_vault::receipt::{Archive, ArchiveError, Receipt, ReceiptError, VerifiedR
 
 use crate::cli::Format;
 use crate::client;
+use crate::files;
 use crate::library::Library;
 use crate::output;
 use crate::request::{Failure, FailureKind, Request};
@@ -237,17 +238,7 @@ fn keys(archive: &Archive) -> Result<Value, Failure> {
 
 fn write_out(shown: &Value, path: &Path) -> Result<Value, Failure> {
     let text = shown.get("text").and_then(Value::as_str).unwrap_or_default();
-    let mut open = std::fs::OpenOptions::new();
-    let written = open.write(true).create_new(true).open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::usage(format!("{} is there already: name a new file", path.display()))
-        }
-        _ => Failure::failed(format!("cannot write {}: {error}", path.display())),
-    })?;
+    files::create(path, text.as_bytes())?;
     Ok(json!({
         "file": path.display().to_string(),
         "key": shown.get("key"),

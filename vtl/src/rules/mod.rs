@@ -19,6 +19,7 @@ use vtl_vault::{Rules, RulesError};
 
 pub(crate) use self::cli::{GroupCommand, PolicyCommand, PoolCommand};
 pub(crate) use self::situation::rules_in_force;
+use crate::files::read_text;
 use crate::library::Library;
 use crate::operations::Caller;
 use crate::request::{Failure, FailureKind};
@@ -86,18 +87,9 @@ impl Kind {
 
 /// Reads the file that a request names: whoever carries it out may not be allowed to.
 pub(crate) fn read_document(request: &mut RulesRequest) -> Result<(), Failure> {
-    let read = |file: &Path| {
-        std::fs::read_to_string(file).map_err(|error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::NotFound => FailureKind::NotFound,
-                _ => FailureKind::Failed,
-            };
-            Failure::new(kind, format!("{}: {error}", file.display()))
-        })
-    };
     match request {
-        RulesRequest::Apply { file, document } => *document = read(file)?,
-        RulesRequest::Plan { file: Some(file), document } => *document = Some(read(file)?),
+        RulesRequest::Apply { file, document } => *document = read_text(file)?,
+        RulesRequest::Plan { file: Some(file), document } => *document = Some(read_text(file)?),
         _ => {}
     }
     Ok(())
