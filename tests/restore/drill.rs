@@ -237,6 +237,18 @@ fn a_drill_that_is_broken_off_leaves_nothing_behind() {
     scene.assert_serves();
 }
 
+/// A drill logs in like a host, so that rules shut it out too; whoever reads why has to know what to do.
+#[test]
+fn where_rules_say_who_may_log_in_a_drill_needs_one() {
+    let scene = group_of_two();
+    scene.daemon().vtl(&["access", "add", "iqn.2026-11.test:somebody"]).done();
+    let refused = scene.daemon().vtl(&["drill", "run", "mail"]).ended(1);
+    let rule = ["access", "add", "iqn.2026-11.io.vtl:drill", "--read-only"];
+    assert!(refused.stderr.contains(&format!("`vtl {}`", rule.join(" "))), "{refused:?}");
+    scene.daemon().vtl(&rule).done();
+    scene.daemon().vtl(&["drill", "run", "mail"]).done();
+}
+
 #[test]
 fn a_group_that_lacks_a_member_is_not_rehearsed() {
     let scene = group_of_two();
@@ -270,7 +282,9 @@ fn posture_says_what_is_known_what_is_not_and_what_to_do_next() {
     assert_eq!(red.json()[0]["light"], "red");
     scene.daemon().vtl(&["posture", "nobody"]).ended(4);
     scene.daemon().vtl(&["group", "create", "new", "VTL005L9"]).done();
-    scene.daemon().vtl(&["drill", "run", "new"]).ended(1).says("nothing on its cartridges");
+    let empty = scene.daemon().vtl(&["drill", "run", "new", "--format", "json"]);
+    let empty = empty.ended(1).says("nothing on its cartridges").json();
+    assert_eq!(empty["cartridges"][0]["result"], Value::Null, "it was not looked at");
     let people = scene.daemon().vtl(&["posture"]).ended(1).stdout;
     assert!(people.contains("mail: RED") && people.contains("new: RED"), "{people}");
 }

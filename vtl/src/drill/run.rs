@@ -93,7 +93,7 @@ fn read_members(begun: &Begun, report: &mut Report) -> Result<(), Failure> {
     let progress = move |bytes| counted.lock().unwrap_or_else(PoisonError::into_inner).1 += bytes;
     let failed = |error: anyhow::Error| {
         Failure::failed(format!(
-            "{error:#}; the snapshot was read through {} at {}: `vtl access list` says who may log in there, and the drill does so as {}",
+            "{error:#}, at {} of {}. Where rules say who may log in, a drill needs one: `vtl access add {} --read-only`",
             begun.target,
             begun.portal,
             super::INITIATOR

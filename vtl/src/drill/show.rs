@@ -122,9 +122,11 @@ pub(super) fn told(report: &Report) -> Result<Value, Failure> {
 
 fn member(member: &MemberReport) -> Value {
     let (read, contents) = (member.read.as_ref(), member.contents.as_ref());
+    // Of what was not even looked at there is nothing to be said.
+    let is_begun = member.verified.is_object() || member.trouble.is_some();
     json!({
         "barcode": member.barcode,
-        "result": result(!member.is_damaged() && member.trouble.is_none()),
+        "result": is_begun.then(|| result(!member.is_damaged() && member.trouble.is_none())),
         "seconds": hundredths(member.seconds),
         "bytes": read.map(|tally| tally.bytes),
         "blocks": read.map(|tally| tally.blocks),
