@@ -43,6 +43,7 @@ impl Device for Drive {
             Bay::Refused(NotLoaded::Cleaning) => Some(Sense::not_ready()),
             Bay::Refused(NotLoaded::CleaningUsedUp) => Some(Sense::cleaning_failed()),
             Bay::Refused(NotLoaded::WrongGeneration) => Some(Sense::incompatible_format()),
+            Bay::Refused(NotLoaded::Locked) => Some(Sense::manual_intervention_required()),
             Bay::Refused(NotLoaded::Damaged) => Some(Sense::medium_format_corrupted()),
         }
     }

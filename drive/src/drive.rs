@@ -96,6 +96,8 @@ pub enum NotLoaded {
     CleaningUsedUp,
     /// It is of a generation that this model neither reads nor writes.
     WrongGeneration,
+    /// It is encrypted at rest, and nobody has unlocked the key of its pool.
+    Locked,
     /// Its label or journal cannot be made sense of.
     Damaged,
 }
@@ -244,12 +246,17 @@ impl Drive {
         self.access_order = AccessOrder::default();
         self.cleaning_until_ms = None;
         self.tape_alerts.clear();
-        self.tape_alerts.insert(match why {
-            NotLoaded::Cleaning => tape_alert::CLEANING_MEDIA,
-            NotLoaded::CleaningUsedUp => tape_alert::CLEANING_EXPIRED,
-            NotLoaded::WrongGeneration => tape_alert::UNSUPPORTED_FORMAT,
-            NotLoaded::Damaged => tape_alert::MEDIA,
-        });
+        let alert = match why {
+            NotLoaded::Cleaning => Some(tape_alert::CLEANING_MEDIA),
+            NotLoaded::CleaningUsedUp => Some(tape_alert::CLEANING_EXPIRED),
+            NotLoaded::WrongGeneration => Some(tape_alert::UNSUPPORTED_FORMAT),
+            NotLoaded::Damaged => Some(tape_alert::MEDIA),
+            // Nothing is wrong with it.
+            NotLoaded::Locked => None,
+        };
+        if let Some(alert) = alert {
+            self.tape_alerts.insert(alert);
+        }
     }
 
     /// The robot takes the cartridge out, whatever state it is in: everything written is brought to disk first.

@@ -166,7 +166,10 @@ pub(crate) fn read_error(
 ) -> Completion {
     let is_closed = matches!(
         error,
-        MediumError::NoKey { .. } | MediumError::WrongKey { .. } | MediumError::NotEncrypted { .. }
+        MediumError::NoKey { .. }
+            | MediumError::WrongKey { .. }
+            | MediumError::NotEncrypted { .. }
+            | MediumError::AtRest(_)
     );
     if !is_closed {
         drive.note_read_failure(error);

@@ -22,7 +22,7 @@ pub(crate) fn of_medium_error(error: &MediumError, residual: Option<i64>) -> Sen
             Sense::internal_target_failure()
         }
         // SSC-4 §4.2.22.8
-        MediumError::NoKey { .. } => Sense::unable_to_decrypt_data(),
+        MediumError::NoKey { .. } | MediumError::AtRest(_) => Sense::unable_to_decrypt_data(),
         MediumError::WrongKey { .. } => Sense::incorrect_encryption_key(),
         MediumError::NotEncrypted { .. } => Sense::unencrypted_data_encountered(),
         MediumError::Damaged { .. } | MediumError::Label(_) | MediumError::Io(_) => {

@@ -14,14 +14,17 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::at_rest::WrappedKey;
 use crate::barcode::Barcode;
 use crate::cartridge::{CartridgeFacts, CartridgeSpec, MediumLife};
 use crate::disk::{Disk, DiskFile, OpenMode, read_exact_at, write_all_at};
 use crate::layout::{self, Layout};
 use crate::mam::Mam;
 
-/// The newest format of labels and journals that this program reads, and the one that it writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format of labels that this program reads.
+pub const FORMAT_VERSION: u32 = 2;
+/// The format of labels of cartridges that are not encrypted at rest: older programs read those.
+const PLAIN_VERSION: u32 = 1;
 
 /// What a cartridge is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -224,6 +227,12 @@ pub struct Label {
     /// The oldest recovery point that can still be gone back to, where older ones have been given up.
     #[serde(default)]
     pub undo_horizon: Option<UndoHorizon>,
+    /// The key of its own, if it is encrypted at rest. Partitions behind the first one have that of the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_rest: Option<WrappedKey>,
+    /// The first segment that was written with that key. What was there before is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_rest_since: Option<u32>,
     /// Whether only one of the two copies could be read; then `is_clean` proves nothing, as this may be the older one.
     #[serde(skip)]
     pub is_single_copy: bool,
@@ -294,6 +303,8 @@ impl Label {
             read_only: spec.read_only,
             pruned: Vec::new(),
             undo_horizon: None,
+            at_rest: None,
+            at_rest_since: None,
             is_single_copy: false,
         }
     }
@@ -353,6 +364,23 @@ impl Label {
         Ok(())
     }
 
+    /// Overwrites what is behind the label in both copies: longer labels have been there.
+    pub(crate) fn wipe_rest(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+        for name in [COPY_A, COPY_B] {
+            let path = directory.join(name);
+            let Copy::Whole(label) = read_copy(disk, &path).map_err(io::Error::other)? else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            let file = disk.open(&path, OpenMode::ReadWrite)?;
+            let length = label.encode(label.sequence).map_err(io::Error::other)?.len() as u64;
+            let rest = file.length_bytes()?.saturating_sub(length);
+            let zeros = vec![0; usize::try_from(rest).unwrap_or_default().min(LABEL_BYTES_MAX)];
+            write_all_at(file.as_ref(), &zeros, length)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
     fn encode(&self, sequence: u64) -> Result<Vec<u8>, LabelError> {
         let body = serde_json::to_vec(self).map_err(io::Error::other)?;
         let length = HEADER_BYTES.saturating_add(body.len());
@@ -363,7 +391,9 @@ impl Label {
         let Ok(body_length) = u32::try_from(body.len()) else { return Err(too_large) };
         let mut bytes = Vec::with_capacity(length);
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let is_plain = self.at_rest.is_none() && self.at_rest_since.is_none();
+        let version = if is_plain { PLAIN_VERSION } else { FORMAT_VERSION };
+        bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&body_length.to_le_bytes());
         bytes.extend_from_slice(&sequence.to_le_bytes());
         bytes.extend_from_slice(self.uuid.as_bytes());

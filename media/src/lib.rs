@@ -6,6 +6,7 @@
 //! through the [`disk::Disk`] seam.
 
 mod access;
+mod at_rest;
 pub mod barcode;
 pub mod cartridge;
 pub mod catalogue;
@@ -29,6 +30,10 @@ mod twin;
 mod whole;
 
 pub use self::access::{AccessRule, SecretOf};
+pub use self::at_rest::{
+    AtRestError, KEY_FILE_BYTES_MAX, KEY_FILE_BYTES_MIN, KeyError, KeyRing, PASSPHRASE_BYTES_MIN,
+    PoolKey, Protection, WrappedKey,
+};
 pub use self::barcode::Barcode;
 pub use self::cartridge::{
     CLEANINGS_MAX, Cartridge, CartridgeFacts, CartridgeSpec, Checkpoint, Cleaning, GenerationBegun,
@@ -53,7 +58,7 @@ pub use self::seal::{
 };
 pub use self::store::{
     CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
-    History, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
+    ErasureError, History, KeyDestroyed, KeysError, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
     RetentionChange, Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError,
     StoreOptions, UndoError, Verification, WriteLabels,
 };

@@ -30,6 +30,10 @@ impl Key {
         Arc::get_mut(&mut key)?.copy_from_slice(bytes);
         Some(Self(key))
     }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
 }
 
 impl fmt::Debug for Key {
@@ -82,9 +86,75 @@ impl Opening {
     }
 }
 
+/// Whose keys open a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SealedBy {
+    /// The host's.
+    Host,
+    /// The cartridge's own, at rest.
+    AtRest,
+    /// Both together.
+    Both,
+}
+
+impl SealedBy {
+    /// The number of the algorithm in the envelope.
+    fn algorithm(self) -> u8 {
+        match self {
+            Self::Host => 1,
+            Self::AtRest => 2,
+            Self::Both => 3,
+        }
+    }
+
+    fn of_algorithm(algorithm: u8) -> Option<Self> {
+        [Self::Host, Self::AtRest, Self::Both].into_iter().find(|by| by.algorithm() == algorithm)
+    }
+
+    /// What the key of a record is derived for.
+    fn purpose(self) -> &'static [u8] {
+        match self {
+            Self::Host => b"vtl record 1",
+            Self::AtRest => b"vtl record at rest 1",
+            Self::Both => b"vtl record both 1",
+        }
+    }
+}
+
+/// The keys that together open a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keys<'a> {
+    Host(&'a Key),
+    AtRest(&'a Key),
+    Both { host: &'a Key, own: &'a Key },
+}
+
+impl Keys<'_> {
+    pub(crate) fn by(self) -> SealedBy {
+        match self {
+            Self::Host(_) => SealedBy::Host,
+            Self::AtRest(_) => SealedBy::AtRest,
+            Self::Both { .. } => SealedBy::Both,
+        }
+    }
+
+    fn material(self) -> Zeroizing<Vec<u8>> {
+        let mut material = Zeroizing::new(Vec::with_capacity(2 * KEY_BYTES));
+        match self {
+            Self::Host(key) | Self::AtRest(key) => material.extend_from_slice(key.bytes()),
+            Self::Both { host, own } => {
+                material.extend_from_slice(host.bytes());
+                material.extend_from_slice(own.bytes());
+            }
+        }
+        material
+    }
+}
+
 /// What stands before the encrypted bytes of a record, in the room that its header leaves in the first sector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Envelope {
+    pub(crate) by: SealedBy,
     pub(crate) salt: [u8; SALT_BYTES],
     pub(crate) tag: [u8; TAG_BYTES],
     pub(crate) description: KeyDescription,
@@ -104,7 +174,7 @@ impl Envelope {
         put(
             0,
             &[
-                AES_256_GCM_WITH_HKDF,
+                self.by.algorithm(),
                 description.format,
                 u8::from(description.is_raw_read_disabled),
                 length(&description.unauthenticated),
@@ -140,26 +210,33 @@ impl Envelope {
                 .to_vec(),
             is_raw_read_disabled: flags & 1 != 0,
         };
-        (algorithm == AES_256_GCM_WITH_HKDF).then_some(())?;
-        Some(Self { salt: array(SALT_OFFSET)?, tag: array(TAG_OFFSET)?, description })
+        let by = SealedBy::of_algorithm(algorithm)?;
+        Some(Self { by, salt: array(SALT_OFFSET)?, tag: array(TAG_OFFSET)?, description })
     }
 }
 
 /// The key of one load of a cartridge.
 pub(crate) struct RecordKey {
-    pub(crate) salt: [u8; SALT_BYTES],
+    by: SealedBy,
+    salt: [u8; SALT_BYTES],
     key: LessSafeKey,
 }
 
 impl RecordKey {
     /// `None` only if the library of ciphers fails.
-    pub(crate) fn derive(key: &Key, salt: [u8; SALT_BYTES]) -> Option<Self> {
+    pub(crate) fn derive(keys: Keys<'_>, salt: [u8; SALT_BYTES]) -> Option<Self> {
         let mut derived = Zeroizing::new([0; KEY_BYTES]);
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &salt).extract(key.0.as_slice());
-        let expanded = extracted.expand(&[PURPOSE], DerivedLength).ok()?;
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &salt).extract(&keys.material());
+        let purpose = [keys.by().purpose()];
+        let expanded = extracted.expand(&purpose, DerivedLength).ok()?;
         expanded.fill(derived.as_mut_slice()).ok()?;
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derived.as_slice()).ok()?);
-        Some(Self { salt, key })
+        Some(Self { by: keys.by(), salt, key })
+    }
+
+    /// Whether it is the one of these keys and this salt. Of other keys it is another one.
+    pub(crate) fn is_of(&self, by: SealedBy, salt: [u8; SALT_BYTES]) -> bool {
+        self.by == by && self.salt == salt
     }
 
     /// Encrypts in place and returns the tag.
@@ -174,14 +251,16 @@ impl RecordKey {
         tag.as_ref().try_into().ok()
     }
 
-    /// Decrypts `data` in place, which ends in its tag; `None` if it is not what was sealed with this key.
-    pub(crate) fn open<'a>(
+    /// Decrypts `data` to where `opened` is, which is as long; whether it is what was sealed with this key.
+    pub(crate) fn open_to(
         &self,
         sequence: u64,
         bound: &[u8],
-        data: &'a mut [u8],
-    ) -> Option<&'a [u8]> {
-        self.key.open_in_place(nonce(sequence), Aad::from(bound), data).ok().map(|data| &*data)
+        (data, tag): (&[u8], &[u8]),
+        opened: &mut [u8],
+    ) -> bool {
+        let bound = Aad::from(bound);
+        self.key.open_separate_gather(nonce(sequence), bound, data, tag, opened).is_ok()
     }
 }
 
@@ -194,23 +273,24 @@ impl fmt::Debug for RecordKey {
 /// A key in use for writing: what each record that is written is sealed with.
 #[derive(Debug)]
 pub(crate) struct Sealer {
+    pub(crate) by: SealedBy,
     pub(crate) key: RecordKey,
     pub(crate) description: KeyDescription,
 }
 
 impl Sealer {
     /// `None` if there is no randomness to be had.
-    pub(crate) fn new(sealing: &Sealing) -> Option<Arc<Self>> {
+    pub(crate) fn new(keys: Keys<'_>, description: KeyDescription) -> Option<Arc<Self>> {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt).ok()?;
-        let key = RecordKey::derive(&sealing.key, salt)?;
-        Some(Arc::new(Self { key, description: sealing.description.clone() }))
+        let key = RecordKey::derive(keys, salt)?;
+        Some(Arc::new(Self { by: keys.by(), key, description }))
     }
 
     /// The envelope, as far as it is known before the data has been encrypted.
     pub(crate) fn envelope(&self) -> Envelope {
         let (salt, description) = (self.key.salt, self.description.clone());
-        Envelope { salt, tag: [0; TAG_BYTES], description }
+        Envelope { by: self.by, salt, tag: [0; TAG_BYTES], description }
     }
 }
 
@@ -219,8 +299,9 @@ pub fn forget(bytes: &mut [u8]) {
     bytes.zeroize();
 }
 
+/// As long as a key.
 #[derive(Clone, Copy)]
-struct DerivedLength;
+pub(crate) struct DerivedLength;
 
 impl hkdf::KeyType for DerivedLength {
     fn len(&self) -> usize {
@@ -237,8 +318,6 @@ fn nonce(sequence: u64) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-const PURPOSE: &[u8] = b"vtl record 1";
-const AES_256_GCM_WITH_HKDF: u8 = 1;
 pub(crate) const SALT_BYTES: usize = 16;
 pub(crate) const TAG_BYTES: usize = 16;
 /// The CRC-64 of the blocks, which is encrypted with them.
@@ -262,11 +341,12 @@ mod tests {
             authenticated: vec![7; AUTHENTICATED_BYTES_MAX],
             is_raw_read_disabled: true,
         };
-        let envelope = Envelope { salt: [1; 16], tag: [2; 16], description };
+        let envelope =
+            Envelope { by: SealedBy::Host, salt: [1; 16], tag: [2; 16], description };
         let bytes = envelope.encode();
         assert_eq!(Envelope::decode(&bytes), Some(envelope));
         assert_eq!(Envelope::decode(&[0; ENVELOPE_BYTES]), None);
-        for (at, value) in [(0, 2), (3, 33), (4, 13)] {
+        for (at, value) in [(0, 0), (0, 4), (3, 33), (4, 13)] {
             let mut other = bytes;
             other[at] = value;
             assert_eq!(Envelope::decode(&other), None, "{at}");
@@ -279,20 +359,27 @@ mod tests {
     #[test]
     fn a_record_of_another_program_opens() {
         let key = Key::new(&[0x42; KEY_BYTES]).unwrap();
-        let record = RecordKey::derive(&key, [0x17; SALT_BYTES]).unwrap();
+        let record = RecordKey::derive(Keys::Host(&key), [0x17; SALT_BYTES]).unwrap();
         let mut data = *b"forty-two";
         let tag = record.seal(258, b"bound", &mut data).unwrap();
         assert_eq!(hex(&data), "b471a28777d598aaee");
         assert_eq!(hex(&tag), "3a4e41885e9f95c90ee6350a0b2e24df");
-        let mut sealed = [&data[..], &tag[..]].concat();
-        assert_eq!(record.open(258, b"bound", &mut sealed.clone()), Some(&b"forty-two"[..]));
-        assert_eq!(record.open(259, b"bound", &mut sealed.clone()), None);
-        assert_eq!(record.open(258, b"other", &mut sealed.clone()), None);
-        sealed[3] ^= 1;
-        assert_eq!(record.open(258, b"bound", &mut sealed), None);
-        let other = RecordKey::derive(&Key::new(&[0x43; 32]).unwrap(), [0x17; 16]).unwrap();
-        let mut sealed = [&data[..], &tag[..]].concat();
-        assert_eq!(other.open(258, b"bound", &mut sealed), None);
+        let opens = |record: &RecordKey, sequence, bound: &[u8], data: &[u8]| {
+            let mut opened = [0; 9];
+            record.open_to(sequence, bound, (data, &tag), &mut opened).then_some(opened)
+        };
+        assert_eq!(opens(&record, 258, b"bound", &data), Some(*b"forty-two"));
+        assert_eq!(opens(&record, 259, b"bound", &data), None);
+        assert_eq!(opens(&record, 258, b"other", &data), None);
+        let mut changed = data;
+        changed[3] ^= 1;
+        assert_eq!(opens(&record, 258, b"bound", &changed), None);
+        let other = Key::new(&[0x43; 32]).unwrap();
+        let both = Keys::Both { host: &key, own: &other };
+        for keys in [Keys::Host(&other), Keys::AtRest(&key), both] {
+            let other = RecordKey::derive(keys, [0x17; 16]).unwrap();
+            assert_eq!(opens(&other, 258, b"bound", &data), None);
+        }
     }
 
     #[test]

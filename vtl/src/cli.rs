@@ -9,6 +9,7 @@ use crate::bench::BenchOptions;
 use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::drill::DrillCommand;
 use crate::fences::DrivesRequest;
+use crate::keys::KeyCommand;
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
 use crate::request::{
@@ -135,6 +136,9 @@ pub(crate) enum Command {
     /// Cartridges as they were at a moment, without a copy; shown as a second, read-only library.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Keys of pools: what is written on their cartridges is encrypted on the disk.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Pools: which cartridge is written next, how long each is kept, and where new ones come from.
     #[command(subcommand)]
     Pool(PoolCommand),
@@ -237,6 +241,12 @@ pub(crate) enum TapeCommand {
     Lock(NewLock),
     /// Hold cartridges, as for a lawsuit: nothing on them can be given up until the hold is lifted.
     Hold(HoldChange),
+    /// Destroy the keys of encrypted cartridges, and delete them: nobody can read them any more, wherever a copy of their files may be. A signed
+    /// certificate says so.
+    CryptoErase {
+        #[arg(required = true)]
+        barcodes: Vec<String>,
+    },
     /// Bring cartridges to import/export elements, and from there to the shelf.
     Eject {
         #[arg(required = true)]
@@ -383,6 +393,9 @@ impl Command {
             Self::Inventory(filter) => Request::Inventory(filter),
             Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
             Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
+            Self::Tape(TapeCommand::CryptoErase { barcodes }) => {
+                Request::TapeCryptoErase { barcodes }
+            }
             Self::Tape(TapeCommand::Lock(new)) => Request::TapeLock(new),
             Self::Tape(TapeCommand::Hold(wanted)) => Request::TapeHold(wanted),
             Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },

@@ -147,6 +147,8 @@ const OPERATIONS: &[&str] = &[
     "tape-eject",
     "tape-insert",
     "tape-delete",
+    "tape-crypto-erase",
+    "keys",
     "tape-lock",
     "tape-hold",
     "tape-history",

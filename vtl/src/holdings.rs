@@ -180,16 +180,23 @@ impl Holdings {
         let at_parts = if at.is_some() { entry.parts.clone() } else { Vec::new() };
         // Whoever works on it meanwhile, taking it back for example, is through in a moment.
         let _reserved = at.is_none().then(|| store.reserve(owner));
-        Volume::load(
+        let volume = Volume::load(
             store.disk(),
             &store.directory_of(owner),
             LoadOptions {
                 at,
                 at_parts,
                 compliance: store.compliance_clock().as_clock(),
+                keys: store.keys().clone(),
+                pool: entry.pool.clone(),
                 ..options
             },
-        )
+        )?;
+        // A host is better told that a tape cannot be had than that one block after the other cannot be read.
+        match volume.closed() {
+            Some(closed) => Err(closed.clone().into()),
+            None => Ok(volume),
+        }
     }
 
     /// A drive takes a cleaning cartridge in, which has one use less then; in a snapshot, where nothing can be written, none.

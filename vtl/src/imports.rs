@@ -200,8 +200,12 @@ fn fill(
     watched: &Watched<'_>,
 ) -> Result<TakenIn, ExportError> {
     let wrong = |text: String| ExportError::Cartridge(text);
-    let volume =
-        Volume::load(store.disk(), &store.directory_of(entry.uuid), LoadOptions::default());
+    let options = LoadOptions {
+        keys: store.keys().clone(),
+        pool: entry.pool.clone(),
+        ..LoadOptions::default()
+    };
+    let volume = Volume::load(store.disk(), &store.directory_of(entry.uuid), options);
     let mut filling = Filling(volume.map_err(|error| wrong(with_causes(&error)))?);
     filling.0.set_compression(true);
     let digest = take_in(tape, &mut filling, watched)?;

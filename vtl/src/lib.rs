@@ -40,6 +40,7 @@ mod identity;
 mod imports;
 mod inventory;
 mod kept_reservations;
+mod keys;
 mod labels;
 mod libraries;
 mod library;
@@ -196,6 +197,9 @@ fn plain_answer(
         }
         Command::Profile(command) => shown_profiles(directory, command),
         Command::Bench(options) => bench::run(directory, &options),
+        Command::Key(command) => {
+            client::ask(directory, request::Request::Keys(command.request()?))
+        }
         Command::Physical(cli::PhysicalCommand::List) => {
             let failed = request::Request::Drives(fences::DrivesRequest::Failed {});
             // A host without a library has drives all the same.

@@ -20,6 +20,7 @@ use crate::drill::Drills;
 use crate::elements::host_clock;
 use crate::exports::Transfers;
 use crate::holdings::{Holdings, Shown};
+use crate::keys;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::nexuses::Nexuses;
@@ -89,6 +90,7 @@ impl Library {
         load_options: LoadOptions,
         site: Arc<Site>,
     ) -> anyhow::Result<Self> {
+        keys::open_files(&store);
         let record = store
             .first_library()
             .ok_or_else(|| anyhow!("there is no library in this directory"))?;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 use vtl_changer::MoveFailure;
 use vtl_drive::{Drive, NotLoaded};
-use vtl_media::{Barcode, CartridgeEntry, CartridgeFacts, CartridgeKind, Cleaning, LoadOptions};
+use vtl_media::{
+    Barcode, CartridgeEntry, CartridgeFacts, CartridgeKind, Cleaning, LoadError, LoadOptions,
+};
 
 use crate::holdings::Holdings;
 
@@ -40,6 +42,10 @@ impl Loader {
             Ok(cartridge) => {
                 info!(barcode = %entry.barcode, drive = number, "loaded");
                 drive.insert(cartridge);
+            }
+            Err(LoadError::AtRest(closed)) => {
+                error!(barcode = %entry.barcode, drive = number, %closed, "the cartridge cannot be loaded");
+                drive.refuse(NotLoaded::Locked);
             }
             Err(failure) => {
                 let failure = format!("{:#}", anyhow::Error::from(failure));

@@ -17,6 +17,7 @@ use crate::drill;
 use crate::fences;
 use crate::imports;
 use crate::inventory::{self, Listing};
+use crate::keys;
 use crate::libraries;
 use crate::library::Library;
 use crate::logging;
@@ -66,6 +67,7 @@ pub(crate) fn answer(
             tapes::insert(library, &barcodes, to.as_deref(), actor)
         }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
+        Request::TapeCryptoErase { barcodes } => keys::crypto_erase(library, &barcodes, actor),
         Request::TapeLock(new) => retention::lock(library, &new, actor),
         Request::TapeHold(wanted) => retention::hold(library, &wanted, actor),
         Request::TapeHistory { barcode, limit } => undo::history(library, &barcode, limit),
@@ -123,6 +125,7 @@ fn administer(
 ) -> Result<Value, Failure> {
     let actor = caller.actor;
     match request {
+        Request::Keys(request) => keys::answer(library, request, actor),
         Request::Drives(request) => fences::answer(library, &request, actor),
         Request::LibraryCreate(new) => libraries::create(library, &new, actor),
         Request::LibraryList {} => Ok(libraries::list(library)),

@@ -8,6 +8,7 @@ use crate::access::SecretText;
 use crate::browse::{BrowseChoice, Piece};
 use crate::drill::DrillRequest;
 use crate::fences::DrivesRequest;
+use crate::keys::KeysRequest;
 use crate::receipts::ReceiptRequest;
 use crate::retention::{HoldChange, NewLock};
 use crate::rules::RulesRequest;
@@ -31,6 +32,10 @@ pub(crate) enum Request {
     TapeInsert { barcodes: Vec<String>, to: Option<String> },
     /// Away for good. Cartridges with data on them only with `force`.
     TapeDelete { barcodes: Vec<String>, force: bool },
+    /// Cartridges whose keys are destroyed, and that are deleted then.
+    TapeCryptoErase { barcodes: Vec<String> },
+    /// Keys of pools; the field `action` says what.
+    Keys(KeysRequest),
     /// Cartridges on which nothing may be given up until a time.
     TapeLock(NewLock),
     /// Cartridges on which nothing may be given up until the hold is lifted.

@@ -54,6 +54,7 @@ impl Robot for LibraryRobot {
                 }
                 MediumState::Refused(NotLoaded::CleaningUsedUp) => Some(Asc::CLEANING_FAILED),
                 MediumState::Refused(NotLoaded::WrongGeneration) => Some(Asc::INCOMPATIBLE_FORMAT),
+                MediumState::Refused(NotLoaded::Locked) => Some(Asc::MANUAL_INTERVENTION_REQUIRED),
                 MediumState::Refused(NotLoaded::Damaged) => Some(Asc::MEDIUM_FORMAT_CORRUPTED),
                 MediumState::Empty | MediumState::Ready | MediumState::Unloaded => None,
             },

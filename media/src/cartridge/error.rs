@@ -7,6 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::ObjectNumber;
+use crate::at_rest::AtRestError;
 use crate::journal::ScanError;
 use crate::label::{FORMAT_VERSION, LabelError};
 use crate::mam::MamError;
@@ -96,9 +97,22 @@ pub enum MediumError {
     /// The label cannot be written.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// What is encrypted at rest cannot be read, or not be written.
+    #[error(transparent)]
+    AtRest(#[from] AtRestError),
     /// A call to the disk failed, and nothing was lost by it.
     #[error("the disk failed")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for MediumError {
+    fn from(error: io::Error) -> Self {
+        let closed = error.get_ref().and_then(|inner| inner.downcast_ref::<AtRestError>());
+        match closed {
+            Some(closed) => Self::AtRest(closed.clone()),
+            None => Self::Io(error),
+        }
+    }
 }
 
 /// Why a cartridge cannot be loaded.
@@ -128,6 +142,9 @@ pub enum LoadError {
         /// Why.
         source: LabelError,
     },
+    /// It is encrypted at rest, and cannot be opened to be written on.
+    #[error(transparent)]
+    AtRest(#[from] AtRestError),
     /// Cartridges were made from cartridges that were made from cartridges, and so on, too often.
     #[error("the cartridge rests on a chain of more than {0} others")]
     TooManyLayers(usize),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::capacity::Capacity;
 use super::memory::count_unclean_load;
 use super::origin::layers_of;
+use super::rest::{data_keys, make_key};
 use super::seal::Seals;
 use super::{
     Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
@@ -100,6 +101,14 @@ impl Cartridge {
             && !label.read_only
             && options.at.is_none()
             && label.kind == CartridgeKind::Data;
+        if is_writable {
+            make_key(&mut label, &options)?;
+        }
+        let keys = data_keys(disk.as_ref(), directory, &label, &options.keys)?;
+        if let Some(closed) = keys.closed().filter(|_| is_writable) {
+            return Err(closed.clone().into());
+        }
+        let seals = Seals::new(Arc::clone(&keys), label.uuid)?;
         let view = Arc::new(Mutex::new(std::mem::take(&mut recovered.view)));
         let (generation, generation_start, is_reverted) = {
             let view = view.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,12 +116,13 @@ impl Cartridge {
         };
         let writer = if is_writable {
             let taken = (&disk, directory, &options);
-            Some(take_over(taken, &mut label, &recovered, &facts, &view)?)
+            let is_at_rest = seals.sealer().is_some();
+            Some(take_over(taken, (&mut label, is_at_rest), &recovered, &facts, &view)?)
         } else {
             None
         };
         Ok(Self {
-            reader: Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view)),
+            reader: Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view), keys),
             disk,
             directory: directory.to_owned(),
             capacity: Capacity::new(label.capacity_bytes),
@@ -135,7 +145,7 @@ impl Cartridge {
             is_end_missing: recovered.is_end_missing,
             initiator_name: String::new(),
             is_compressing: false,
-            seals: Seals::default(),
+            seals,
             read_flow: Flow::default(),
             given_bytes: 0,
             last_written_us: recovered.last_written_us,
@@ -196,7 +206,7 @@ fn promised(disk: &dyn Disk, directory: &Path, label: &Label) -> Result<u64, Loa
 /// Puts in order what an unclean end has left, names a new owner in the label, and gets ready to write.
 fn take_over(
     (disk, directory, options): (&Arc<dyn Disk>, &Path, &LoadOptions),
-    label: &mut Label,
+    (label, is_at_rest): (&mut Label, bool),
     recovered: &Recovered,
     facts: &CartridgeFacts,
     view: &Arc<Mutex<View>>,
@@ -214,6 +224,9 @@ fn take_over(
         segment_bytes: options.segment_bytes,
     };
     let next_segment = recovered.last_file.saturating_add(1);
+    if is_at_rest && label.at_rest_since.is_none() {
+        label.at_rest_since = Some(next_segment);
+    }
     let mut appender = Appender::new(
         appender_options,
         Arc::clone(view),
@@ -263,6 +276,7 @@ fn facts_of(recovered: &Recovered, label: &Label) -> CartridgeFacts {
         journal_bytes: recovered.view.journal_bytes(),
         undo_bytes: recovered.view.undo_bytes(),
         stored_bytes: if end.bytes == 0 { 0 } else { recovered.view.live_bytes() },
+        pool_key: label.pool_key(),
     }
 }
 

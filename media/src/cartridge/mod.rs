@@ -18,6 +18,7 @@ mod read;
 mod reopen;
 mod retention;
 mod revert;
+mod rest;
 mod seal;
 mod self_test;
 mod side_check;
@@ -145,6 +146,7 @@ impl Cartridge {
             journal_bytes,
             undo_bytes,
             stored_bytes: if self.end.bytes == 0 { 0 } else { live_bytes },
+            pool_key: self.label.pool_key(),
         }
     }
 

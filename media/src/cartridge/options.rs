@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::at_rest::KeyRing;
 use crate::label::{Moment, Origin, PartOrigin};
 
 /// Tells the time of day.
@@ -39,6 +40,10 @@ pub struct LoadOptions {
     pub clock: Clock,
     /// The time that ends a lock.
     pub compliance: Clock,
+    /// The keys of pools: what is encrypted at rest is read with them.
+    pub keys: KeyRing,
+    /// The pool that it is in: if that has a key, what is written is encrypted at rest.
+    pub pool: Option<String>,
 }
 
 impl LoadOptions {
@@ -64,6 +69,8 @@ impl Default for LoadOptions {
             background_sync_bytes: 64 * 1024 * 1024,
             clock: Arc::new(Timestamp::now),
             compliance: Arc::new(Timestamp::now),
+            keys: KeyRing::default(),
+            pool: None,
         }
     }
 }
@@ -78,6 +85,7 @@ impl fmt::Debug for LoadOptions {
             .field("at", &self.at)
             .field("at_parts", &self.at_parts)
             .field("is_resumed", &self.is_resumed)
+            .field("pool", &self.pool)
             .finish_non_exhaustive()
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::{Cartridge, MediumError, ObjectNumber};
-use crate::journal::{Codec, Decoder, Found, Header, Key as ObjectKey, Kind};
+use crate::at_rest::{AtRestError, DataKeys};
+use crate::journal::{Codec, Decoder, Found, Header, Key as ObjectKey, Kind, Unsealed};
 use crate::seal::{
-    CHECKSUM_BYTES, ENVELOPE_BYTES, Envelope, KeyDescription, Opening, RecordKey, Sealer, Sealing,
+    Envelope, Key, KeyDescription, Keys, Opening, RecordKey, SealedBy, Sealer, Sealing,
 };
 
 /// What the next object is.
@@ -26,10 +28,14 @@ pub enum NextObject {
     },
 }
 
-/// What a cartridge has been told of keys.
-#[derive(Debug, Default)]
+/// What a cartridge has been told of keys, and has of its own.
+#[derive(Debug)]
 pub(super) struct Seals {
-    /// What is written is encrypted with it.
+    /// Those of its own, and of the cartridges that it was made from.
+    keys: Arc<DataKeys>,
+    /// Its own, with which everything is encrypted that it writes.
+    own: Option<(Key, Arc<Sealer>)>,
+    /// What is written is encrypted with a host's key, too.
     sealing: Option<(Sealing, Arc<Sealer>)>,
     opening: Opening,
     decoder: Decoder,
@@ -38,43 +44,75 @@ pub(super) struct Seals {
 }
 
 impl Seals {
-    pub(super) fn sealer(&self) -> Option<&Arc<Sealer>> {
-        self.sealing.as_ref().map(|(_, sealer)| sealer)
+    /// Those of a cartridge that has not been told anything.
+    pub(super) fn new(keys: Arc<DataKeys>, cartridge: Uuid) -> Result<Self, AtRestError> {
+        // Where there is one that is closed, whoever writes has been refused before, and whoever reads is told with the first record.
+        let own = match keys.of(cartridge) {
+            Ok(key) => {
+                let sealer = Sealer::new(Keys::AtRest(key), KeyDescription::default());
+                Some((key.clone(), sealer.ok_or(AtRestError::NoRandomness)?))
+            }
+            Err(_) => None,
+        };
+        Ok(Self {
+            keys,
+            own,
+            sealing: None,
+            opening: Opening::default(),
+            decoder: Decoder::default(),
+            last_key: None,
+        })
     }
 
-    /// Opens a record: `data` is what the reader gave of it. `Ok(None)` if it is damaged.
+    pub(super) fn keys(&self) -> &DataKeys {
+        &self.keys
+    }
+
+    pub(super) fn sealer(&self) -> Option<&Arc<Sealer>> {
+        let host = self.sealing.as_ref().map(|(_, sealer)| sealer);
+        host.or(self.own.as_ref().map(|(_, sealer)| sealer))
+    }
+
+    fn sealer_of(&self, sealing: &Sealing) -> Option<Arc<Sealer>> {
+        let host = &sealing.key;
+        let keys = match &self.own {
+            Some((own, _)) => Keys::Both { host, own },
+            None => Keys::Host(host),
+        };
+        Sealer::new(keys, sealing.description.clone())
+    }
+
+    /// Opens a record that a host has encrypted: `data` is what the reader gave of it. `Ok(None)` if it is damaged.
     fn open(&mut self, header: &Header, data: &Bytes) -> Result<Option<Bytes>, Closed> {
-        let Some(key) = self.opening.key() else { return Err(Closed::NoKey) };
+        let Some(host) = self.opening.key() else { return Err(Closed::NoKey) };
         let Some(envelope) = Envelope::decode(data) else { return Ok(None) };
-        let Some(codec) = header.codec.inside_seal() else { return Ok(None) };
-        if self.last_key.as_ref().is_none_or(|last| last.salt != envelope.salt) {
-            self.last_key = RecordKey::derive(key, envelope.salt);
+        let keys = match header.codec.sealed_by() {
+            Some(SealedBy::Host) => Keys::Host(host),
+            Some(SealedBy::Both) => {
+                let own = self.keys.of(header.cartridge).map_err(Closed::AtRest)?;
+                Keys::Both { host, own }
+            }
+            Some(SealedBy::AtRest) | None => return Ok(None),
+        };
+        if self.last_key.as_ref().is_none_or(|last| !last.is_of(keys.by(), envelope.salt)) {
+            self.last_key = RecordKey::derive(keys, envelope.salt);
         }
-        let untagged = Envelope { tag: Default::default(), ..envelope.clone() };
-        let bound = header.bound(&untagged.encode());
-        let mut sealed = data.get(ENVELOPE_BYTES..).unwrap_or_default().to_vec();
-        sealed.extend_from_slice(&envelope.tag);
-        let opened = self
-            .last_key
-            .as_ref()
-            .and_then(|key| key.open(header.sequence, &bound, &mut sealed))
-            .map(<[u8]>::len);
-        // The record is as it was written, so it is the key that is another one.
-        let Some(length) = opened else { return Err(Closed::WrongKey) };
-        let Some(checksum_at) = length.checked_sub(CHECKSUM_BYTES) else { return Ok(None) };
-        let mut payload = Bytes::from(sealed).slice(..length);
-        let checksum = payload.split_off(checksum_at);
-        let length = usize::try_from(header.data_bytes()).unwrap_or(usize::MAX);
-        let data = self.decoder.unpack(codec, payload, length);
-        Ok(data.filter(|data| header.data_checksum(data).to_le_bytes() == checksum[..]))
+        let Some(key) = &self.last_key else { return Err(Closed::WrongKey) };
+        match self.decoder.unseal(header, data, &envelope, key) {
+            Unsealed::Blocks(blocks) => Ok(Some(blocks)),
+            // The record is as it was written, so it is the key that is another one.
+            Unsealed::WrongKey => Err(Closed::WrongKey),
+            Unsealed::Damaged => Ok(None),
+        }
     }
 }
 
 /// Why an encrypted record is not opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Closed {
     NoKey,
     WrongKey,
+    AtRest(AtRestError),
 }
 
 impl Cartridge {
@@ -85,7 +123,7 @@ impl Cartridge {
         }
         self.seals.sealing = match sealing {
             Some(sealing) => {
-                let sealer = Sealer::new(sealing).ok_or_else(|| {
+                let sealer = self.seals.sealer_of(sealing).ok_or_else(|| {
                     MediumError::Io(std::io::Error::other("there is no randomness to encrypt with"))
                 })?;
                 Some((sealing.clone(), sealer))
@@ -122,7 +160,7 @@ impl Cartridge {
         }
         let inside = header.codec.inside_seal();
         let is_compressed = inside.unwrap_or(header.codec) != Codec::NONE;
-        if inside.is_none() {
+        if !header.codec.is_sealed_by_host() {
             return Ok(NextObject::Block { is_compressed, seal: None });
         }
         let Some(data) = self.reader.data(&header)? else { return Ok(NextObject::Unknown) };
@@ -137,7 +175,7 @@ impl Cartridge {
         let Some(current) = &mut self.current else { return Ok(None) };
         let Some(data) = &current.data else { return Ok(None) };
         let object = ObjectNumber(object);
-        if current.header.codec.inside_seal().is_none() {
+        if !current.header.codec.is_sealed_by_host() {
             if matches!(self.seals.opening, Opening::Decrypt(_)) {
                 return Err(MediumError::NotEncrypted { object });
             }
@@ -148,6 +186,7 @@ impl Cartridge {
                 Ok(opened) => opened,
                 Err(Closed::NoKey) => return Err(MediumError::NoKey { object }),
                 Err(Closed::WrongKey) => return Err(MediumError::WrongKey { object }),
+                Err(Closed::AtRest(closed)) => return Err(closed.into()),
             };
         }
         Ok(current.opened.clone())

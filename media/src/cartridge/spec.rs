@@ -87,6 +87,9 @@ pub struct CartridgeFacts {
     /// `written_bytes` where it was compressed. What was overwritten in the midst of it is counted, and so is what lies on
     /// the cartridge that this one was made from.
     pub stored_bytes: u64,
+    /// The key of a pool with which what is written on it is encrypted at rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool_key: Option<Uuid>,
 }
 
 impl CartridgeFacts {

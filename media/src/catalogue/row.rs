@@ -2,10 +2,10 @@
 //!
 //! | tree | key | value |
 //! |---|---|---|
-//! | `cartridges` | identity, 16 bytes | version byte 4, then the cartridge's entry in postcard |
+//! | `cartridges` | identity, 16 bytes | version byte 5, then the cartridge's entry in postcard |
 //! | `barcodes` | barcode | identity, 16 bytes |
 //! | `elements` | kind (1 storage, 2 import/export, 3 drive), number (4 bytes, big-endian), library | identity, 16 bytes |
-//! | `meta` | `state` | version byte 4, then [`Meta`] in postcard |
+//! | `meta` | `state` | version byte 5, then [`Meta`] in postcard |
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -101,4 +101,4 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CatalogueError> 
 }
 
 /// To be raised with every change to [`CartridgeEntry`], its parts or [`Meta`]: postcard stores no names.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;

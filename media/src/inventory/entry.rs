@@ -69,6 +69,8 @@ pub struct CartridgeEntry {
     pub parts: Vec<PartOrigin>,
     /// When it was made.
     pub created: Timestamp,
+    /// The key of a pool with which what is written on it is encrypted at rest.
+    pub pool_key: Option<Uuid>,
 }
 
 /// How a cartridge is.
@@ -157,6 +159,7 @@ impl CartridgeEntry {
             origin: None,
             parts: Vec::new(),
             created: Timestamp::UNIX_EPOCH,
+            pool_key: None,
         }
     }
 
@@ -171,6 +174,7 @@ impl CartridgeEntry {
         self.stored_bytes = facts.stored_bytes;
         self.load_count = facts.load_count;
         self.last_written = facts.last_written;
+        self.pool_key = facts.pool_key;
         self.judge();
     }
 
@@ -210,6 +214,7 @@ impl CartridgeEntry {
             journal_bytes: self.journal_bytes,
             undo_bytes: self.undo_bytes,
             stored_bytes: self.stored_bytes,
+            pool_key: self.pool_key,
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Inventory {
     retentions: HashMap<Uuid, Retention>,
     rules: Option<RulesRecord>,
     keeping: keeping::Keeping,
+    /// Pools that are encrypted, and with which keys.
+    pool_keys: BTreeMap<String, Uuid>,
 }
 
 /// Why an entry does not fit what was recorded before it.
@@ -185,7 +187,16 @@ impl Inventory {
             Event::RulesApplied { .. } | Event::CartridgesPooled { .. } => {
                 self.apply_rules_event(event, time)
             }
+            Event::PoolKeySet { pool, key, .. } => {
+                self.pool_keys.insert(pool.clone(), *key);
+                Ok(())
+            }
+            Event::PoolKeyRemoved { pool, .. } => {
+                self.pool_keys.remove(pool);
+                Ok(())
+            }
             Event::SecretReplaced { .. }
+            | Event::KeyDestroyed { .. }
             | Event::MediumLoaded { .. }
             | Event::MediumUnloaded { .. }
             | Event::RewindIntended { .. }
@@ -220,6 +231,11 @@ impl Inventory {
     /// The persistent reservations that were kept last for the logical unit with this serial number.
     pub(crate) fn kept_reservations(&self, serial: &str) -> Option<&KeptReservations> {
         self.reservations.get(serial)
+    }
+
+    /// Which pools are encrypted, and with which key.
+    pub(crate) fn pool_keys(&self) -> &BTreeMap<String, Uuid> {
+        &self.pool_keys
     }
 
     /// The rules about initiators that are in force.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use zstd::zstd_safe::{CCtx, DCtx, get_frame_content_size};
 
-use crate::seal::ENVELOPE_BYTES;
+use crate::seal::{CHECKSUM_BYTES, ENVELOPE_BYTES, Envelope, RecordKey};
 
 use super::record::{
     Codec, HEADER_BYTES, Header, SECTOR_BYTES, SECTOR_SIZE, payload_offset, record_bytes,
@@ -134,6 +134,17 @@ pub(crate) fn packed_length_max(length: usize) -> usize {
     }
 }
 
+/// What comes of decrypting a record.
+#[derive(Debug)]
+pub(crate) enum Unsealed {
+    /// The blocks.
+    Blocks(Bytes),
+    /// It was encrypted with another key, or is not what was encrypted.
+    WrongKey,
+    /// What it opens to is not what was written.
+    Damaged,
+}
+
 /// Gets the data out of records.
 #[derive(Default)]
 pub(crate) struct Decoder {
@@ -171,8 +182,41 @@ impl Decoder {
         }
     }
 
+    /// Decrypts a record whose bytes are right: `data` is everything behind its header.
+    pub(crate) fn unseal(
+        &mut self,
+        header: &Header,
+        data: &Bytes,
+        envelope: &Envelope,
+        key: &RecordKey,
+    ) -> Unsealed {
+        let is_right = header.codec.sealed_by() == Some(envelope.by);
+        let Some(codec) = header.codec.inside_seal().filter(|_| is_right) else {
+            return Unsealed::Damaged;
+        };
+        let untagged = Envelope { tag: Default::default(), ..envelope.clone() };
+        let bound = header.bound(&untagged.encode());
+        let sealed = data.get(ENVELOPE_BYTES..).unwrap_or_default();
+        let mut memory = Pool::take(&self.pool, sealed.len());
+        memory.bytes.resize(sealed.len(), 0);
+        if !key.open_to(header.sequence, &bound, (sealed, &envelope.tag), &mut memory.bytes) {
+            return Unsealed::WrongKey;
+        }
+        let Some(checksum_at) = sealed.len().checked_sub(CHECKSUM_BYTES) else {
+            return Unsealed::Damaged;
+        };
+        let mut payload = Bytes::from_owner(memory);
+        let checksum = payload.split_off(checksum_at);
+        let length = usize::try_from(header.data_bytes()).unwrap_or(usize::MAX);
+        let blocks = self.unpack(codec, payload, length);
+        match blocks.filter(|data| header.data_checksum(data).to_le_bytes() == checksum[..]) {
+            Some(blocks) => Unsealed::Blocks(blocks),
+            None => Unsealed::Damaged,
+        }
+    }
+
     /// The data of an encrypted record, as far as that is right, once it has been decrypted.
-    pub(crate) fn unpack(&mut self, codec: Codec, payload: Bytes, length: usize) -> Option<Bytes> {
+    fn unpack(&mut self, codec: Codec, payload: Bytes, length: usize) -> Option<Bytes> {
         match codec {
             Codec::NONE if payload.len() == length => Some(payload),
             Codec::ZEROS if payload.is_empty() => Some(zeros(length)),

@@ -29,7 +29,7 @@ mod worker;
 
 pub(crate) use self::ahead::{ReadAhead, Record};
 pub(crate) use self::appender::{Appender, AppenderOptions};
-pub(crate) use self::codec::Decoder;
+pub(crate) use self::codec::{Decoder, Unsealed};
 pub(crate) use self::file::{SegmentReader, is_bad_sector};
 pub(crate) use self::index::{Counts, Index, Waypoint};
 pub(crate) use self::layers::{Layer, Layers};

@@ -5,14 +5,17 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use uuid::Uuid;
 
-use super::codec::Decoder;
+use super::codec::{Decoder, Unsealed};
 use super::file::{SegmentReader, is_bad_sector};
 use super::index::{Counts, Index};
 use super::layers::Layers;
 use super::record::{Header, Kind, Place, SECTOR_BYTES};
 use super::view::{Extent, IndexHome, Key, View, starting_offset};
+use crate::at_rest::DataKeys;
 use crate::disk::Disk;
+use crate::seal::{Envelope, Keys, RecordKey, SealedBy};
 
 /// What is known of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,25 +48,37 @@ pub(crate) struct Reader {
     indexes: VecDeque<(u32, Arc<Index>)>,
     cursor: Option<Cursor>,
     decoder: Decoder,
+    keys: Arc<DataKeys>,
+    /// The key of the record that was decrypted last, and whose it was.
+    record_key: Option<(Uuid, RecordKey)>,
 }
 
 impl Reader {
     /// A reader of what `view` says.
-    pub(crate) fn new(disk: Arc<dyn Disk>, layers: Arc<Layers>, view: Arc<Mutex<View>>) -> Self {
-        let segments = SegmentReader::new(disk, layers);
-        let decoder = Decoder::default();
-        Self { segments, view, indexes: VecDeque::new(), cursor: None, decoder }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        layers: Arc<Layers>,
+        view: Arc<Mutex<View>>,
+        keys: Arc<DataKeys>,
+    ) -> Self {
+        Self::of(SegmentReader::new(disk, layers), view, keys)
+    }
+
+    fn of(segments: SegmentReader, view: Arc<Mutex<View>>, keys: Arc<DataKeys>) -> Self {
+        Self {
+            segments,
+            view,
+            indexes: VecDeque::new(),
+            cursor: None,
+            decoder: Decoder::default(),
+            keys,
+            record_key: None,
+        }
     }
 
     /// Another reader of the same cartridge, for another thread.
     pub(crate) fn another(&self) -> Self {
-        Self {
-            segments: self.segments.another(),
-            view: Arc::clone(&self.view),
-            indexes: VecDeque::new(),
-            cursor: None,
-            decoder: Decoder::default(),
-        }
+        Self::of(self.segments.another(), Arc::clone(&self.view), Arc::clone(&self.keys))
     }
 
     /// Finds the record that holds an object or filemark.
@@ -78,7 +93,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// The data of a record; `None` if it is damaged.
+    /// The data of a record, decrypted unless a host has encrypted it; `None` if it is damaged.
     pub(crate) fn data(&mut self, header: &Header) -> io::Result<Option<Bytes>> {
         if let Some(data) = self.data_at(header)? {
             return Ok(Some(data));
@@ -106,7 +121,38 @@ impl Reader {
             Err(error) if is_bad_sector(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(header.checked_data(&bytes, &mut self.decoder))
+        let data = header.checked_data(&bytes, &mut self.decoder);
+        match data {
+            Some(data) if header.codec.sealed_by() == Some(SealedBy::AtRest) => {
+                self.open(header, &data)
+            }
+            data => Ok(data),
+        }
+    }
+
+    /// Decrypts a record that is encrypted at rest.
+    fn open(&mut self, header: &Header, data: &Bytes) -> io::Result<Option<Bytes>> {
+        let Some(envelope) = Envelope::decode(data) else { return Ok(None) };
+        let owner = header.cartridge;
+        let is_known = |(of, key): &(Uuid, RecordKey)| {
+            *of == owner && key.is_of(SealedBy::AtRest, envelope.salt)
+        };
+        if !self.record_key.as_ref().is_some_and(is_known) {
+            let key = self.keys.of(owner).map_err(io::Error::other)?;
+            let derived = RecordKey::derive(Keys::AtRest(key), envelope.salt);
+            self.record_key = derived.map(|key| (owner, key));
+        }
+        let Some((_, key)) = &self.record_key else {
+            return Err(io::Error::other("the cipher failed"));
+        };
+        match self.decoder.unseal(header, data, &envelope, key) {
+            Unsealed::Blocks(blocks) => Ok(Some(blocks)),
+            Unsealed::WrongKey | Unsealed::Damaged => {
+                tracing::error!(cartridge = %owner, object = header.start.objects,
+                    "an encrypted record is not what was written, though its checksums are right: somebody may have changed it");
+                Ok(None)
+            }
+        }
     }
 
     /// How far a segment has been written.

@@ -22,6 +22,8 @@ use nom::number::complete::{le_i64, le_u8, le_u16, le_u32, le_u64};
 use nom::{IResult, Parser};
 use uuid::Uuid;
 
+use crate::seal::SealedBy;
+
 /// What a record is. A reader skips a kind that it does not know; a kind that must not be skipped needs a new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind(pub(crate) u8);
@@ -54,17 +56,43 @@ impl Codec {
     pub(crate) const ZEROS: Self = Self(1);
     /// One zstd frame, which says how long the data is.
     pub(crate) const ZSTD: Self = Self(3);
-    /// Added to another codec: what that makes is encrypted.
-    const SEALED: u8 = 16;
+    /// Added to another codec: what that makes is encrypted with a host's key, …
+    const HOST: u8 = 16;
+    /// … with the cartridge's own, …
+    const AT_REST: u8 = 32;
+    /// … or with both.
+    const BOTH: u8 = Self::HOST | Self::AT_REST;
 
     /// The same, and encrypted.
-    pub(crate) fn sealed(self) -> Self {
-        Self(self.0 | Self::SEALED)
+    pub(crate) fn sealed(self, by: SealedBy) -> Self {
+        Self(
+            self.0
+                | match by {
+                    SealedBy::Host => Self::HOST,
+                    SealedBy::AtRest => Self::AT_REST,
+                    SealedBy::Both => Self::BOTH,
+                },
+        )
+    }
+
+    /// Whose keys it is encrypted with, if it is.
+    pub(crate) fn sealed_by(self) -> Option<SealedBy> {
+        match self.0 & !(Self::HOST - 1) {
+            Self::HOST => Some(SealedBy::Host),
+            Self::AT_REST => Some(SealedBy::AtRest),
+            Self::BOTH => Some(SealedBy::Both),
+            _ => None,
+        }
     }
 
     /// The codec of what has been decrypted; `None` if the record is not encrypted.
     pub(crate) fn inside_seal(self) -> Option<Self> {
-        (Self::SEALED..2 * Self::SEALED).contains(&self.0).then(|| Self(self.0 - Self::SEALED))
+        self.sealed_by().map(|_| Self(self.0 & (Self::HOST - 1)))
+    }
+
+    /// Whether a host has to bring a key for it.
+    pub(crate) fn is_sealed_by_host(self) -> bool {
+        matches!(self.sealed_by(), Some(SealedBy::Host | SealedBy::Both))
     }
 }
 

@@ -66,18 +66,20 @@ pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEv
 }
 
 /// A program that does not know of access rules must not let everybody in because it takes no notice of them, and one that does not know of
-/// locks must not delete what is locked. One that took a retired copy for a good one would give up the cartridge on disk for it.
+/// locks must not delete what is locked. One that took a retired copy for a good one would give up the cartridge on disk for it, and one that does
+/// not know of the keys of pools would write in the clear.
 fn envelope_version(event: &Event) -> u32 {
     match event {
         Event::AccessGranted { .. } | Event::AccessRevoked { .. } => 2,
         Event::RetentionSet { .. } => 3,
         Event::CopyRetired { .. } => 4,
+        Event::PoolKeySet { .. } => 5,
         _ => 1,
     }
 }
 
 /// The newest version that is understood.
-pub(super) const ENVELOPE_VERSION: u32 = 4;
+pub(super) const ENVELOPE_VERSION: u32 = 5;
 
 const KNOWN_EVENTS: &[&str] = &[
     "library_created",
@@ -115,6 +117,9 @@ const KNOWN_EVENTS: &[&str] = &[
     "drive_failed",
     "drive_fenced",
     "drive_cleared",
+    "pool_key_set",
+    "pool_key_removed",
+    "key_destroyed",
     "fault",
 ];
 
@@ -154,6 +159,12 @@ mod tests {
             Event::DriveFailed { serial: "D".into(), tape: None, message: "4/53/00".into() },
             Event::DriveFenced { serial: "D".into(), reason: "broken".into() },
             Event::DriveCleared { serial: "D".into() },
+            Event::PoolKeyRemoved { pool: "mail".into(), key: Uuid::from_u128(8) },
+            Event::KeyDestroyed {
+                cartridge: Uuid::from_u128(7),
+                pool_key: Uuid::from_u128(8),
+                fingerprint: "00".into(),
+            },
             Event::Fault {
                 cartridge: None,
                 place: Some(Place::mail(2)),
@@ -178,6 +189,10 @@ mod tests {
         let retired =
             Event::CopyRetired { copy: Uuid::from_u128(7), reason: "x".into(), is_last: false };
         assert!(encode_body(time, "x", &retired).unwrap().starts_with(br#"{"v":4,"#));
+        // And at keys of pools, without which they would write in the clear.
+        let (pool, key, opens_with) = ("mail".into(), Uuid::from_u128(8), "passphrase".into());
+        let set = Event::PoolKeySet { pool, key, opens_with };
+        assert!(encode_body(time, "x", &set).unwrap().starts_with(br#"{"v":5,"#));
         let later = br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"type":"warp","factor":9}}"#;
         let (_, _, found) = decode_body(later).unwrap();
         assert_eq!(found.name(), "warp");
@@ -189,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_body_that_would_be_misread_is_refused() {
-        let newer = br#"{"v":5,"when":1}"#;
-        assert_eq!(decode_body(newer), Err(BodyError::Newer(5)));
+        let newer = br#"{"v":6,"when":1}"#;
+        assert_eq!(decode_body(newer), Err(BodyError::Newer(6)));
         for bad in [
             &b"{}"[..],
             b"not json",

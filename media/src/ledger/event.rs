@@ -302,6 +302,31 @@ pub enum Event {
         /// Its serial number.
         serial: String,
     },
+    /// A pool has a key, or its key is locked with something else: what is written on its cartridges is encrypted.
+    PoolKeySet {
+        /// The pool.
+        pool: String,
+        /// The key.
+        key: Uuid,
+        /// What unlocks it, for people.
+        opens_with: String,
+    },
+    /// A pool has no key any more.
+    PoolKeyRemoved {
+        /// The pool.
+        pool: String,
+        /// The key that it had.
+        key: Uuid,
+    },
+    /// The key of a cartridge was destroyed: what was written on it cannot be read any more.
+    KeyDestroyed {
+        /// The cartridge.
+        cartridge: Uuid,
+        /// The key of the pool that it was wrapped with.
+        pool_key: Uuid,
+        /// SHA-256 of the wrapped key.
+        fingerprint: String,
+    },
     /// Something broke.
     Fault {
         /// The cartridge concerned.
@@ -406,6 +431,9 @@ impl Event {
             Self::DriveFailed { .. } => "drive_failed",
             Self::DriveFenced { .. } => "drive_fenced",
             Self::DriveCleared { .. } => "drive_cleared",
+            Self::PoolKeySet { .. } => "pool_key_set",
+            Self::PoolKeyRemoved { .. } => "pool_key_removed",
+            Self::KeyDestroyed { .. } => "key_destroyed",
             Self::Fault { .. } => "fault",
         }
     }

@@ -108,6 +108,8 @@ impl Selection<'_> {
             | Event::DriveFailed { .. }
             | Event::DriveFenced { .. }
             | Event::DriveCleared { .. }
+            | Event::PoolKeySet { .. }
+            | Event::PoolKeyRemoved { .. }
             | Event::RulesApplied { .. } => false,
             Event::CreationIntended { cartridges }
             | Event::CreationAbandoned { cartridges }
@@ -127,6 +129,7 @@ impl Selection<'_> {
             | Event::Pruned { cartridge, .. }
             | Event::RetentionSet { cartridge, .. }
             | Event::CartridgeImported { cartridge, .. }
+            | Event::KeyDestroyed { cartridge, .. }
             | Event::Verified { cartridge, .. } => *cartridge == wanted,
             Event::SnapshotMembers { members, .. } => {
                 members.iter().any(|member| member.cartridge == wanted)

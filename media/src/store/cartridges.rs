@@ -179,16 +179,7 @@ impl Store {
         if !is_expected(&entry) {
             return Err(DeleteError::Changed(entry.barcode));
         }
-        if matches!(entry.place, Place::Drive { .. }) {
-            return Err(DeleteError::InDrive(entry.place));
-        }
-        let dependents = self.inventory().dependents(uuid);
-        if !dependents.is_empty() {
-            return Err(DeleteError::Needed { barcode: entry.barcode, by: dependents });
-        }
-        if let Some(reason) = self.inventory().retention(uuid).reason(self.compliance.now()) {
-            return Err(DeleteError::Locked { barcode: entry.barcode, reason });
-        }
+        self.check_deletion(&entry)?;
         // First the ledger, then the files: from here on every start finishes what is left to do.
         let event = Event::CartridgeDeleted { uuid, barcode: entry.barcode };
         let deleted = self.ledger.append(&event, actor)?;
@@ -200,6 +191,22 @@ impl Store {
         }
         drop(changing);
         Ok(())
+    }
+
+    /// Whether a cartridge may be given up for good.
+    pub(super) fn check_deletion(&self, entry: &CartridgeEntry) -> Result<(), DeleteError> {
+        if matches!(entry.place, Place::Drive { .. }) {
+            return Err(DeleteError::InDrive(entry.place.clone()));
+        }
+        let barcode = entry.barcode.clone();
+        let by = self.inventory().dependents(entry.uuid);
+        if !by.is_empty() {
+            return Err(DeleteError::Needed { barcode, by });
+        }
+        match self.inventory().retention(entry.uuid).reason(self.compliance.now()) {
+            Some(reason) => Err(DeleteError::Locked { barcode, reason }),
+            None => Ok(()),
+        }
     }
 
     /// Plans, makes the directories, records, and shows. `planned` already knows what `before` says.

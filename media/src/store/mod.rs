@@ -8,9 +8,11 @@ mod access;
 mod cartridges;
 mod copies;
 mod directory;
+mod erasure;
 mod error;
 mod files;
 mod keeping;
+mod keys;
 mod kept_reservations;
 mod library;
 mod moves;
@@ -31,9 +33,11 @@ use uuid::Uuid;
 pub use cartridges::{NewCartridge, Twin, native_capacity_bytes};
 pub use copies::{CopyError, CopyStep};
 pub use directory::FORMAT_VERSION;
+pub use erasure::{ErasureError, KeyDestroyed};
 pub use error::{
     CreateError, DeleteError, MAX_CARTRIDGES_AT_ONCE, MoveError, StoreError, UndoError,
 };
+pub use keys::KeysError;
 pub use library::{
     DeviceRecord, LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, RandomSource,
 };
@@ -49,6 +53,7 @@ pub use crate::inventory::{
 pub use crate::ledger::Clock;
 pub use crate::place::{LibraryId, Place, PlaceError};
 
+use crate::at_rest::KeyRing;
 use crate::cartridge::CartridgeFacts;
 use crate::catalogue::{Catalogue, Change};
 use crate::disk::Disk;
@@ -137,6 +142,7 @@ pub struct Store {
     catalogue: Mutex<Option<Box<dyn Catalogue>>>,
     catalogue_kind: CatalogueKind,
     reservations: reservation::Reservations,
+    keys: KeyRing,
     report: OpenReport,
 }
 

@@ -13,6 +13,7 @@ use super::directory::DataDirectory;
 use super::error::StoreError;
 use super::files::{self, Found};
 use super::{CatalogueKind, OpenReport, Store, StoreOptions};
+use crate::at_rest::KeyRing;
 use crate::catalogue::{
     Catalogue, CatalogueError, Change, MemoryCatalogue, SledCatalogue, Snapshot,
 };
@@ -52,6 +53,10 @@ pub(super) fn open(
     let clocks = (options.clock.clone(), options.uptime);
     let newest = inventory.newest();
     let compliance = ComplianceClock::open(Arc::clone(&disk), &directory.path, clocks, newest);
+    let keys = KeyRing::default();
+    for (pool, id) in inventory.pool_keys() {
+        keys.put(*id, pool, None);
+    }
     let store = Store {
         disk,
         directory,
@@ -66,6 +71,7 @@ pub(super) fn open(
         catalogue: Mutex::new(catalogue),
         catalogue_kind: options.catalogue,
         reservations: super::reservation::Reservations::default(),
+        keys,
         report,
     };
     store.bring_up_to_date(&snapshot);

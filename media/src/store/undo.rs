@@ -258,6 +258,8 @@ impl Store {
             is_resumed: true,
             clock: std::sync::Arc::new(move || clock.now()),
             compliance: self.compliance.as_clock(),
+            keys: self.keys.clone(),
+            pool: entry.pool.clone(),
             ..LoadOptions::default()
         };
         Volume::load(self.disk(), &self.directory_of(entry.uuid), options)

@@ -59,6 +59,7 @@ impl Store {
             read_only: true,
             clock: Arc::new(move || now),
             compliance: self.compliance.as_clock(),
+            keys: self.keys.clone(),
             ..LoadOptions::default()
         };
         // A moment may lie on the cartridge that this one was made from.

@@ -32,6 +32,7 @@ codes! {
     NOT_READY_CAUSE_NOT_REPORTABLE = 0x04, 0x00, "Logical unit not ready, cause not reportable";
     BECOMING_READY = 0x04, 0x01, "Logical unit is in process of becoming ready";
     INITIALIZING_COMMAND_REQUIRED = 0x04, 0x02, "Logical unit not ready, initializing command required";
+    MANUAL_INTERVENTION_REQUIRED = 0x04, 0x03, "Logical unit not ready, manual intervention required";
     WRITE_ERROR = 0x0c, 0x00, "Write error";
     LOGICAL_BLOCK_GUARD_CHECK_FAILED = 0x10, 0x01, "Logical block guard check failed";
     UNRECOVERED_READ_ERROR = 0x11, 0x00, "Unrecovered read error";

@@ -23,6 +23,8 @@ conditions! {
     cleaning_cartridge_installed: NotReady, CLEANING_CARTRIDGE_INSTALLED;
     /// The cleaning cartridge in the drive is used up.
     cleaning_failed: NotReady, CLEANING_FAILED;
+    /// Somebody has to do something before the cartridge can be used.
+    manual_intervention_required: NotReady, MANUAL_INTERVENTION_REQUIRED;
     /// Not ready, for a reason that has no code.
     not_ready: NotReady, NOT_READY_CAUSE_NOT_REPORTABLE;
     /// The cartridge is of a generation that the drive cannot read.

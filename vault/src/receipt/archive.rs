@@ -194,7 +194,8 @@ impl Archive {
         read_whole(&*self.disk, &path, limit()).map_err(io_of(&path))
     }
 
-    fn report_path(&self, id: Uuid) -> PathBuf {
+    /// Where a statement is, or would be.
+    pub fn report_path(&self, id: Uuid) -> PathBuf {
         self.directory.join(REPORTS).join(format!("{id}{SUFFIX}"))
     }
 

@@ -284,7 +284,8 @@ fn change_secrets(
     Ok(())
 }
 
-fn read_secret(path: &Path) -> Result<SecretText, Failure> {
+/// The line in a file, or on standard input.
+pub(crate) fn read_secret(path: &Path) -> Result<SecretText, Failure> {
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
     let mut bytes = Zeroizing::new(Vec::new());
     if path.as_os_str() == "-" {

@@ -18,6 +18,7 @@ use vtl_media::{CartridgeEntry, CartridgeKind};
 use vtl_vault::{Rules, RulesError};
 
 pub(crate) use self::cli::{GroupCommand, PolicyCommand, PoolCommand};
+pub(crate) use self::pools::has_pool;
 pub(crate) use self::situation::rules_in_force;
 use crate::files::read_text;
 use crate::library::Library;

@@ -38,6 +38,13 @@ pub(super) fn list(library: &Library) -> Result<Value, Failure> {
     Ok(Value::Array(names.into_iter().map(row).collect()))
 }
 
+/// Whether there is a pool of this name, declared or with cartridges in it.
+pub(crate) fn has_pool(library: &Library, name: &str) -> Result<bool, Failure> {
+    let is_named = |entry: &CartridgeEntry| entry.pool.as_deref() == Some(name);
+    Ok(rules_in_force(library)?.pools.contains_key(name)
+        || library.store.look_at_cartridges(|mut all| Iterator::any(&mut all, is_named)))
+}
+
 /// One pool.
 pub(super) fn show(library: &Library, name: &str) -> Result<Value, Failure> {
     let rules = rules_in_force(library)?;

@@ -202,7 +202,7 @@ impl Volume {
         std::iter::once(&mut self.first).chain(&mut self.others)
     }
 
-    fn each(&self) -> impl Iterator<Item = &Cartridge> {
+    pub(super) fn each(&self) -> impl Iterator<Item = &Cartridge> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
@@ -225,6 +225,7 @@ impl CartridgeFacts {
             journal_bytes: self.journal_bytes.saturating_add(other.journal_bytes),
             undo_bytes: self.undo_bytes.saturating_add(other.undo_bytes),
             stored_bytes: self.stored_bytes.saturating_add(other.stored_bytes),
+            pool_key: self.pool_key,
         }
     }
 }

@@ -100,8 +100,8 @@ impl Appender {
         let stored_length = stored_length.saturating_add(checksum_length);
         let mut header = self.header_of(item, stored_length);
         header.codec = codec;
-        if item.sealer.is_some() {
-            header.codec = codec.sealed();
+        if let Some(sealer) = &item.sealer {
+            header.codec = codec.sealed(sealer.by);
             // The envelope needs the room before the payload.
             header.payload_offset = u16::try_from(SECTOR_SIZE).unwrap_or(u16::MAX);
         }

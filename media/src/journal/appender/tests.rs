@@ -114,7 +114,7 @@ fn write_all(appender: &mut Appender) -> io::Result<()> {
 
 fn check(disk: &MemoryDisk, view: Arc<Mutex<View>>, case: &str) {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut reader = Reader::new(disk, layers(), view);
+    let mut reader = Reader::new(disk, layers(), view, Arc::default());
     for (number, length) in (0..).zip(lengths()) {
         let Found::Record(header, _) = reader.find(Key::Object(number)).unwrap() else {
             panic!("{case}: {number} is lost")
@@ -231,7 +231,7 @@ fn what_another_thread_compresses_keeps_its_place() {
         assert!(pressed >= lengths.len() - 3, "{pressed}");
         assert!(appender.stored().stored_bytes < appender.stored().data_bytes / 2);
         let after: Arc<dyn Disk> = Arc::new(memory.after_power_cut());
-        let mut reader = Reader::new(after, layers(), view);
+        let mut reader = Reader::new(after, layers(), view, Arc::default());
         for (number, &length) in (0..).zip(&lengths) {
             let Found::Record(header, _) = reader.find(Key::Object(number)).unwrap() else {
                 panic!("{failing}: {number} is lost")
@@ -278,7 +278,7 @@ fn what_is_compressed_stays_wherever_the_memory_ends() {
             appender.append(next, 8 << 20, 16 << 20).unwrap();
             appender.sync().unwrap();
             let disk: Arc<dyn Disk> = Arc::new(memory.clone());
-            let mut reader = Reader::new(disk, layers(), view);
+            let mut reader = Reader::new(disk, layers(), view, Arc::default());
             let Found::Record(header, _) = reader.find(Key::Object(1)).unwrap() else { panic!() };
             assert_eq!(header.codec, Codec::ZSTD);
             let found = reader.data(&header).unwrap();

@@ -1,0 +1,249 @@
+//! Destroying the key of a cartridge: what was encrypted with it is gone, wherever a copy of its journal may be.
+
+use std::io;
+use std::path::Path;
+
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::Store;
+use super::error::{DeleteError, UndoError};
+use crate::at_rest::AtRestError;
+use crate::barcode::Barcode;
+use crate::cartridge::{MediumError, ReadOutcome, Volume};
+use crate::disk::{Disk, OpenMode};
+use crate::inventory::CartridgeEntry;
+use crate::label::{Label, LabelError};
+use crate::ledger::Event;
+
+/// What was destroyed, and what has shown that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDestroyed {
+    /// The cartridge.
+    pub uuid: Uuid,
+    /// Its barcode.
+    pub barcode: Barcode,
+    /// The key of the pool that its own was wrapped with.
+    pub pool_key: Uuid,
+    /// SHA-256 of the wrapped key as its labels had it; `None` if an earlier attempt had destroyed it and was cut off.
+    pub fingerprint: Option<String>,
+    /// What it was made from, which is not destroyed with it.
+    pub made_from: Option<Barcode>,
+    /// How many blocks there were.
+    pub block_count: u64,
+    /// The block that was tried to be read afterwards, and could not be; `None` if there was none.
+    pub tried: Option<u64>,
+    /// In so many other files of the data directory the wrapped key was looked for, and is not.
+    pub searched_files: u64,
+}
+
+/// Why the key of a cartridge was not destroyed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ErasureError {
+    /// It has none.
+    #[error(
+        "{0} is not encrypted: its pool had no key when it was written; `vtl tape delete {0} --force` deletes it"
+    )]
+    NotEncrypted(Barcode),
+    /// A part of it was written in the clear.
+    #[error(
+        "{segments} segments of {barcode} were written before its pool had a key, and anybody could read them still: overwrite it and wait until \
+         they are pruned, or delete it (`vtl tape delete {barcode} --force`) and see to it that the disk is wiped"
+    )]
+    InTheClear {
+        /// Its barcode.
+        barcode: Barcode,
+        /// How many segments.
+        segments: usize,
+    },
+    /// It can still be read.
+    #[error("block {object} of {barcode} can still be read: its key is NOT destroyed")]
+    StillReadable {
+        /// Its barcode.
+        barcode: Barcode,
+        /// The block.
+        object: u64,
+    },
+    /// The wrapped key is somewhere else, too.
+    #[error("the wrapped key of {barcode} is also in {file}: it is NOT destroyed as long as that is there")]
+    Elsewhere {
+        /// Its barcode.
+        barcode: Barcode,
+        /// The file.
+        file: String,
+    },
+    /// It may not be deleted.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    /// It cannot be worked on.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+    /// The disk.
+    #[error("{barcode}: {source}")]
+    Io {
+        /// Its barcode.
+        barcode: Barcode,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Store {
+    /// Whether a cartridge may be destroyed with its key: it is encrypted as a whole, nothing keeps it, nothing rests on it.
+    pub fn check_erasure(&self, uuid: Uuid) -> Result<(), ErasureError> {
+        let (entry, _reserved) = self.for_work(uuid)?;
+        self.check_deletion(&entry)?;
+        let volume = self.open_cartridge(&entry, true)?;
+        check_sealed(&volume, &entry.barcode)
+    }
+
+    /// Destroys the key of a cartridge that is in no drive, and proves that nothing opens any more. What was cut off may be done again.
+    /// What is left of the cartridge is still there.
+    pub fn destroy_key(&self, uuid: Uuid, actor: &str) -> Result<KeyDestroyed, ErasureError> {
+        let (entry, reserved) = self.for_work(uuid)?;
+        self.check_deletion(&entry)?;
+        let barcode = entry.barcode.clone();
+        let volume = self.open_cartridge(&entry, true)?;
+        check_sealed(&volume, &barcode)?;
+        let block_count = volume.facts().block_count;
+        drop(volume);
+        let io = |source| ErasureError::Io { barcode: barcode.clone(), source };
+        let label = |source: LabelError| {
+            ErasureError::Undo(UndoError::Load { barcode: barcode.clone(), source: source.into() })
+        };
+        let directory = self.directory_of(uuid);
+        let mut kept = Label::read(&*self.disk, &directory).map_err(label)?;
+        let Some(own) = kept.at_rest.clone() else {
+            return Err(ErasureError::NotEncrypted(barcode));
+        };
+        kept.at_rest = Some(own.destroyed());
+        // Both copies, each to its end: what was behind a shorter label would still be there.
+        kept.write(&*self.disk, &directory).map_err(label)?;
+        kept.write(&*self.disk, &directory).map_err(label)?;
+        Label::wipe_rest(&*self.disk, &directory).map_err(io)?;
+        let tried = self.try_to_read(&entry)?;
+        let is_first = !own.is_destroyed();
+        let searched_files = if is_first { self.search(own.text(), &barcode)? } else { 0 };
+        let fingerprint = is_first.then(|| own.fingerprint());
+        let event = Event::KeyDestroyed {
+            cartridge: uuid,
+            pool_key: own.pool_key,
+            fingerprint: fingerprint.clone().unwrap_or_default(),
+        };
+        self.ledger.append(&event, actor).map_err(UndoError::from)?;
+        drop(reserved);
+        Ok(KeyDestroyed {
+            uuid,
+            barcode,
+            pool_key: own.pool_key,
+            fingerprint,
+            made_from: entry.twin_of,
+            block_count,
+            tried,
+            searched_files,
+        })
+    }
+
+    /// Tries to read the first block, with all keys that there are.
+    fn try_to_read(&self, entry: &CartridgeEntry) -> Result<Option<u64>, ErasureError> {
+        let mut volume = self.open_cartridge(entry, true)?;
+        let barcode = || entry.barcode.clone();
+        loop {
+            let object = volume.position().object.0;
+            match volume.read() {
+                Ok(ReadOutcome::Filemark) => {}
+                Ok(ReadOutcome::EndOfData) => return Ok(None),
+                // What it was made from is not its own.
+                Ok(ReadOutcome::Block(_)) if entry.origin.is_some_and(|of| object < of.objects) => {}
+                // A host's key lies over it; that of the cartridge is asked for after that one.
+                Err(MediumError::AtRest(AtRestError::Destroyed) | MediumError::NoKey { .. }) => {
+                    return Ok(Some(object));
+                }
+                Err(MediumError::Damaged { .. }) => {}
+                Ok(ReadOutcome::Block(_)) => {
+                    return Err(ErasureError::StillReadable { barcode: barcode(), object });
+                }
+                Err(source) => {
+                    return Err(UndoError::Medium { barcode: barcode(), source }.into());
+                }
+            }
+        }
+    }
+
+    /// Looks for a wrapped key in all files of the data directory but the segments of journals; how many these are.
+    fn search(&self, text: &str, barcode: &Barcode) -> Result<u64, ErasureError> {
+        let mut count = 0;
+        let found = search_below(&*self.disk, &self.directory.path, text.as_bytes(), &mut count);
+        match found.map_err(|source| ErasureError::Io { barcode: barcode.clone(), source })? {
+            Some(file) => Err(ErasureError::Elsewhere { barcode: barcode.clone(), file }),
+            None => Ok(count),
+        }
+    }
+}
+
+fn check_sealed(volume: &Volume, barcode: &Barcode) -> Result<(), ErasureError> {
+    if volume.label().at_rest.is_none() {
+        return Err(ErasureError::NotEncrypted(barcode.clone()));
+    }
+    match volume.plain_segment_count() {
+        0 => Ok(()),
+        segments => Err(ErasureError::InTheClear { barcode: barcode.clone(), segments }),
+    }
+}
+
+fn search_below(
+    disk: &dyn Disk,
+    directory: &Path,
+    wanted: &[u8],
+    count: &mut u64,
+) -> io::Result<Option<String>> {
+    for name in disk.list(directory)? {
+        let path = directory.join(&name);
+        let is_segment = path.extension().is_some_and(|extension| extension == "seg")
+            && directory.file_name().is_some_and(|name| name == "journal");
+        if is_segment {
+            continue;
+        }
+        // What is no directory cannot be listed.
+        let found = match disk.list(&path) {
+            Ok(_) => search_below(disk, &path, wanted, count)?,
+            Err(_) => search_in(disk, &path, wanted, count)?,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn search_in(
+    disk: &dyn Disk,
+    path: &Path,
+    wanted: &[u8],
+    count: &mut u64,
+) -> io::Result<Option<String>> {
+    // A socket, or what has gone meanwhile.
+    let Ok(file) = disk.open(path, OpenMode::Read) else { return Ok(None) };
+    *count = count.saturating_add(1);
+    let mut bytes = vec![0; PIECE_BYTES];
+    let (mut offset, mut kept) = (0_u64, 0);
+    loop {
+        let room = bytes.get_mut(kept..).unwrap_or_default();
+        let read = file.read_at(room, offset)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        let end = kept.saturating_add(read);
+        let seen = bytes.get(..end).unwrap_or_default();
+        if seen.windows(wanted.len().max(1)).any(|window| window == wanted) {
+            return Ok(Some(path.display().to_string()));
+        }
+        // It may lie over the edge of two pieces.
+        kept = end.min(wanted.len());
+        bytes.copy_within(end.saturating_sub(kept)..end, 0);
+    }
+}
+
+const PIECE_BYTES: usize = 1024 * 1024;
