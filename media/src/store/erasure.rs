@@ -237,13 +237,27 @@ fn search_in(
         offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         let end = kept.saturating_add(read);
         let seen = bytes.get(..end).unwrap_or_default();
-        if seen.windows(wanted.len().max(1)).any(|window| window == wanted) {
+        if has(seen, wanted) {
             return Ok(Some(path.display().to_string()));
         }
         // It may lie over the edge of two pieces.
         kept = end.min(wanted.len());
         bytes.copy_within(end.saturating_sub(kept)..end, 0);
     }
+}
+
+/// Most bytes are not its first one, and are passed over at once.
+fn has(bytes: &[u8], wanted: &[u8]) -> bool {
+    let Some(first) = wanted.first() else { return true };
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| byte == first) {
+        rest = rest.get(at..).unwrap_or_default();
+        if rest.starts_with(wanted) {
+            return true;
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 const PIECE_BYTES: usize = 1024 * 1024;
