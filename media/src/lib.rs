@@ -58,7 +58,7 @@ pub use self::seal::{
 };
 pub use self::store::{
     CartridgeEntry, CartridgeState, CopyError, CopyStep, CreateError, DeleteError, DeviceRecord,
-    ErasureError, History, KeyDestroyed, KeysError, LibraryRecord, LibrarySpec, MoveError, NewCartridge, NewTwin, RULES_BYTES_MAX,
-    RetentionChange, Rewound, RulesRecord, SnapshotMember, SnapshotRecord, Store, StoreError,
-    StoreOptions, UndoError, Verification, WriteLabels,
+    ErasureError, History, KeyDestroyed, KeysError, LibraryRecord, LibrarySpec, MoveError,
+    NewCartridge, NewTwin, RULES_BYTES_MAX, RetentionChange, Rewound, RulesRecord, SnapshotMember,
+    SnapshotRecord, Store, StoreError, StoreOptions, UndoError, Verification, WriteLabels,
 };

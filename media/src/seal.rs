@@ -341,8 +341,7 @@ mod tests {
             authenticated: vec![7; AUTHENTICATED_BYTES_MAX],
             is_raw_read_disabled: true,
         };
-        let envelope =
-            Envelope { by: SealedBy::Host, salt: [1; 16], tag: [2; 16], description };
+        let envelope = Envelope { by: SealedBy::Host, salt: [1; 16], tag: [2; 16], description };
         let bytes = envelope.encode();
         assert_eq!(Envelope::decode(&bytes), Some(envelope));
         assert_eq!(Envelope::decode(&[0; ENVELOPE_BYTES]), None);

@@ -197,9 +197,7 @@ fn plain_answer(
         }
         Command::Profile(command) => shown_profiles(directory, command),
         Command::Bench(options) => bench::run(directory, &options),
-        Command::Key(command) => {
-            client::ask(directory, request::Request::Keys(command.request()?))
-        }
+        Command::Key(command) => client::ask(directory, request::Request::Keys(command.request()?)),
         Command::Physical(cli::PhysicalCommand::List) => {
             let failed = request::Request::Drives(fences::DrivesRequest::Failed {});
             // A host without a library has drives all the same.

@@ -28,13 +28,17 @@ pub enum AtRestError {
     #[error("it is encrypted, and the key of pool {0} is locked: `vtl key unlock {0}`")]
     Locked(String),
     /// There is no such key of a pool.
-    #[error("it is encrypted, and there is no pool key {0}: put keys.json back into the data directory from a copy")]
+    #[error(
+        "it is encrypted, and there is no pool key {0}: put keys.json back into the data directory from a copy"
+    )]
     Unknown(Uuid),
     /// Its own key has been destroyed.
     #[error("it was encrypted, and its key has been destroyed: nobody can read it any more")]
     Destroyed,
     /// What is in the label was wrapped with another key, or is not what was written there.
-    #[error("its key cannot be unwrapped: pool key {0} is not the one that it was wrapped with, or the label was altered")]
+    #[error(
+        "its key cannot be unwrapped: pool key {0} is not the one that it was wrapped with, or the label was altered"
+    )]
     Wrong(Uuid),
     /// There is no randomness to be had.
     #[error("there is no randomness to make a key of")]

@@ -14,7 +14,10 @@ fn a_cartridges_key_opens_with_its_pools_and_in_its_own_label_only() {
     let cartridge = Uuid::from_u128(1);
     let wrapped = WrappedKey::make(&ring, id, cartridge).unwrap();
     let key = wrapped.open(&ring, cartridge).unwrap();
-    assert_ne!(WrappedKey::make(&ring, id, cartridge).unwrap().open(&ring, cartridge).unwrap(), key);
+    assert_ne!(
+        WrappedKey::make(&ring, id, cartridge).unwrap().open(&ring, cartridge).unwrap(),
+        key
+    );
     // In another cartridge's label, or with a bit turned, it is nothing.
     assert_eq!(wrapped.open(&ring, Uuid::from_u128(2)), Err(AtRestError::Wrong(id)));
     for at in 0..wrapped.wrapped.len() {
@@ -29,7 +32,10 @@ fn a_cartridges_key_opens_with_its_pools_and_in_its_own_label_only() {
     }
     ring.put(id, "mail", None);
     let locked = wrapped.open(&ring, cartridge).unwrap_err();
-    assert_eq!(locked.to_string(), "it is encrypted, and the key of pool mail is locked: `vtl key unlock mail`");
+    assert_eq!(
+        locked.to_string(),
+        "it is encrypted, and the key of pool mail is locked: `vtl key unlock mail`"
+    );
     ring.put(id, "mail", Key::new(&[8; KEY_BYTES]));
     assert_eq!(wrapped.open(&ring, cartridge), Err(AtRestError::Wrong(id)));
     ring.remove(id);
@@ -72,7 +78,10 @@ fn a_pools_key_opens_with_what_it_was_locked_with_last() {
 fn keys_of_another_program_open() {
     let text = include_str!("tests/keys.json");
     let keys: Vec<PoolKey> = serde_json::from_str(text).unwrap();
-    assert_eq!(keys[0].open(b"correct horse battery staple").unwrap(), Key::new(&[0x11; 32]).unwrap());
+    assert_eq!(
+        keys[0].open(b"correct horse battery staple").unwrap(),
+        Key::new(&[0x11; 32]).unwrap()
+    );
     assert_eq!(keys[1].open(&[0x55; 40]).unwrap(), Key::new(&[0x22; 32]).unwrap());
     let ring = KeyRing::default();
     ring.put(keys[1].id, "mail", Key::new(&[0x22; 32]));

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::ObjectNumber;
 use crate::at_rest::AtRestError;
-use crate::journal::ScanError;
-use crate::label::{FORMAT_VERSION, LabelError};
+use crate::journal::{RECORD_VERSION, ScanError};
+use crate::label::LabelError;
 use crate::mam::MamError;
 
 /// Why a medium did not do what it was asked to.
@@ -178,7 +178,7 @@ impl From<ScanError> for LoadError {
         match error {
             ScanError::Io(error) => Self::Io(error),
             ScanError::NewerVersion(found) => {
-                Self::NewerFormat { found: u32::from(found), supported: FORMAT_VERSION }
+                Self::NewerFormat { found: u32::from(found), supported: u32::from(RECORD_VERSION) }
             }
         }
     }

@@ -39,7 +39,8 @@ pub(crate) use self::queue::{Amount, Content, Flow, Item, Queue, Timing};
 pub(crate) use self::reader::{Found, Reader, read_index, read_payload};
 pub(crate) use self::record::{
     Codec, HEADER_BYTES, Header, Kind, PAGE_BYTES, Place, Point, RECORD_DATA_BYTES_MAX,
-    SECTOR_BYTES, SECTOR_SIZE, payload_offset, record_bytes, time_from_us,
+    SECTOR_BYTES, SECTOR_SIZE, VERSION as RECORD_VERSION, payload_offset, record_bytes,
+    time_from_us,
 };
 pub(crate) use self::region::Region;
 pub(crate) use self::repair::set_aside;

@@ -412,7 +412,8 @@ const PAYLOAD_OFFSET_MAX: u16 = 512;
 /// The most stored bytes in one record: some more than data, for codecs that add to it.
 const STORED_BYTES_MAX: u32 = 65 * 1024 * 1024;
 const MAGIC: u32 = u32::from_le_bytes(*b"VTLR");
-const VERSION: u8 = 1;
+/// The newest version of records that is understood, and the one that is written.
+pub(crate) const VERSION: u8 = 1;
 
 #[cfg(test)]
 mod tests {

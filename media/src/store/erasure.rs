@@ -66,7 +66,9 @@ pub enum ErasureError {
         object: u64,
     },
     /// The wrapped key is somewhere else, too.
-    #[error("the wrapped key of {barcode} is also in {file}: it is NOT destroyed as long as that is there")]
+    #[error(
+        "the wrapped key of {barcode} is also in {file}: it is NOT destroyed as long as that is there"
+    )]
     Elsewhere {
         /// Its barcode.
         barcode: Barcode,
@@ -155,7 +157,8 @@ impl Store {
                 Ok(ReadOutcome::Filemark) => {}
                 Ok(ReadOutcome::EndOfData) => return Ok(None),
                 // What it was made from is not its own.
-                Ok(ReadOutcome::Block(_)) if entry.origin.is_some_and(|of| object < of.objects) => {}
+                Ok(ReadOutcome::Block(_)) if entry.origin.is_some_and(|of| object < of.objects) => {
+                }
                 // A host's key lies over it; that of the cartridge is asked for after that one.
                 Err(MediumError::AtRest(AtRestError::Destroyed) | MediumError::NoKey { .. }) => {
                     return Ok(Some(object));

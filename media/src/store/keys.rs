@@ -33,7 +33,9 @@ pub enum KeysError {
         path: PathBuf,
     },
     /// Cartridges are encrypted with it.
-    #[error("{count} cartridges are encrypted with the key of pool {pool}, {example} for one: without it they could never be read")]
+    #[error(
+        "{count} cartridges are encrypted with the key of pool {pool}, {example} for one: without it they could never be read"
+    )]
     InUse {
         /// The pool.
         pool: String,

@@ -49,7 +49,11 @@ pub(crate) fn crypto_erase(
     }
     // Without a key to sign with there is no certificate, and nothing is destroyed.
     library.receipts.signing_key().map_err(receipts::failure)?;
-    entries.iter().map(|entry| erase(library, entry, actor)).collect::<Result<_, _>>().map(Value::Array)
+    entries
+        .iter()
+        .map(|entry| erase(library, entry, actor))
+        .collect::<Result<_, _>>()
+        .map(Value::Array)
 }
 
 fn erase(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value, Failure> {
@@ -79,9 +83,9 @@ fn erase(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value
     // One certificate for one cartridge. Of an attempt that was cut off, the first one stays.
     let kept = match library.receipts.report(entry.uuid) {
         Ok(_) => None,
-        Err(_) => Some(
-            library.receipts.keep_report(entry.uuid, &statement).map_err(receipts::failure)?,
-        ),
+        Err(_) => {
+            Some(library.receipts.keep_report(entry.uuid, &statement).map_err(receipts::failure)?)
+        }
     };
     store.delete_cartridge(entry.uuid, actor).map_err(|error| told(&error.into()))?;
     Ok(json!({
@@ -94,9 +98,14 @@ fn erase(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value
 }
 
 fn proof(destroyed: &KeyDestroyed) -> Vec<String> {
-    let mut proof = vec!["both labels were overwritten without the key, to the end of their files, and synced".to_owned()];
+    let mut proof = vec![
+        "both labels were overwritten without the key, to the end of their files, and synced"
+            .to_owned(),
+    ];
     proof.push(match destroyed.tried {
-        Some(object) => format!("block {object} was read with all keys that there are, and does not open"),
+        Some(object) => {
+            format!("block {object} was read with all keys that there are, and does not open")
+        }
         None => "nothing was written on it".to_owned(),
     });
     proof.push(match destroyed.fingerprint {

@@ -93,9 +93,10 @@ impl KeyCommand {
         Ok(match self {
             Self::Create(new) => KeysRequest::Create { lock: new.lock()?, pool: new.pool },
             Self::List => KeysRequest::List {},
-            Self::Unlock { pool, passphrase_file } => {
-                KeysRequest::Unlock { pool, passphrase: crate::access::read_secret(&passphrase_file)? }
-            }
+            Self::Unlock { pool, passphrase_file } => KeysRequest::Unlock {
+                pool,
+                passphrase: crate::access::read_secret(&passphrase_file)?,
+            },
             Self::Lock { pool } => KeysRequest::Lock { pool },
             Self::Change(new) => KeysRequest::Change { lock: new.lock()?, pool: new.pool },
             Self::Remove { pool } => KeysRequest::Remove { pool },
@@ -130,9 +131,11 @@ pub(crate) fn answer(
                 )));
             }
             let (protection, secret) = opened(&lock, true)?;
-            let key = store.create_pool_key(&pool, (protection, &secret), actor).map_err(failure)?;
+            let key =
+                store.create_pool_key(&pool, (protection, &secret), actor).map_err(failure)?;
             let written = store.cartridges().into_iter().filter(|entry| {
-                entry.pool.as_ref() == Some(&pool) && (entry.load_count > 0 || entry.journal_bytes > 0)
+                entry.pool.as_ref() == Some(&pool)
+                    && (entry.load_count > 0 || entry.journal_bytes > 0)
             });
             let mut answer = told(store, &key);
             note(&mut answer, "not_encrypted_yet", json!(written.count()));
@@ -159,7 +162,8 @@ pub(crate) fn answer(
         }
         KeysRequest::Change { pool, lock } => {
             let (protection, secret) = opened(&lock, true)?;
-            let key = store.change_pool_key(&pool, (protection, &secret), actor).map_err(failure)?;
+            let key =
+                store.change_pool_key(&pool, (protection, &secret), actor).map_err(failure)?;
             let mut answer = told(store, &key);
             warn_of_place(&mut answer, library, &lock);
             Ok(answer)
@@ -281,9 +285,9 @@ pub(crate) fn failure(error: KeysError) -> Failure {
             Failure::refused(error.to_string())
         }
         KeysError::Key(vtl_media::KeyError::Wrong { .. }) => Failure::refused(error.to_string()),
-        KeysError::Key(
-            vtl_media::KeyError::ShortPassphrase | vtl_media::KeyError::BadKeyFile,
-        ) => Failure::usage(error.to_string()),
+        KeysError::Key(vtl_media::KeyError::ShortPassphrase | vtl_media::KeyError::BadKeyFile) => {
+            Failure::usage(error.to_string())
+        }
         KeysError::Store(error) => explain(&error),
         error => Failure::failed(error),
     }
