@@ -8,6 +8,7 @@
 )]
 
 mod archives;
+mod at_rest;
 mod drill;
 mod hostile;
 

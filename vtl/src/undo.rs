@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Zoned;
 use serde_json::{Value, json};
 use vtl_media::{
-    Barcode, CartridgeEntry, CartridgeKind, History, MediumError, NewTwin, Place, RecoveryPoint,
-    UndoError, Volume, WantedPoint, with_causes,
+    Barcode, CartridgeEntry, CartridgeKind, History, LoadError, MediumError, NewTwin, Place,
+    RecoveryPoint, UndoError, Volume, WantedPoint, with_causes,
 };
 
 use crate::library::Library;
@@ -163,6 +163,8 @@ pub(crate) fn explain(error: &UndoError) -> Failure {
         | UndoError::SnapshotExists(_)
         | UndoError::NothingChosen => Failure::usage(message),
         UndoError::Create(error) => crate::tapes::not_created(error),
+        UndoError::Load { source: LoadError::AtRest(_), .. }
+        | UndoError::Medium { source: MediumError::AtRest(_), .. } => Failure::refused(message),
         UndoError::Load { .. } | UndoError::Medium { .. } => {
             Failure::new(FailureKind::Damaged, message)
         }

@@ -25,7 +25,9 @@ use crate::seal::{KEY_BYTES, Key, TAG_BYTES};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AtRestError {
     /// The key of its pool is known, and nobody has unlocked it.
-    #[error("it is encrypted, and the key of pool {0} is locked: `vtl key unlock {0}`")]
+    #[error(
+        "it is encrypted, and the key of pool {0} is locked: `vtl key list` says what opens it"
+    )]
     Locked(String),
     /// There is no such key of a pool.
     #[error(

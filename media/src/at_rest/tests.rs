@@ -34,7 +34,7 @@ fn a_cartridges_key_opens_with_its_pools_and_in_its_own_label_only() {
     let locked = wrapped.open(&ring, cartridge).unwrap_err();
     assert_eq!(
         locked.to_string(),
-        "it is encrypted, and the key of pool mail is locked: `vtl key unlock mail`"
+        "it is encrypted, and the key of pool mail is locked: `vtl key list` says what opens it"
     );
     ring.put(id, "mail", Key::new(&[8; KEY_BYTES]));
     assert_eq!(wrapped.open(&ring, cartridge), Err(AtRestError::Wrong(id)));

@@ -215,7 +215,7 @@ fn open(
     let volume = match library.store.read_cartridge(entry.uuid, at.clone()) {
         Err(UndoError::InDrive { .. }) => {
             return Err(Failure::refused(format!(
-                "{} is being moved or loaded: try again",
+                "{} is being moved, or lies in a drive that has not loaded it: `vtl status` says which; else try again",
                 entry.barcode
             )));
         }
