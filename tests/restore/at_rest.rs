@@ -65,6 +65,7 @@ fn a_pool_with_a_key_file_is_encrypted_and_everything_reads_it_as_before() {
     let shown = daemon.vtl(&["tape", "show", "ENC001L9", "--format", "json"]).done().json();
     assert!(shown[0]["pool_key"].is_string(), "{shown:#}");
     assert!(daemon.vtl(&["browse", "ENC001L9"]).done().stdout.contains("letter.txt"));
+    assert_eq!(holding(&scene.data(), "letter.txt"), Vec::<String>::new(), "nor is its name");
     let out = scene.beside("out");
     fs::create_dir_all(&out).unwrap();
     daemon.vtl(&["restore", "ENC001L9:letter.txt", "-C", out.to_str().unwrap()]).done();

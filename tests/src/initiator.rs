@@ -106,6 +106,13 @@ impl Login {
         }
     }
 
+    /// Under this iSCSI name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// The initiator's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -64,6 +64,11 @@ impl Scene {
         Login::new(daemon.portal, &daemon.target, name)
     }
 
+    /// The same, under a whole iSCSI name.
+    pub fn login_named(&self, name: &str) -> Login {
+        self.login("").named(name)
+    }
+
     /// A session under this name, with nothing left to be told by drive 0 and the changer.
     #[track_caller]
     pub fn session(&self, name: &str) -> Initiator {

@@ -31,6 +31,18 @@ impl Cartridge {
         self.take_object(object)
     }
 
+    /// Which record holds an object, in words that no other record ever has; `None` if it cannot be found, or is encrypted: of such ones
+    /// nothing is to be kept in the clear.
+    pub fn record_of(&mut self, object: ObjectNumber) -> Result<Option<String>, MediumError> {
+        self.sync()?;
+        let Found::Record(header, _) = self.reader.find(Key::Object(object.0))? else {
+            return Ok(None);
+        };
+        let Header { cartridge, sequence, time_us, crc, .. } = header;
+        let is_plain = header.codec.sealed_by().is_none();
+        Ok(is_plain.then(|| format!("{cartridge}/{sequence}/{time_us}/{crc:08x}")))
+    }
+
     /// Reads the record that was found. When it is not the first one in a row, what follows is read ahead.
     fn read_record(&mut self, header: Header, end: u64) -> Result<(), MediumError> {
         let data =

@@ -15,6 +15,7 @@ mod keeping;
 mod kept_reservations;
 mod keys;
 mod library;
+mod listings;
 mod moves;
 mod recovery;
 mod reservation;
@@ -41,6 +42,7 @@ pub use keys::KeysError;
 pub use library::{
     DeviceRecord, LibraryRecord, LibrarySpec, MAX_DRIVES, MAX_ELEMENTS, RandomSource,
 };
+pub use listings::LISTING_BYTES_MAX;
 pub use reservation::Reservation;
 pub use retention::{RetentionChange, WriteLabels};
 pub use rules::RULES_BYTES_MAX;

@@ -45,14 +45,14 @@ pub struct Member {
 }
 
 /// What was found in a tape file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// What the tape file is.
     pub kind: Kind,
     /// The members, if it is an archive that can be looked into.
     pub members: Vec<Member>,
     /// Why what follows the last member is not listed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
 
@@ -74,6 +74,14 @@ impl<'a> Budget<'a> {
     /// Whether nobody waits any more.
     pub fn is_gone(&self) -> bool {
         self.is_gone.load(Ordering::Relaxed)
+    }
+
+    /// Pays for a listing that was made before.
+    pub fn take(&mut self, listing: &Listing) -> io::Result<()> {
+        for member in &listing.members {
+            self.spend([member.path.len(), member.link.as_ref().map_or(0, String::len)])?;
+        }
+        Ok(())
     }
 
     fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {

@@ -56,6 +56,14 @@ impl<'a> TapeFile<'a> {
         self.first
     }
 
+    /// Which records its first block and the filemark behind its last one are: as long as they are the same, so is all that lies between.
+    /// `None` if it has no end yet.
+    pub fn records(&mut self) -> io::Result<Option<String>> {
+        let first = self.volume.record_of(ObjectNumber(self.first)).map_err(io::Error::other)?;
+        let end = self.volume.record_of(ObjectNumber(self.end)).map_err(io::Error::other)?;
+        Ok(first.zip(end).map(|(first, end)| format!("{first} {end}")))
+    }
+
     /// How many blocks it has.
     pub fn blocks(&self) -> u64 {
         self.end.saturating_sub(self.first)

@@ -37,6 +37,8 @@ pub(crate) struct Access {
     /// How often an initiator's secrets were replaced: a proof counts as long as the secret behind it does.
     epochs: Mutex<HashMap<String, u64>>,
     on_change: Mutex<Option<OnChange>>,
+    /// Whoever rehearses a recovery logs in under a name that nobody else has been told, and sees one library.
+    guests: Mutex<HashMap<String, LibraryId>>,
 }
 
 /// What the configuration says of the place where initiators connect.
@@ -87,7 +89,26 @@ impl Access {
             secrets: Mutex::default(),
             epochs: Mutex::default(),
             on_change: Mutex::default(),
+            guests: Mutex::default(),
         }
+    }
+
+    /// A name under which somebody may read one library until [`Access::dismiss`], whatever the rules say: a drill must not need rules of its
+    /// own, which others could use as well.
+    pub(crate) fn invite(&self, library: &LibraryId) -> String {
+        let name = format!("{GUEST}{}", uuid::Uuid::new_v4().simple());
+        lock(&self.guests).insert(name.clone(), library.clone());
+        name
+    }
+
+    /// Nobody is a guest of a library any more.
+    pub(crate) fn dismiss(&self, library: &LibraryId) {
+        lock(&self.guests).retain(|_, of| of != library);
+    }
+
+    fn is_guest(&self, initiator: &str, library: Option<&LibraryId>) -> bool {
+        let name = AccessRule::normal_name(initiator);
+        library.is_some() && lock(&self.guests).get(&name) == library
     }
 
     /// Before anybody may connect: what the configuration says, and the secrets.
@@ -123,6 +144,9 @@ impl Access {
         library: &LibraryId,
         is_authenticated: bool,
     ) -> Option<Rights> {
+        if self.is_guest(initiator, Some(library)) {
+            return Some(Rights { is_read_only: true, ..Rights::default() });
+        }
         let rules = self.store.access_rules();
         self.policy(&rules, initiator).rights(library, is_authenticated)
     }
@@ -151,6 +175,9 @@ impl Access {
     }
 
     fn authentication(&self, initiator: &str, library: Option<&LibraryId>) -> Authentication {
+        if self.is_guest(initiator, library) {
+            return Authentication { is_required: false, credentials: None };
+        }
         let rules = self.store.access_rules();
         let policy = self.policy(&rules, initiator);
         let secrets = lock(&self.secrets);
@@ -231,6 +258,9 @@ impl Admission for Gate {
         self.access.authentication(initiator, library)
     }
 }
+
+/// What the names of guests begin with; 32 digits follow.
+const GUEST: &str = "iqn.2026-11.io.vtl:drill.";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

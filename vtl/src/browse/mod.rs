@@ -1,5 +1,6 @@
 //! `vtl browse`: what lies on a cartridge, down to single files; and the bytes of it, for `vtl restore`.
 
+mod kept;
 mod place;
 mod restore;
 mod source;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use vtl_media::{
     CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, UndoError, Volume, with_causes,
 };
-use vtl_vault::archive::{self, Budget, Member, TapeFile};
+use vtl_vault::archive::{Budget, Member, TapeFile};
 
 pub(crate) use restore::{RestoreOptions, restore};
 
@@ -84,7 +85,7 @@ pub(crate) fn browse(
             else {
                 break;
             };
-            files.push(shown(partition, number, &mut file, &mut budget));
+            files.push(shown((library, &entry), (partition, number), &mut file, &mut budget));
             if budget.is_gone() {
                 return Err(Failure::failed("given up: nobody waits for the answer any more"));
             }
@@ -102,7 +103,12 @@ pub(crate) fn browse(
 }
 
 /// A tape file. What cannot be read is said in its place, so that the others are shown all the same.
-fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> Value {
+fn shown(
+    (library, entry): (&Library, &CartridgeEntry),
+    (partition, number): (u8, u64),
+    file: &mut TapeFile<'_>,
+    budget: &mut Budget<'_>,
+) -> Value {
     let mut row = json!({
         "partition": partition,
         "file": number,
@@ -110,7 +116,7 @@ fn shown(partition: u8, number: u64, file: &mut TapeFile<'_>, budget: &mut Budge
         "blocks": file.blocks(),
         "bytes": file.length_bytes(),
     });
-    let found = match archive::list(file, budget) {
+    let found = match kept::listing(library, entry, (partition, number), file, budget) {
         Ok(listing) => serde_json::to_value(listing).unwrap_or_default(),
         Err(error) => json!({ "kind": "unreadable", "members": [], "broken": with_causes(&error) }),
     };
