@@ -10,6 +10,7 @@
 mod both;
 mod bundle;
 mod diagnosing;
+mod init;
 mod inventory;
 mod labels;
 mod measuring;
