@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use vtl_tests::{Scene, flip_bit_of, noise};
@@ -365,4 +366,71 @@ fn a_listing_is_kept_and_never_believed_of_another_tape_file() {
     scene.daemon().vtl(&["unload", "0"]).done();
     scene.daemon().vtl(&["tape", "delete", "VTL001L9", "--force"]).done();
     assert_eq!(kept(&scene), Vec::<PathBuf>::new());
+}
+
+/// All formats of cpio that GNU cpio writes, and one that is damaged: what comes back is what was packed, hard links included.
+#[test]
+fn archives_of_cpio_are_listed_restored_and_rehearsed() {
+    let Ok(cpio) = Command::new("cpio").arg("--version").output() else {
+        eprintln!("there is no cpio here: its archives were not tried");
+        return;
+    };
+    assert!(cpio.status.success());
+    let scene = Scene::loaded();
+    let from = scene.beside("source");
+    fs::create_dir_all(from.join("directory").join("n".repeat(80))).unwrap();
+    fs::write(from.join("directory").join("n".repeat(80)).join("deep.bin"), noise(1, 100_001))
+        .unwrap();
+    fs::write(from.join("short"), "x").unwrap();
+    fs::write(from.join("nothing"), "").unwrap();
+    fs::write(from.join("big.bin"), noise(2, 5 << 20)).unwrap();
+    fs::hard_link(from.join("big.bin"), from.join("zweiter name")).unwrap();
+    symlink("short", from.join("link")).unwrap();
+    fs::set_permissions(from.join("short"), fs::Permissions::from_mode(0o640)).unwrap();
+    let pack = |format: &str| {
+        let script = format!("find . -mindepth 1 | sort | cpio --quiet -o -H {format}");
+        let output = Command::new("sh").args(["-c", &script]).current_dir(&from).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    let formats = ["newc", "crc", "odc", "bin"];
+    let archives: Vec<Vec<u8>> = formats.iter().map(|format| pack(format)).collect();
+    let files: Vec<(&[u8], usize)> = archives.iter().map(|archive| (&archive[..], 5120)).collect();
+    let mut session = scene.session("writer");
+    write_files(&mut session, &files);
+    session.logout();
+    for (number, format) in formats.into_iter().enumerate() {
+        let out = scene.beside(&format!("out-{format}"));
+        fs::create_dir_all(&out).unwrap();
+        let number = number.to_string();
+        let arguments = ["restore", "VTL001L9:", "--file", &number, "-C", out.to_str().unwrap()];
+        scene.daemon().vtl(&arguments).done();
+        let compared =
+            Command::new("diff").args(["-r", "--no-dereference"]).arg(&from).arg(&out).output();
+        let compared = compared.unwrap();
+        assert!(compared.status.success(), "{format}: {compared:?}");
+        assert_eq!(fs::metadata(out.join("short")).unwrap().mode() & 0o7777, 0o640);
+        let inode = |name: &str| fs::metadata(out.join(name)).unwrap().ino();
+        assert_eq!(
+            inode("big.bin") == inode("zweiter name"),
+            format != "odc" && format != "bin",
+            "{format}"
+        );
+    }
+    scene.daemon().vtl(&["unload", "0"]).done();
+    scene.daemon().vtl(&["group", "create", "mail", "VTL001L9"]).done();
+    let report = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).done().json();
+    assert_eq!(report["cartridges"][0]["archives"], 4, "{report:#}");
+    // A byte of a file in the archive with checksums is another one, and each block can be read.
+    let mut wrong = archives[1].clone();
+    let at = wrong.len() / 2;
+    wrong[at] ^= 0x20;
+    scene.daemon().vtl(&["load", "VTL001L9", "0"]).done();
+    let mut session = scene.session("writer");
+    write_files(&mut session, &[(&wrong, 5120)]);
+    session.logout();
+    scene.daemon().vtl(&["unload", "0"]).done();
+    scene.daemon().vtl(&["drill", "run", "mail"]).ended(5);
+    let shown = scene.daemon().vtl(&["drill", "show", "mail", "--format", "json"]).done();
+    assert!(shown.stdout.contains("checksum is not that of its data"), "{shown:?}");
 }

@@ -1,4 +1,4 @@
-//! The members of a tar archive, with where each of them begins and ends.
+//! The members of an archive, with where each of them begins and ends.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, TapeFile};
+use super::{Kind, TapeFile, cpio};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
+    pub(super) fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
         if self.is_gone() {
             return Err(io::Error::other("given up"));
         }
@@ -112,6 +112,13 @@ impl<'a> Budget<'a> {
 pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<Listing> {
     let first = beginning(file)?;
     let kind = Kind::of(&first);
+    if kind == Kind::Cpio {
+        let mut listing = Listing { kind, members: Vec::new(), broken: None };
+        if let Err(error) = cpio::members(file, &mut listing.members, budget) {
+            listing.broken = Some(vtl_media::with_causes(&error));
+        }
+        return Ok(listing);
+    }
     let begin = match kind {
         Kind::Tar => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
@@ -224,7 +231,7 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
+pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
