@@ -62,7 +62,7 @@ fn at_rest(criterion: &mut Criterion) {
     for (name, is_encrypted) in [("plain", false), ("encrypted", true)] {
         let folder = tempfile::tempdir_in(".").expect("a folder");
         let mut cartridge = cartridge(folder.path(), is_encrypted);
-        let mut write = |cartridge: &mut Volume| {
+        let write = |cartridge: &mut Volume| {
             cartridge.rewind().expect("the beginning");
             for _ in 0..BLOCKS {
                 let mut buffer = pool.take(BLOCK_BYTES);

@@ -170,6 +170,12 @@ pub struct Label {
     /// Why nothing may be removed until somebody lifts the hold.
     #[serde(default)]
     pub hold: Option<String>,
+    /// Until when nothing may be removed unless somebody takes that back and says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governed_until: Option<Timestamp>,
+    /// When it is to be disposed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispose_after: Option<Timestamp>,
     /// The journal's generation when the label was written.
     pub generation: u32,
     /// How often the cartridge has been taken for writing. Records of an older owner are refused after a newer one's.
@@ -283,6 +289,8 @@ impl Label {
             group: spec.group.clone(),
             retained_until: None,
             hold: None,
+            governed_until: None,
+            dispose_after: None,
             generation: 0,
             owner_epoch: 0,
             last_element: spec.last_element.clone(),

@@ -21,6 +21,12 @@ pub struct Retention {
     /// Why nothing on it may be given up until the hold is lifted.
     #[serde(default)]
     pub hold: Option<String>,
+    /// Until when nothing on it may be given up, unless somebody with the right to takes that back and says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governed_until: Option<Timestamp>,
+    /// When it is to be disposed of. Nothing does that by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispose_after: Option<Timestamp>,
 }
 
 impl Retention {
@@ -29,7 +35,12 @@ impl Retention {
         match (&self.hold, self.until) {
             (Some(hold), _) => Some(format!("it is held: {hold}")),
             (None, Some(until)) if until > now => Some(format!("it is locked until {until}")),
-            _ => None,
+            _ => {
+                let until = self.governed_until.filter(|until| *until > now)?;
+                Some(format!(
+                    "it is locked until {until}, in governance mode: `vtl tape lock BARCODE --lift-governance --reason TEXT` takes that back"
+                ))
+            }
         }
     }
 }
@@ -259,10 +270,15 @@ mod tests {
         let now = Timestamp::from_second(1000).unwrap();
         let until = Timestamp::from_second(1001).unwrap();
         assert_eq!(Retention::default().reason(now), None);
-        let locked = Retention { until: Some(until), hold: None };
+        let locked = Retention { until: Some(until), ..Retention::default() };
         assert!(locked.reason(now).is_some_and(|reason| reason.contains("locked until")));
         assert_eq!(locked.reason(until), None);
-        let held = Retention { until: None, hold: Some("case 7".into()) };
+        let held = Retention { hold: Some("case 7".into()), ..Retention::default() };
         assert_eq!(held.reason(now).as_deref(), Some("it is held: case 7"));
+        let governed = Retention { governed_until: Some(until), ..Retention::default() };
+        assert!(governed.reason(now).is_some_and(|reason| reason.contains("--lift-governance")));
+        assert_eq!(governed.reason(until), None);
+        let due = Retention { dispose_after: Some(until), ..Retention::default() };
+        assert_eq!(due.reason(now), None);
     }
 }

@@ -84,3 +84,68 @@ fn a_hold_ends_when_it_is_lifted() {
     session.logout();
     vtl(&["tape", "delete", "VTL003L9"]).done();
 }
+
+/// A lock of governance mode keeps as much as any other, until somebody says in so many words that it shall not, and why; what nobody can shorten stays.
+#[test]
+fn a_lock_in_governance_mode_is_lifted_with_a_reason_that_stands_in_the_ledger() {
+    let scene = Scene::loaded();
+    let mut session = scene.session("host");
+    write_tape(&mut session, &[noise(1, 5000)]);
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["tape", "lock", "VTL001L9", "--governance", "--for", "30d"]).done();
+    session.run(1, &cdb::REWIND).good();
+    session.run(1, &ERASE_LONG).sense(7, 0x27, 0);
+    session.logout();
+    vtl(&["tape", "lock", "VTL001L9", "--governance", "--for", "29d"])
+        .ended(3)
+        .says("lift that first");
+    vtl(&["tape", "lock", "VTL001L9", "--lift-governance"]).ended(2);
+    vtl(&["unload", "0"]).done();
+    vtl(&["tape", "delete", "VTL001L9", "--force"]).ended(3).says("--lift-governance");
+    let reason = "the project was given up, ticket 4711";
+    vtl(&["tape", "lock", "VTL001L9", "--for", "10d"]).done();
+    vtl(&["tape", "lock", "VTL001L9", "--lift-governance", "--reason", reason]).done();
+    assert!(vtl(&["audit", "list"]).done().stdout.contains(reason));
+    // The other lock is not touched by it.
+    vtl(&["tape", "delete", "VTL001L9", "--force"]).ended(3).says("locked until");
+    vtl(&["tape", "lock", "VTL002L9", "--governance", "--for", "30d"]).done();
+    vtl(&["tape", "lock", "VTL002L9", "--lift-governance", "--reason", "x"]).done();
+    vtl(&["tape", "delete", "VTL002L9"]).done();
+}
+
+#[test]
+fn what_is_due_is_disposed_of_with_a_certificate_and_nothing_else_is() {
+    let mut scene = Scene::loaded();
+    let mut session = scene.session("host");
+    write_tape(&mut session, &[noise(1, 5000)]);
+    session.logout();
+    scene.daemon().vtl(&["unload", "0"]).done();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["tape", "dispose", "VTL001L9"]).ended(3).says("vtl tape disposition VTL001L9");
+    vtl(&["tape", "disposition", "VTL001L9", "--in", "7y"]).done();
+    vtl(&["tape", "dispose", "VTL001L9"]).ended(3).says("is not due before");
+    let due = || vtl(&["tape", "dispose", "--due", "--format", "json"]).done().json();
+    assert_eq!(due(), serde_json::json!([]));
+    vtl(&["tape", "disposition", "VTL001L9", "VTL002L9", "--after", "2001-01-01"]).done();
+    vtl(&["tape", "disposition", "VTL002L9", "--never"]).done();
+    assert_eq!(due()[0]["barcode"], "VTL001L9");
+    vtl(&["tape", "hold", "VTL001L9", "--reason", "trial"]).done();
+    assert_eq!(due()[0]["kept_by"], "it is held: trial");
+    vtl(&["tape", "dispose", "VTL001L9"]).ended(3).says("trial");
+    vtl(&["tape", "dispose", "VTL001L9", "VTL002L9"]).ended(3);
+    vtl(&["tape", "hold", "VTL001L9", "--lift"]).done();
+    let gone = vtl(&["tape", "dispose", "VTL001L9", "--format", "json"]).done().json();
+    let file = gone[0]["certificate"].as_str().unwrap();
+    let verified = vtl(&["receipt", "verify", file, "--format", "json"]).done().json();
+    assert_eq!(
+        (&verified["about"], &verified["content"]["blocks"]),
+        (&"disposition".into(), &1.into())
+    );
+    assert!(verified["content"]["method"].as_str().unwrap().contains("not wiped"), "{verified:#}");
+    vtl(&["inventory", "VTL001L9"]).ended(4);
+    // A restart has forgotten nothing of it.
+    scene.take_daemon().stop();
+    let shown =
+        offline(&scene.data(), &["tape", "show", "VTL002L9", "--format", "json"]).done().json();
+    assert_eq!(shown[0]["dispose_after"], serde_json::Value::Null);
+}

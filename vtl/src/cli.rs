@@ -17,7 +17,7 @@ use crate::request::{
     ExportChoice, ImportChoice, InventoryFilter, NewAccess, NewLibrary, NewTapes, Request, Rewind,
     SnapshotChoice,
 };
-use crate::retention::{HoldChange, NewLock};
+use crate::retention::{HoldChange, NewDisposition, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
 use crate::runbook::RunbookOptions;
 use crate::selftest::SelftestOptions;
@@ -250,6 +250,16 @@ pub(crate) enum TapeCommand {
         #[arg(required = true)]
         barcodes: Vec<String>,
     },
+    /// Say when cartridges are to be disposed of. Nothing does that by itself.
+    Disposition(NewDisposition),
+    /// Give up cartridges that are due, each with a signed certificate. Refused under a lock or a hold.
+    Dispose {
+        #[arg(required_unless_present = "due")]
+        barcodes: Vec<String>,
+        /// Only list what is due.
+        #[arg(long, conflicts_with = "barcodes")]
+        due: bool,
+    },
     /// Bring cartridges to import/export elements, and from there to the shelf.
     Eject {
         #[arg(required = true)]
@@ -394,27 +404,7 @@ impl Command {
         Ok(match self {
             Self::Status { watch: false } => Request::Status {},
             Self::Inventory(filter) => Request::Inventory(filter),
-            Self::Tape(TapeCommand::Create(new)) => Request::TapeCreate(new),
-            Self::Tape(TapeCommand::Show { barcodes }) => Request::TapeShow { barcodes },
-            Self::Tape(TapeCommand::CryptoErase { barcodes }) => {
-                Request::TapeCryptoErase { barcodes }
-            }
-            Self::Tape(TapeCommand::Lock(new)) => Request::TapeLock(new),
-            Self::Tape(TapeCommand::Hold(wanted)) => Request::TapeHold(wanted),
-            Self::Tape(TapeCommand::Eject { barcodes, to }) => Request::TapeEject { barcodes, to },
-            Self::Tape(TapeCommand::Insert { barcodes, to }) => {
-                Request::TapeInsert { barcodes, to }
-            }
-            Self::Tape(TapeCommand::Delete { barcodes, force }) => {
-                Request::TapeDelete { barcodes, force }
-            }
-            Self::Tape(TapeCommand::History { barcode, limit }) => {
-                Request::TapeHistory { barcode, limit }
-            }
-            Self::Tape(TapeCommand::Rewind(rewind)) => Request::TapeRewind(rewind),
-            Self::Tape(TapeCommand::Clone { barcode, to, as_barcode, place }) => {
-                Request::TapeClone { barcode, to, as_barcode, place }
-            }
+            Self::Tape(command) => command.request(),
             Self::Snapshot(SnapshotCommand::Create(choice)) if choice.thaw.is_none() => {
                 Request::SnapshotCreate(choice)
             }
@@ -461,5 +451,27 @@ impl Command {
             }
             other => return Err(Box::new(other)),
         })
+    }
+}
+
+impl TapeCommand {
+    fn request(self) -> Request {
+        match self {
+            Self::Create(new) => Request::TapeCreate(new),
+            Self::Show { barcodes } => Request::TapeShow { barcodes },
+            Self::CryptoErase { barcodes } => Request::TapeCryptoErase { barcodes },
+            Self::Disposition(new) => Request::TapeDisposition(new),
+            Self::Dispose { barcodes, due } => Request::TapeDispose { barcodes, due },
+            Self::Lock(new) => Request::TapeLock(new),
+            Self::Hold(wanted) => Request::TapeHold(wanted),
+            Self::Eject { barcodes, to } => Request::TapeEject { barcodes, to },
+            Self::Insert { barcodes, to } => Request::TapeInsert { barcodes, to },
+            Self::Delete { barcodes, force } => Request::TapeDelete { barcodes, force },
+            Self::History { barcode, limit } => Request::TapeHistory { barcode, limit },
+            Self::Rewind(rewind) => Request::TapeRewind(rewind),
+            Self::Clone { barcode, to, as_barcode, place } => {
+                Request::TapeClone { barcode, to, as_barcode, place }
+            }
+        }
     }
 }

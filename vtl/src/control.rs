@@ -148,6 +148,8 @@ const OPERATIONS: &[&str] = &[
     "tape-insert",
     "tape-delete",
     "tape-crypto-erase",
+    "tape-disposition",
+    "tape-dispose",
     "keys",
     "tape-lock",
     "tape-hold",

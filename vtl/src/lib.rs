@@ -29,6 +29,7 @@ mod drill;
 mod elements;
 mod explain;
 mod exports;
+mod failure;
 mod failures;
 mod fences;
 mod files;

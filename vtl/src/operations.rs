@@ -68,6 +68,9 @@ pub(crate) fn answer(
         }
         Request::TapeDelete { barcodes, force } => tapes::delete(library, &barcodes, force, actor),
         Request::TapeCryptoErase { barcodes } => keys::crypto_erase(library, &barcodes, actor),
+        Request::TapeDisposition(new) => retention::disposition(library, &new, actor),
+        Request::TapeDispose { due: true, .. } => Ok(keys::due(library)),
+        Request::TapeDispose { barcodes, .. } => keys::dispose(library, &barcodes, actor),
         Request::TapeLock(new) => retention::lock(library, &new, actor),
         Request::TapeHold(wanted) => retention::hold(library, &wanted, actor),
         Request::TapeHistory { barcode, limit } => undo::history(library, &barcode, limit),

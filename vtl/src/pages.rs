@@ -40,13 +40,13 @@ pub(crate) fn pdf(text: &str) -> Vec<u8> {
         page.media_box(Rect::new(0.0, 0.0, PAPER.0, PAPER.1));
         page.resources().fonts().pair(FONT, font);
         page.finish();
-        let foot = format!("{number} of {}", sheets.len());
-        file.stream(content, &drawn(sheet, &foot));
+        let below = format!("{number} of {}", sheets.len());
+        file.stream(content, &drawn(sheet, &below));
     }
     file.finish()
 }
 
-fn drawn(lines: &[String], foot: &str) -> Vec<u8> {
+fn drawn(lines: &[String], below: &str) -> Vec<u8> {
     let mut content = Content::new();
     let mut y = PAPER.1 - MARGIN;
     let mut draw = |text: &str, y: f32| {
@@ -63,7 +63,7 @@ fn drawn(lines: &[String], foot: &str) -> Vec<u8> {
         draw(line, y);
         y -= LEADING;
     }
-    draw(foot, MARGIN / 2.0);
+    draw(below, MARGIN / 2.0);
     content.finish().to_vec()
 }
 
@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_long_text_has_several_pages() {
-        let text: String = (0..200).map(|number| format!("line {number}\n")).collect();
+        let lines: Vec<String> = (0..200).map(|number| format!("line {number}")).collect();
+        let text = lines.join("\n");
         let bytes = pdf(&text);
         let shown = String::from_utf8_lossy(&bytes);
         assert!(shown.starts_with("%PDF-") && shown.contains("/Count 4"));

@@ -10,9 +10,11 @@ use crate::drill::DrillRequest;
 use crate::fences::DrivesRequest;
 use crate::keys::KeysRequest;
 use crate::receipts::ReceiptRequest;
-use crate::retention::{HoldChange, NewLock};
+use crate::retention::{HoldChange, NewDisposition, NewLock};
 use crate::rules::RulesRequest;
 use crate::vaulting::VaultRequest;
+
+pub(crate) use crate::failure::{Failure, FailureKind};
 
 /// One question or order. As JSON: `{"operation": "inventory", "pattern": "VTL0*"}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +36,10 @@ pub(crate) enum Request {
     TapeDelete { barcodes: Vec<String>, force: bool },
     /// Cartridges whose keys are destroyed, and that are deleted then.
     TapeCryptoErase { barcodes: Vec<String> },
+    /// Cartridges that are to be disposed of some day.
+    TapeDisposition(NewDisposition),
+    /// Cartridges that are due are given up, or listed.
+    TapeDispose { barcodes: Vec<String>, due: bool },
     /// Keys of pools; the field `action` says what.
     Keys(KeysRequest),
     /// Cartridges on which nothing may be given up until a time.
@@ -437,63 +443,4 @@ pub(crate) struct SnapshotChoice {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) is_quiesced: Option<bool>,
-}
-
-/// Why a request was not carried out.
-#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct Failure {
-    pub(crate) kind: FailureKind,
-    pub(crate) message: String,
-}
-
-/// What kind of failure; it decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FailureKind {
-    /// It was tried and did not work.
-    Failed,
-    /// The request makes no sense.
-    Usage,
-    /// A policy, a lock or a host forbids it.
-    Refused,
-    /// There is no such thing.
-    NotFound,
-    /// The medium or the device is damaged.
-    Damaged,
-}
-
-impl FailureKind {
-    /// The exit code of the program.
-    pub(crate) fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::Refused => 3,
-            Self::NotFound => 4,
-            Self::Damaged => 5,
-        }
-    }
-}
-
-impl Failure {
-    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::Usage, message)
-    }
-
-    pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::NotFound, message)
-    }
-
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::Refused, message)
-    }
-
-    pub(crate) fn failed(message: impl std::fmt::Display) -> Self {
-        Self::new(FailureKind::Failed, message.to_string())
-    }
 }

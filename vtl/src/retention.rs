@@ -26,11 +26,43 @@ pub(crate) struct NewLock {
     #[arg(required = true)]
     pub(crate) barcodes: Vec<String>,
     /// Until when: a time (RFC 3339), or a day, at the end of which it is over.
-    #[arg(long, value_name = "DATE", required_unless_present = "span", conflicts_with = "span")]
+    #[arg(
+        long,
+        value_name = "DATE",
+        required_unless_present_any = ["span", "lift_governance"],
+        conflicts_with = "span"
+    )]
     pub(crate) until: Option<String>,
     /// For how long from now on, such as 90d or 7y.
     #[arg(long = "for", value_name = "SPAN")]
     pub(crate) span: Option<String>,
+    /// A lock that can be taken back, by somebody who says why; without this word nobody can make it shorter.
+    #[arg(long)]
+    pub(crate) governance: bool,
+    /// Take back what --governance has locked. Other locks and holds stay.
+    #[arg(long, requires = "reason", conflicts_with_all = ["until", "span", "governance"])]
+    pub(crate) lift_governance: bool,
+    /// Why it is taken back: it stands in the ledger with the name of whoever did it.
+    #[arg(long, value_name = "TEXT", requires = "lift_governance")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Cartridges that are to be disposed of some day.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewDisposition {
+    /// The cartridges.
+    #[arg(required = true)]
+    pub(crate) barcodes: Vec<String>,
+    /// From when on: a time (RFC 3339), or a day, at the end of which it is due.
+    #[arg(long, value_name = "DATE", required_unless_present_any = ["span", "never"], conflicts_with_all = ["span", "never"])]
+    pub(crate) after: Option<String>,
+    /// In how long from now, such as 7y.
+    #[arg(long = "in", value_name = "SPAN", conflicts_with = "never")]
+    pub(crate) span: Option<String>,
+    /// Not any more.
+    #[arg(long)]
+    pub(crate) never: bool,
 }
 
 /// Cartridges to be held, or not any more.
@@ -51,6 +83,11 @@ pub(crate) struct HoldChange {
 /// Locks cartridges.
 pub(crate) fn lock(library: &Library, new: &NewLock, actor: &str) -> Result<Value, Failure> {
     let now = library.store.compliance_clock().now();
+    if new.lift_governance {
+        let reason = new.reason.as_deref().unwrap_or_default();
+        let lift = RetentionChange::LiftGovernance(one_line(reason)?);
+        return change(library, &new.barcodes, &lift, actor);
+    }
     let until = match (&new.until, &new.span) {
         (Some(text), None) => end_of(text)?,
         (None, Some(text)) => after(text, now)?,
@@ -59,27 +96,48 @@ pub(crate) fn lock(library: &Library, new: &NewLock, actor: &str) -> Result<Valu
     if until <= now {
         return Err(Failure::usage(format!("{until} is over already: that would lock nothing")));
     }
-    change(library, &new.barcodes, &RetentionChange::LockUntil(until), actor)
+    let lock = if new.governance {
+        RetentionChange::GovernUntil(until)
+    } else {
+        RetentionChange::LockUntil(until)
+    };
+    change(library, &new.barcodes, &lock, actor)
+}
+
+/// Says when cartridges are to be disposed of.
+pub(crate) fn disposition(
+    library: &Library,
+    new: &NewDisposition,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let now = library.store.compliance_clock().now();
+    let time = match (&new.after, &new.span, new.never) {
+        (Some(text), None, false) => Some(end_of(text)?),
+        (None, Some(text), false) => Some(after(text, now)?),
+        (None, None, true) => None,
+        _ => return Err(Failure::usage("say --after, --in or --never")),
+    };
+    change(library, &new.barcodes, &RetentionChange::Dispose(time), actor)
 }
 
 /// Holds cartridges, or lifts their holds.
 pub(crate) fn hold(library: &Library, wanted: &HoldChange, actor: &str) -> Result<Value, Failure> {
     let change_to = match (&wanted.reason, wanted.lift) {
         (None, true) => RetentionChange::Lift,
-        (Some(reason), false) => {
-            let is_good = !reason.trim().is_empty()
-                && reason.len() <= REASON_BYTES_MAX
-                && !reason.chars().any(char::is_control);
-            if !is_good {
-                return Err(Failure::usage(format!(
-                    "--reason: one line of 1 to {REASON_BYTES_MAX} bytes"
-                )));
-            }
-            RetentionChange::Hold(reason.clone())
-        }
+        (Some(reason), false) => RetentionChange::Hold(one_line(reason)?),
         _ => return Err(Failure::usage("say --reason or --lift")),
     };
     change(library, &wanted.barcodes, &change_to, actor)
+}
+
+fn one_line(reason: &str) -> Result<String, Failure> {
+    let is_good = !reason.trim().is_empty()
+        && reason.len() <= REASON_BYTES_MAX
+        && !reason.chars().any(char::is_control);
+    if !is_good {
+        return Err(Failure::usage(format!("--reason: one line of 1 to {REASON_BYTES_MAX} bytes")));
+    }
+    Ok(reason.to_owned())
 }
 
 fn change(
@@ -99,6 +157,8 @@ fn change(
         rows.push(json!({
             "barcode": entry.barcode,
             "retained_until": retention.until,
+            "governed_until": retention.governed_until,
+            "dispose_after": retention.dispose_after,
             "hold": retention.hold,
         }));
     }

@@ -157,14 +157,14 @@ pub(crate) fn explain(error: &UndoError) -> Failure {
         | UndoError::ReadOnly(_)
         | UndoError::Locked { .. }
         | UndoError::Presented(_)
-        | UndoError::Ruled { .. } => Failure::refused(message),
+        | UndoError::Ruled { .. }
+        | UndoError::Load { source: LoadError::AtRest(_), .. }
+        | UndoError::Medium { source: MediumError::AtRest(_), .. } => Failure::refused(message),
         UndoError::Cleaning(_)
         | UndoError::BadName(_)
         | UndoError::SnapshotExists(_)
         | UndoError::NothingChosen => Failure::usage(message),
         UndoError::Create(error) => crate::tapes::not_created(error),
-        UndoError::Load { source: LoadError::AtRest(_), .. }
-        | UndoError::Medium { source: MediumError::AtRest(_), .. } => Failure::refused(message),
         UndoError::Load { .. } | UndoError::Medium { .. } => {
             Failure::new(FailureKind::Damaged, message)
         }

@@ -71,6 +71,8 @@ fn story(
     if let Some(fields) = value.as_object_mut() {
         let mut add = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         add("retained_until", json!(retention.until));
+        add("governed_until", json!(retention.governed_until));
+        add("dispose_after", json!(retention.dispose_after));
         add("hold", retention.hold.into());
         let uuid = entry.map(|entry| entry.uuid).unwrap_or_default();
         add("imported", lineage::story(library, uuid));

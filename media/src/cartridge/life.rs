@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::capacity::Capacity;
 use super::memory::count_unclean_load;
 use super::origin::layers_of;
-use super::rest::{data_keys, make_key};
-use super::seal::Seals;
+use super::rest::keys_of;
 use super::{
     Cartridge, CartridgeFacts, CartridgeSpec, CreateError, LoadError, LoadOptions, MediumError,
     Writer,
@@ -101,14 +100,8 @@ impl Cartridge {
             && !label.read_only
             && options.at.is_none()
             && label.kind == CartridgeKind::Data;
-        if is_writable {
-            make_key(&mut label, &options)?;
-        }
-        let keys = data_keys(disk.as_ref(), directory, &label, &options.keys)?;
-        if let Some(closed) = keys.closed().filter(|_| is_writable) {
-            return Err(closed.clone().into());
-        }
-        let seals = Seals::new(Arc::clone(&keys), label.uuid)?;
+        let place = (disk.as_ref(), directory);
+        let (keys, seals) = keys_of(place, &mut label, &options, is_writable)?;
         let view = Arc::new(Mutex::new(std::mem::take(&mut recovered.view)));
         let (generation, generation_start, is_reverted) = {
             let view = view.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +125,7 @@ impl Cartridge {
             view,
             ahead: ReadAhead::new(),
             current: None,
+            is_sparing: false,
             sequential_count: 0,
             writer,
             position: Point::default(),

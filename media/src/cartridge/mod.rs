@@ -72,6 +72,8 @@ pub struct Cartridge {
     reader: Reader,
     ahead: ReadAhead,
     current: Option<Current>,
+    /// Whether nothing is read ahead.
+    is_sparing: bool,
     /// How many records have been found each right behind the one before.
     sequential_count: u32,
     writer: Option<Writer>,

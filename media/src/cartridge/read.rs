@@ -31,6 +31,12 @@ impl Cartridge {
         self.take_object(object)
     }
 
+    /// Reads no more from now on than what is asked for: for a few blocks here and there.
+    pub fn read_sparingly(&mut self) {
+        self.is_sparing = true;
+        self.reader.read_sparingly();
+    }
+
     /// Which record holds an object, in words that no other record ever has; `None` if it cannot be found, or is encrypted: of such ones
     /// nothing is to be kept in the clear.
     pub fn record_of(&mut self, object: ObjectNumber) -> Result<Option<String>, MediumError> {
@@ -57,7 +63,8 @@ impl Cartridge {
             self.read_flow.add(&header);
         }
         self.current = Some(Current { header, end, data, opened: None });
-        if self.sequential_count >= SEQUENTIAL_MIN && end < self.end.objects {
+        let reads_ahead = self.sequential_count >= SEQUENTIAL_MIN && !self.is_sparing;
+        if reads_ahead && end < self.end.objects {
             let reader = &self.reader;
             self.ahead.start(end, || reader.another());
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::origin::beside;
+use super::seal::Seals;
 use super::{Cartridge, LoadError, LoadOptions, Volume};
 use crate::at_rest::{AtRestError, DataKeys, KeyRing, WrappedKey};
 use crate::disk::Disk;
@@ -18,9 +19,27 @@ impl Label {
     }
 }
 
+/// The keys with which a cartridge is read, and written if it is to be. One that is to be written has to have all of them.
+pub(super) fn keys_of(
+    (disk, directory): (&dyn Disk, &Path),
+    label: &mut Label,
+    options: &LoadOptions,
+    is_writable: bool,
+) -> Result<(Arc<DataKeys>, Seals), LoadError> {
+    if is_writable {
+        make_key(label, options)?;
+    }
+    let keys = data_keys(disk, directory, label, &options.keys)?;
+    if let Some(closed) = keys.closed().filter(|_| is_writable) {
+        return Err(closed.clone().into());
+    }
+    let seals = Seals::new(Arc::clone(&keys), label.uuid)?;
+    Ok((keys, seals))
+}
+
 /// A cartridge of a pool that has a key gets one of its own with the first load for writing. It is not there before the label
 /// has been written.
-pub(super) fn make_key(label: &mut Label, options: &LoadOptions) -> Result<(), AtRestError> {
+fn make_key(label: &mut Label, options: &LoadOptions) -> Result<(), AtRestError> {
     let is_first = label.partition == 0 && label.at_rest.is_none();
     let pool_key = options.pool.as_ref().and_then(|pool| options.keys.of_pool(pool));
     let Some(pool_key) = pool_key.filter(|_| is_first) else { return Ok(()) };
@@ -29,7 +48,7 @@ pub(super) fn make_key(label: &mut Label, options: &LoadOptions) -> Result<(), A
 }
 
 /// The keys of all cartridges that a journal is made of.
-pub(super) fn data_keys(
+fn data_keys(
     disk: &dyn Disk,
     directory: &Path,
     label: &Label,

@@ -12,7 +12,9 @@ impl Cartridge {
     /// Refuses to give anything up while the cartridge is locked or held.
     pub(super) fn check_retention(&self) -> Result<(), MediumError> {
         // Most cartridges are neither, and need no clock.
-        if self.label.hold.is_none() && self.label.retained_until.is_none() {
+        let label = &self.label;
+        if label.hold.is_none() && label.retained_until.is_none() && label.governed_until.is_none()
+        {
             return Ok(());
         }
         let reason = self.retention().reason((self.options.compliance)());
@@ -21,7 +23,12 @@ impl Cartridge {
 
     /// What the label says.
     pub fn retention(&self) -> Retention {
-        Retention { until: self.label.retained_until, hold: self.label.hold.clone() }
+        Retention {
+            until: self.label.retained_until,
+            hold: self.label.hold.clone(),
+            governed_until: self.label.governed_until,
+            dispose_after: self.label.dispose_after,
+        }
     }
 
     fn set_retention(&mut self, retention: &Retention) -> Result<(), MediumError> {
@@ -37,9 +44,11 @@ impl Cartridge {
         Ok(())
     }
 
-    fn put(&mut self, Retention { until, hold }: Retention) {
-        self.label.retained_until = until;
-        self.label.hold = hold;
+    fn put(&mut self, retention: Retention) {
+        self.label.retained_until = retention.until;
+        self.label.hold = retention.hold;
+        self.label.governed_until = retention.governed_until;
+        self.label.dispose_after = retention.dispose_after;
     }
 }
 

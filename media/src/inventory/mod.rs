@@ -131,12 +131,8 @@ impl Inventory {
     ) -> Result<(), Inconsistency> {
         match event {
             Event::LibraryCreated { library } => self.add_library(library),
-            Event::CreationIntended { cartridges } => {
-                self.creations.extend(cartridges);
-                Ok(())
-            }
-            Event::CreationAbandoned { cartridges } => {
-                self.abandon_creation(cartridges);
+            Event::CreationIntended { .. } | Event::CreationAbandoned { .. } => {
+                self.apply_creation(event);
                 Ok(())
             }
             Event::CartridgeCreated { .. } => {
@@ -173,7 +169,7 @@ impl Inventory {
                 self.access.revoke(initiator, library.as_ref());
                 Ok(())
             }
-            Event::RetentionSet { cartridge, retention } => {
+            Event::RetentionSet { cartridge, retention, .. } => {
                 self.set_retention(*cartridge, retention)
             }
             Event::CopyStaged { .. } | Event::CopyAdvanced { .. } | Event::CopyRetired { .. } => {
@@ -187,12 +183,8 @@ impl Inventory {
             Event::RulesApplied { .. } | Event::CartridgesPooled { .. } => {
                 self.apply_rules_event(event, time)
             }
-            Event::PoolKeySet { pool, key, .. } => {
-                self.pool_keys.insert(pool.clone(), *key);
-                Ok(())
-            }
-            Event::PoolKeyRemoved { pool, .. } => {
-                self.pool_keys.remove(pool);
+            Event::PoolKeySet { .. } | Event::PoolKeyRemoved { .. } => {
+                self.apply_pool_key(event);
                 Ok(())
             }
             Event::SecretReplaced { .. }
@@ -207,12 +199,34 @@ impl Inventory {
         }
     }
 
+    fn apply_creation(&mut self, event: &Event) {
+        match event {
+            Event::CreationIntended { cartridges } => self.creations.extend(cartridges),
+            Event::CreationAbandoned { cartridges } => self.abandon_creation(cartridges),
+            _ => {}
+        }
+    }
+
+    fn apply_pool_key(&mut self, event: &Event) {
+        match event {
+            Event::PoolKeySet { pool, key, .. } => {
+                self.pool_keys.insert(pool.clone(), *key);
+            }
+            Event::PoolKeyRemoved { pool, .. } => {
+                self.pool_keys.remove(pool);
+            }
+            _ => {}
+        }
+    }
+
     fn set_retention(&mut self, uuid: Uuid, retention: &Retention) -> Result<(), Inconsistency> {
         if !self.cartridges.contains_key(&uuid) {
             return Err(Inconsistency::NoCartridge(uuid));
         }
         let kept = self.retentions.entry(uuid).or_default();
         kept.hold.clone_from(&retention.hold);
+        kept.governed_until = retention.governed_until;
+        kept.dispose_after = retention.dispose_after;
         // Whatever an entry says, no lock ends earlier than it was to.
         kept.until = kept.until.max(retention.until);
         Ok(())

@@ -18,8 +18,10 @@ pub(crate) struct SegmentReader {
     layers: Arc<Layers>,
     file: Option<(u32, Box<dyn DiskFile>)>,
     window: Window,
-    /// How much is read at once; doubled while places follow each other.
+    /// How much is read at once; doubled while places follow each other, …
     ahead_bytes: usize,
+    /// … up to this.
+    ahead_bytes_max: usize,
     /// The length of the last piece that did not fit into a window: windows end where records of that length do.
     stride_bytes: usize,
     /// Memory of windows. What nobody looks at any more is used again: fresh memory costs more than reading the disk.
@@ -52,6 +54,7 @@ impl SegmentReader {
             file: None,
             window: Window::default(),
             ahead_bytes: AHEAD_BYTES_MIN,
+            ahead_bytes_max: AHEAD_BYTES_MAX,
             stride_bytes: SECTOR_SIZE,
             kept: Vec::new(),
         }
@@ -60,6 +63,12 @@ impl SegmentReader {
     /// Another reader of the same segments, with files and memory of its own.
     pub(crate) fn another(&self) -> Self {
         Self::new(Arc::clone(&self.disk), Arc::clone(&self.layers))
+    }
+
+    /// Nothing is read ahead from now on but what a header costs.
+    pub(crate) fn read_sparingly(&mut self) {
+        self.ahead_bytes_max = AHEAD_BYTES_MIN;
+        self.ahead_bytes = AHEAD_BYTES_MIN;
     }
 
     /// Gives back the memory of windows, as far as nobody looks at them.
@@ -81,7 +90,7 @@ impl SegmentReader {
         }
         let follows =
             self.window.start.segment == place.segment && self.window.touches(place.offset);
-        let doubled = self.ahead_bytes.saturating_mul(2).min(AHEAD_BYTES_MAX);
+        let doubled = self.ahead_bytes.saturating_mul(2).min(self.ahead_bytes_max);
         self.ahead_bytes = if follows { doubled } else { AHEAD_BYTES_MIN };
         let whole_records =
             self.ahead_bytes - self.ahead_bytes % self.stride_bytes.min(self.ahead_bytes);

@@ -161,6 +161,11 @@ impl Reader {
         view.row(segment).map_or(0, |row| row.data_end)
     }
 
+    /// Reads nothing ahead from now on.
+    pub(crate) fn read_sparingly(&mut self) {
+        self.segments.read_sparingly();
+    }
+
     /// Forgets where it was; to be called when objects have been given up.
     pub(crate) fn forget(&mut self) {
         self.cursor = None;

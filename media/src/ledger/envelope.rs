@@ -71,6 +71,8 @@ pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEv
 fn envelope_version(event: &Event) -> u32 {
     match event {
         Event::AccessGranted { .. } | Event::AccessRevoked { .. } => 2,
+        // Who knows of locks only would not keep one of governance.
+        Event::RetentionSet { retention, .. } if retention.governed_until.is_some() => 5,
         Event::RetentionSet { .. } => 3,
         Event::CopyRetired { .. } => 4,
         Event::PoolKeySet { .. } => 5,
@@ -182,8 +184,8 @@ mod tests {
         let revoked = Event::AccessRevoked { initiator: "iqn.x".into(), library: None };
         assert!(encode_body(time, "x", &revoked).unwrap().starts_with(br#"{"v":2,"#));
         // And at locks, which they would not keep.
-        let retention = Retention { until: Some(time), hold: None };
-        let locked = Event::RetentionSet { cartridge: Uuid::from_u128(7), retention };
+        let retention = Retention { until: Some(time), ..Retention::default() };
+        let locked = Event::RetentionSet { reason: None, cartridge: Uuid::from_u128(7), retention };
         assert!(encode_body(time, "x", &locked).unwrap().starts_with(br#"{"v":3,"#));
         // And at copies that do not count any more.
         let retired =

@@ -215,6 +215,9 @@ pub enum Event {
     },
     /// What keeps a cartridge as it is: the lock and the hold that are in force from now on.
     RetentionSet {
+        /// Why, where that has to be said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
         /// The cartridge.
         cartridge: Uuid,
         /// Both.

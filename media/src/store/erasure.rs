@@ -27,8 +27,6 @@ pub struct KeyDestroyed {
     pub pool_key: Uuid,
     /// SHA-256 of the wrapped key as its labels had it; `None` if an earlier attempt had destroyed it and was cut off.
     pub fingerprint: Option<String>,
-    /// What it was made from, which is not destroyed with it.
-    pub made_from: Option<Barcode>,
     /// How many blocks there were.
     pub block_count: u64,
     /// The block that was tried to be read afterwards, and could not be; `None` if there was none.
@@ -140,7 +138,6 @@ impl Store {
             barcode,
             pool_key: own.pool_key,
             fingerprint,
-            made_from: entry.twin_of,
             block_count,
             tried,
             searched_files,
@@ -154,7 +151,7 @@ impl Store {
         loop {
             let object = volume.position().object.0;
             match volume.read() {
-                Ok(ReadOutcome::Filemark) => {}
+                Ok(ReadOutcome::Filemark) | Err(MediumError::Damaged { .. }) => {}
                 Ok(ReadOutcome::EndOfData) => return Ok(None),
                 // What it was made from is not its own.
                 Ok(ReadOutcome::Block(_)) if entry.origin.is_some_and(|of| object < of.objects) => {
@@ -163,7 +160,6 @@ impl Store {
                 Err(MediumError::AtRest(AtRestError::Destroyed) | MediumError::NoKey { .. }) => {
                     return Ok(Some(object));
                 }
-                Err(MediumError::Damaged { .. }) => {}
                 Ok(ReadOutcome::Block(_)) => {
                     return Err(ErasureError::StillReadable { barcode: barcode(), object });
                 }

@@ -17,6 +17,12 @@ pub type WriteLabels<'a> = dyn FnMut(&Retention) -> Result<(), MediumError> + 'a
 pub enum RetentionChange {
     /// Locked until then; never earlier than it is already.
     LockUntil(Timestamp),
+    /// Locked until then in governance mode; not earlier than it is already.
+    GovernUntil(Timestamp),
+    /// What governance mode keeps is let go of, for this reason. A lock that nobody can shorten stays, and so does a hold.
+    LiftGovernance(String),
+    /// To be disposed of from then on, or not at all.
+    Dispose(Option<Timestamp>),
     /// Held, for this reason.
     Hold(String),
     /// The hold is lifted. A lock stays.
@@ -53,13 +59,17 @@ impl Store {
                 .map_err(|source| UndoError::Medium { barcode: entry.barcode.clone(), source }),
             None => self.label_retention(uuid, after),
         };
-        let event = Event::RetentionSet { cartridge: uuid, retention: after.clone() };
+        let reason = match change {
+            RetentionChange::LiftGovernance(reason) => Some(reason.clone()),
+            _ => None,
+        };
+        let event = Event::RetentionSet { reason, cartridge: uuid, retention: after.clone() };
         let record = || {
             let _changing = self.begin_change();
             self.record_changes(&[event], actor)
         };
         // Whatever is cut off in between, the cartridge is rather kept than given up.
-        if matches!(change, RetentionChange::Lift) {
+        if matches!(change, RetentionChange::Lift | RetentionChange::LiftGovernance(_)) {
             record()?;
             label(&after)?;
         } else {
@@ -94,6 +104,16 @@ fn changed(before: &Retention, change: &RetentionChange) -> Result<Retention, St
             }
             after.until = Some(*until);
         }
+        RetentionChange::GovernUntil(until) => {
+            if let Some(earlier) = before.governed_until.filter(|earlier| earlier > until) {
+                return Err(format!(
+                    "it is locked until {earlier} in governance mode: lift that first, with a reason, to make it earlier"
+                ));
+            }
+            after.governed_until = Some(*until);
+        }
+        RetentionChange::LiftGovernance(_) => after.governed_until = None,
+        RetentionChange::Dispose(time) => after.dispose_after = *time,
         RetentionChange::Hold(reason) => after.hold = Some(reason.clone()),
         RetentionChange::Lift => after.hold = None,
     }

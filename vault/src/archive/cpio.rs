@@ -248,7 +248,7 @@ fn binary(from: &mut impl Read, word: fn([u8; 2]) -> u16) -> io::Result<CpioHead
 /// Reads the name, and reckons with what is filled up.
 fn named(
     from: &mut impl Read,
-    header: CpioHeader,
+    mut header: CpioHeader,
     name_bytes: u64,
     alignment: u64,
 ) -> io::Result<CpioHeader> {
@@ -256,16 +256,17 @@ fn named(
         return Err(invalid("a name is empty or too long"));
     }
     let header_bytes = header.header_bytes.saturating_add(name_bytes).next_multiple_of(alignment);
-    let mut name = Vec::new();
-    from.take(header_bytes.saturating_sub(header.header_bytes)).read_to_end(&mut name)?;
-    let end = name.iter().position(|byte| *byte == 0);
-    name.truncate(end.ok_or_else(|| invalid("a name does not end"))?);
+    let rest_bytes = header_bytes.saturating_sub(header.header_bytes);
+    from.take(rest_bytes).read_to_end(&mut header.name)?;
+    let end = header.name.iter().position(|byte| *byte == 0);
+    header.name.truncate(end.ok_or_else(|| invalid("a name does not end"))?);
+    header.header_bytes = header_bytes;
     let size = header.size_bytes;
-    let padding_bytes = size
+    header.padding_bytes = size
         .checked_next_multiple_of(alignment)
         .ok_or_else(|| invalid("a member is longer than any tape"))?
         .saturating_sub(size);
-    Ok(CpioHeader { name, header_bytes, padding_bytes, ..header })
+    Ok(header)
 }
 
 fn digits(field: &[u8], radix: u32) -> Option<u64> {
@@ -298,16 +299,18 @@ mod tests {
             0,
             1,
             1_700_000_000,
-            data.len() as u32,
+            u32::try_from(data.len()).unwrap(),
             0,
             0,
             0,
             0,
-            name.len() as u32 + 1,
+            u32::try_from(name.len()).unwrap() + 1,
             0,
         ];
         let mut bytes = b"070701".to_vec();
-        fields.iter().for_each(|field| bytes.extend(format!("{field:08X}").bytes()));
+        for field in fields {
+            bytes.extend(format!("{field:08X}").bytes());
+        }
         bytes.extend(name.bytes());
         bytes.push(0);
         bytes.resize(bytes.len().next_multiple_of(4), 0);

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vtl_media::{
-    CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, UndoError, Volume, with_causes,
+    CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, Place, UndoError, Volume,
+    with_causes,
 };
 use vtl_vault::archive::{Budget, Member, TapeFile};
 
@@ -218,7 +219,14 @@ fn open(
     {
         return Err(Failure::refused(format!("that is no moment of {}", entry.barcode)));
     }
-    let volume = match library.store.read_cartridge(entry.uuid, at.clone()) {
+    let mut volume = match as_it_is(library, entry, at.as_ref()) {
+        Some(volume) => Ok(volume),
+        None => library.store.read_cartridge(entry.uuid, at.clone()),
+    };
+    if let Ok(volume) = &mut volume {
+        volume.read_sparingly();
+    }
+    let volume = match volume {
         Err(UndoError::InDrive { .. }) => {
             return Err(Failure::refused(format!(
                 "{} is being moved, or lies in a drive that has not loaded it: `vtl status` says which; else try again",
@@ -235,6 +243,14 @@ fn open(
     };
     let kept = moment.map(|moment| KeptMoment { origin: moment.origin, parts: moment.parts });
     Ok((volume, kept))
+}
+
+/// The cartridge as it is, if that is the moment that is wanted: to open it at a moment takes reading its last segment up to there.
+fn as_it_is(library: &Library, entry: &CartridgeEntry, at: Option<&Moment>) -> Option<Volume> {
+    let at = at.filter(|_| !matches!(entry.place, Place::Drive { .. }))?;
+    let volume = library.store.read_cartridge(entry.uuid, None).ok()?;
+    let is_it = volume.last_moment().is_ok_and(|last| last.as_ref() == Some(at));
+    is_it.then_some(volume)
 }
 
 /// Whether a moment that was asked for is one of this cartridge, or of what it was made from.

@@ -1,4 +1,5 @@
-//! `vtl tape crypto-erase`: a cartridge is gone for good when its key is, and a certificate says so.
+//! Cartridges that go for good, with a certificate: `vtl tape crypto-erase` destroys the key of one that is encrypted, `vtl tape dispose` gives up what
+//! is due.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,7 +13,8 @@ use crate::receipts;
 use crate::request::{Failure, FailureKind};
 use crate::undo::explain;
 
-const ABOUT: &str = "crypto-erase";
+const CRYPTO_ERASE: &str = "crypto-erase";
+const DISPOSITION: &str = "disposition";
 
 /// What is signed.
 #[derive(Debug, Serialize)]
@@ -23,11 +25,12 @@ struct Certificate {
     media_type: String,
     destroyed: jiff::Timestamp,
     by: String,
+    due_since: Option<jiff::Timestamp>,
     blocks: u64,
     bytes: u64,
     last_written: Option<jiff::Timestamp>,
-    algorithm: &'static str,
-    pool_key: Uuid,
+    method: &'static str,
+    pool_key: Option<Uuid>,
     /// SHA-256 of the wrapped key as its labels had it.
     wrapped_key_sha256: Option<String>,
     proof: Vec<String>,
@@ -49,16 +52,90 @@ pub(crate) fn crypto_erase(
     }
     // Without a key to sign with there is no certificate, and nothing is destroyed.
     library.receipts.signing_key().map_err(receipts::failure)?;
-    entries
-        .iter()
-        .map(|entry| erase(library, entry, actor))
-        .collect::<Result<_, _>>()
-        .map(Value::Array)
+    let erased = entries.iter().map(|entry| erase(library, entry, CRYPTO_ERASE, actor));
+    erased.collect::<Result<_, _>>().map(Value::Array)
 }
 
-fn erase(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value, Failure> {
+/// Gives up cartridges whose time has come, each with a certificate. One that is encrypted goes with its key.
+pub(crate) fn dispose(
+    library: &Library,
+    barcodes: &[String],
+    actor: &str,
+) -> Result<Value, Failure> {
+    let entries = barcodes.iter().map(|barcode| find(library, barcode));
+    let entries: Vec<CartridgeEntry> = entries.collect::<Result<_, _>>()?;
+    let mut have_keys = Vec::new();
+    for entry in &entries {
+        check_due(library, entry)?;
+        have_keys.push(match library.store.check_erasure(entry.uuid) {
+            Ok(()) => true,
+            Err(ErasureError::NotEncrypted(_) | ErasureError::InTheClear { .. }) => false,
+            Err(error) => return Err(told(&error)),
+        });
+    }
+    library.receipts.signing_key().map_err(receipts::failure)?;
+    let give_up = |(entry, has_key): (&CartridgeEntry, bool)| {
+        if has_key {
+            erase(library, entry, DISPOSITION, actor)
+        } else {
+            delete(library, entry, actor)
+        }
+    };
+    entries.iter().zip(have_keys).map(give_up).collect::<Result<_, _>>().map(Value::Array)
+}
+
+/// Cartridges that are due.
+pub(crate) fn due(library: &Library) -> Value {
+    let now = library.store.compliance_clock().now();
+    let row = |entry: CartridgeEntry| {
+        let retention = library.store.retention(entry.uuid);
+        let since = retention.dispose_after.filter(|time| *time <= now)?;
+        Some(json!({
+            "barcode": entry.barcode,
+            "due_since": since,
+            "location": entry.place,
+            "pool": entry.pool,
+            "written_bytes": entry.written_bytes,
+            "kept_by": retention.reason(now),
+        }))
+    };
+    Value::Array(library.store.cartridges().into_iter().filter_map(row).collect())
+}
+
+fn check_due(library: &Library, entry: &CartridgeEntry) -> Result<(), Failure> {
+    let barcode = &entry.barcode;
+    let now = library.store.compliance_clock().now();
+    match library.store.retention(entry.uuid).dispose_after {
+        Some(time) if time <= now => Ok(()),
+        Some(time) => Err(Failure::refused(format!("{barcode} is not due before {time}"))),
+        None => Err(Failure::refused(format!(
+            "nobody has said when {barcode} is to be disposed of: `vtl tape disposition {barcode} --after DATE` does"
+        ))),
+    }
+}
+
+fn erase(
+    library: &Library,
+    entry: &CartridgeEntry,
+    about: &str,
+    actor: &str,
+) -> Result<Value, Failure> {
+    let destroyed = library.store.destroy_key(entry.uuid, actor).map_err(|error| told(&error))?;
+    finish(library, entry, (about, Some(&destroyed)), actor)
+}
+
+fn delete(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value, Failure> {
+    finish(library, entry, (DISPOSITION, None), actor)
+}
+
+/// The certificate first; then what is left of the cartridge goes.
+fn finish(
+    library: &Library,
+    entry: &CartridgeEntry,
+    (about, destroyed): (&str, Option<&KeyDestroyed>),
+    actor: &str,
+) -> Result<Value, Failure> {
     let store = &library.store;
-    let destroyed = store.destroy_key(entry.uuid, actor).map_err(|error| told(&error))?;
     let head = store.ledger().head();
     let certificate = Certificate {
         barcode: entry.barcode.to_string(),
@@ -67,31 +144,37 @@ fn erase(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value
         media_type: entry.media_type.clone(),
         destroyed: store.now(),
         by: actor.to_owned(),
-        blocks: destroyed.block_count,
+        due_since: store.retention(entry.uuid).dispose_after,
+        blocks: destroyed.map_or(entry.block_count, |destroyed| destroyed.block_count),
         bytes: entry.written_bytes,
         last_written: entry.last_written,
-        algorithm: "AES-256-GCM, with a key of the cartridge's own that was wrapped with that of its pool",
-        pool_key: destroyed.pool_key,
-        wrapped_key_sha256: destroyed.fingerprint.clone(),
-        proof: proof(&destroyed),
-        not_destroyed: not_destroyed(library, &destroyed),
+        method: match destroyed {
+            Some(_) => {
+                "its key was destroyed: everything on it was encrypted with AES-256-GCM and a key of its own, wrapped with that of its pool; then its \
+                 files were removed"
+            }
+            None => {
+                "its files were removed; the disk was not wiped, and nothing on it was encrypted with a key that is destroyed"
+            }
+        },
+        pool_key: destroyed.map(|destroyed| destroyed.pool_key),
+        wrapped_key_sha256: destroyed.and_then(|destroyed| destroyed.fingerprint.clone()),
+        proof: destroyed.map(proof).unwrap_or_default(),
+        not_destroyed: not_destroyed(library, entry, destroyed.is_some()),
         ledger_entry: head.sequence,
         ledger_hash: head.hash.to_string(),
     };
     let key = library.receipts.signing_key().map_err(receipts::failure)?;
-    let statement = Statement::signed(ABOUT, &certificate, &key).map_err(Failure::failed)?;
+    let statement = Statement::signed(about, &certificate, &key).map_err(Failure::failed)?;
     // One certificate for one cartridge. Of an attempt that was cut off, the first one stays.
-    let kept = match library.receipts.report(entry.uuid) {
-        Ok(_) => None,
-        Err(_) => {
-            Some(library.receipts.keep_report(entry.uuid, &statement).map_err(receipts::failure)?)
-        }
-    };
+    if library.receipts.report(entry.uuid).is_err() {
+        library.receipts.keep_report(entry.uuid, &statement).map_err(receipts::failure)?;
+    }
     store.delete_cartridge(entry.uuid, actor).map_err(|error| told(&error.into()))?;
     Ok(json!({
         "barcode": entry.barcode,
         "destroyed": true,
-        "certificate": kept.unwrap_or_else(|| library.receipts.report_path(entry.uuid)),
+        "certificate": library.receipts.report_path(entry.uuid),
         "sha256": statement.sha256().to_string(),
         "not_destroyed": certificate.not_destroyed,
     }))
@@ -119,21 +202,23 @@ fn proof(destroyed: &KeyDestroyed) -> Vec<String> {
 }
 
 /// What lies elsewhere: a certificate must not promise more than there is.
-fn not_destroyed(library: &Library, destroyed: &KeyDestroyed) -> Vec<String> {
+fn not_destroyed(library: &Library, entry: &CartridgeEntry, has_key: bool) -> Vec<String> {
     let mut left = Vec::new();
     for copy in library.store.copies() {
-        if copy.cartridge == destroyed.uuid {
+        if copy.cartridge == entry.uuid {
             left.push(copy_in_words(&copy));
         }
     }
-    if let Some(of) = &destroyed.made_from {
+    if let Some(of) = &entry.twin_of {
         left.push(format!("it was made from {of} without a copy: what was on it then is on {of}"));
     }
-    left.push(
+    left.push(if has_key {
         "backups of the data directory from before, if there are any: with the key of the pool they can be read. Sectors that a disk has \
          set aside by itself may hold old labels; without the key of the pool they are of no use"
-            .to_owned(),
-    );
+            .to_owned()
+    } else {
+        "what its files held, as long as the disk has not written over it; and backups of the data directory from before".to_owned()
+    });
     left
 }
 

@@ -1,5 +1,6 @@
 //! Files that unlock keys of pools: nobody else may be able to read them.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -50,7 +51,7 @@ pub(super) fn read_or_make(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     getrandom::fill(random.as_mut_slice()).map_err(Failure::failed)?;
     let mut text = Zeroizing::new(String::with_capacity(2 * KEY_FILE_BYTES_MIN + 1));
     for byte in random.iter() {
-        text.push_str(&format!("{byte:02x}"));
+        write!(text, "{byte:02x}").map_err(Failure::failed)?;
     }
     text.push('\n');
     let make = || {

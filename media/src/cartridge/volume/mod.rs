@@ -153,6 +153,12 @@ impl Volume {
         self.first.note_drive(vendor, serial);
     }
 
+    /// Reads no more than what is asked for, in all partitions; see [`Cartridge::read_sparingly`].
+    pub fn read_sparingly(&mut self) {
+        self.first.read_sparingly();
+        self.others.iter_mut().for_each(Cartridge::read_sparingly);
+    }
+
     /// Forgets the keys of all partitions; see [`Cartridge::forget_keys`].
     pub fn forget_keys(&mut self) {
         self.first.forget_keys();

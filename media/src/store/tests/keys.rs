@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::at_rest::{AtRestError, Protection};
-use crate::cartridge::{LoadError, MediumError, ReadOutcome, Volume, WantedPoint};
+use crate::cartridge::{LoadError, LoadOptions, MediumError, ReadOutcome, Volume, WantedPoint};
 use crate::journal::Header;
 use crate::seal::{Key, KeyDescription, Opening, Sealing};
 use crate::store::{ErasureError, KeysError, NewTwin, UndoError};
@@ -70,16 +70,15 @@ fn files(disk: &dyn Disk, directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for name in disk.list(directory).unwrap() {
         let path = directory.join(name);
-        match disk.list(&path) {
-            Ok(_) => found.extend(files(disk, &path)),
-            Err(_) => {
-                let file = disk.open(&path, crate::disk::OpenMode::Read).unwrap();
-                let length = file.length_bytes().unwrap().min(256 * 1024);
-                let mut bytes = vec![0; usize::try_from(length).unwrap()];
-                crate::disk::read_exact_at(&*file, &mut bytes, 0).unwrap();
-                found.push((path, bytes));
-            }
+        if disk.list(&path).is_ok() {
+            found.extend(files(disk, &path));
+            continue;
         }
+        let file = disk.open(&path, crate::disk::OpenMode::Read).unwrap();
+        let length = file.length_bytes().unwrap().min(256 * 1024);
+        let mut bytes = vec![0; usize::try_from(length).unwrap()];
+        crate::disk::read_exact_at(&*file, &mut bytes, 0).unwrap();
+        found.push((path, bytes));
     }
     found
 }
@@ -133,7 +132,7 @@ fn a_pool_with_a_key_is_encrypted_and_read_as_before() {
     let bare = Volume::load(
         store.disk(),
         &store.directory_of(uuid_of(&store, "A00001L9")),
-        Default::default(),
+        LoadOptions::default(),
     );
     assert!(matches!(bare, Err(LoadError::AtRest(AtRestError::Unknown(id))) if id == key.id));
 }
@@ -338,18 +337,15 @@ fn a_destroyed_key_is_nowhere_even_if_each_call_fails_once() {
         disk.inject(fault.after(number));
         let first = store.destroy_key(uuid, "test");
         let is_last = first.is_ok() && disk.failed_sites().is_empty();
-        let done = match first {
-            Ok(done) => done,
-            Err(_) => {
-                failures += 1;
-                drop(store);
-                let store = open_memory(Arc::new(memory.clone()));
-                store.unlock_pool_key("mail", SECRET).unwrap();
-                let done = store.destroy_key(uuid, "test").unwrap();
-                assert!(matches!(open(&store, "A00001L9", false), Err(UndoError::Load { .. })));
-                done
-            }
-        };
+        let done = first.unwrap_or_else(|_| {
+            failures += 1;
+            drop(store);
+            let store = open_memory(Arc::new(memory.clone()));
+            store.unlock_pool_key("mail", SECRET).unwrap();
+            let done = store.destroy_key(uuid, "test").unwrap();
+            assert!(matches!(open(&store, "A00001L9", false), Err(UndoError::Load { .. })));
+            done
+        });
         assert_eq!((done.tried, done.block_count), (Some(0), 2), "call {number}");
         for disk in [memory.snapshot(), memory.after_power_cut()] {
             assert_eq!(holds(&disk, text.as_bytes()), Vec::<PathBuf>::new(), "call {number}");

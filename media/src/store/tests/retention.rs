@@ -114,6 +114,15 @@ fn gives_up(store: &Store, host: &Host, how: u64) -> bool {
     }
 }
 
+/// Lets go of what governance mode keeps, and has the cartridge disposed of from now on: neither may end anything else.
+fn lift_governance(store: &Store) {
+    let uuid = store.find("A00001L9").unwrap().uuid;
+    let due = RetentionChange::Dispose(Some(Timestamp::UNIX_EPOCH));
+    for change in [RetentionChange::LiftGovernance("a reason".into()), due] {
+        store.change_retention(uuid, &change, None, "x").unwrap();
+    }
+}
+
 /// Something happens to the host: its clock is set, time goes by, or it is started again.
 fn befall(host: &mut Host, mut store: Store, what: u64, random: &mut Random) -> Store {
     let mut days = |limit| i64::try_from(random.below(limit)).unwrap() * DAY;
@@ -157,10 +166,11 @@ fn try_everything(seed: u64) -> (u64, u64) {
     let mut store = host.open();
     begin(&store);
     let uuid = |store: &Store| store.find("A00001L9").unwrap().uuid;
-    let (mut until, mut is_held) = (0, false);
+    // What nobody shortens, what governance mode keeps, and the hold.
+    let (mut until, mut governed, mut is_held) = (0, 0, false);
     let (mut refused, mut given_up) = (0, 0);
     for operation in 0..OPERATIONS {
-        match random.below(12) {
+        match random.below(14) {
             0 => {
                 let wanted = host.real + i64::try_from(random.below(15)).unwrap() * DAY;
                 let change = RetentionChange::LockUntil(Timestamp::from_second(wanted).unwrap());
@@ -184,20 +194,36 @@ fn try_everything(seed: u64) -> (u64, u64) {
                 store.change_retention(uuid(&store), &RetentionChange::Lift, None, "x").unwrap();
                 is_held = false;
             }
+            12 => {
+                let wanted = host.real + i64::try_from(random.below(15)).unwrap() * DAY;
+                let change = RetentionChange::GovernUntil(Timestamp::from_second(wanted).unwrap());
+                match store.change_retention(uuid(&store), &change, None, "x") {
+                    Ok(_) => {
+                        assert!(wanted >= governed, "made shorter without a word");
+                        governed = wanted;
+                    }
+                    Err(error) => assert!(wanted < governed, "{error}"),
+                }
+            }
+            13 => {
+                lift_governance(&store);
+                governed = 0;
+            }
             what @ 4..8 => store = befall(&mut host, store, what, &mut random),
             tried => {
                 if gives_up(&store, &host, tried) {
                     assert!(!is_held, "{tried}: given up while held, in operation {operation}");
+                    let kept = until.max(governed);
                     assert!(
-                        host.latest() >= until,
+                        host.latest() >= kept,
                         "{tried}: given up {} days early, in operation {operation}",
-                        (until - host.latest()) / DAY
+                        (kept - host.latest()) / DAY
                     );
                     given_up += 1;
                     host = Host::new();
                     store = host.open();
                     begin(&store);
-                    until = 0;
+                    (until, governed) = (0, 0);
                 } else {
                     refused += 1;
                 }
