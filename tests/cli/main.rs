@@ -10,7 +10,6 @@
 mod both;
 mod bundle;
 mod diagnosing;
-mod init;
 mod inventory;
 mod labels;
 mod measuring;

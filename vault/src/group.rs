@@ -8,7 +8,6 @@ use toml::Spanned;
 use vtl_media::Barcode;
 
 use crate::age::Age;
-use crate::calendar::Calendar;
 
 /// A group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +22,6 @@ pub struct Group {
     /// How old its newest backup may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_point: Option<Age>,
-    /// When the daemon rehearses its recovery by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drill: Option<Calendar>,
-    /// How far: 1 to 3, as with `vtl drill run`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drill_level: Option<Spanned<u8>>,
     /// Barcodes, and patterns such as `MAIL*` (`*` any characters, `?` one).
     pub members: Vec<Spanned<String>>,
 }

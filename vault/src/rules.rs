@@ -89,7 +89,6 @@ impl Rules {
                 ));
             }
             check_members(&group.members)?;
-            check_drill(group)?;
         }
         for (name, policy) in &self.policies {
             self.check_policy(name, policy)?;
@@ -220,21 +219,6 @@ fn check_members(members: &[Spanned<String>]) -> Result<(), Complaint> {
     members
         .iter()
         .try_for_each(|member| check_member(member.as_ref()).map_err(|message| at(member, message)))
-}
-
-/// What a group says of its drills.
-fn check_drill(group: &Group) -> Result<(), Complaint> {
-    let Some(level) = &group.drill_level else { return Ok(()) };
-    if !(1..=3).contains(level.as_ref()) {
-        return Err(at(
-            level,
-            "write 1, 2 or 3: level 4 runs a command of yours, which is for your own timer to start",
-        ));
-    }
-    match group.drill {
-        Some(_) => Ok(()),
-        None => Err(at(level, "drill-level does nothing without drill")),
-    }
 }
 
 fn check_name(name: &str) -> Result<(), String> {

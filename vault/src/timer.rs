@@ -1,14 +1,11 @@
 //! When policies run by themselves.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use vtl_media::PolicyRun;
 
 use crate::calendar::Calendar;
-use crate::group::Group;
 use crate::rules::Rules;
 
 /// A policy with a calendar of its own.
@@ -55,82 +52,9 @@ pub fn timers<'a>(
     with_calendar.map(timer).collect()
 }
 
-/// A group with a calendar for its drills.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DrillTimer<'a> {
-    /// Its name.
-    pub group: &'a str,
-    /// The calendar.
-    pub calendar: &'a Calendar,
-    /// How far it is rehearsed.
-    pub level: u8,
-    /// When it was rehearsed last, by itself or not.
-    pub last: Option<Timestamp>,
-    /// When it is next. What is over was missed, and is caught up with once.
-    pub next: Option<Timestamp>,
-}
-
-impl DrillTimer<'_> {
-    /// Whether it is to be rehearsed now.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        self.next.is_some_and(|next| next <= now)
-    }
-}
-
-/// All groups that are rehearsed by themselves. `last` says when each was rehearsed last, and `applied` is since when the rules are in force.
-pub fn drill_timers<'a>(
-    rules: &'a Rules,
-    last: &BTreeMap<String, Timestamp>,
-    applied: Timestamp,
-    now: Timestamp,
-    zone: &TimeZone,
-) -> Vec<DrillTimer<'a>> {
-    let timer = |(name, group): (&'a String, &'a Group)| {
-        let calendar = group.drill.as_ref()?;
-        let last = last.get(name).copied();
-        let since = last.map_or(applied, |last| last.max(applied));
-        // The clock was set back: nobody waits until it is there again.
-        let next = if since > now { Some(now) } else { calendar.next_after(since, zone) };
-        let level = group.drill_level.as_ref().map_or(DRILL_LEVEL, |level| *level.as_ref());
-        Some(DrillTimer { group: name, calendar, level, last, next })
-    };
-    rules.groups.iter().filter_map(timer).collect()
-}
-
-const DRILL_LEVEL: u8 = 3;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_missed_drill_is_caught_up_with_once_and_one_by_hand_counts() {
-        let text = "[group.mail]\nmembers = [\"MAIL*\"]\ndrill = \"Sun 04:00\"\n[group.db]\nmembers = [\"DB*\"]\n";
-        let rules = Rules::parse(text).unwrap();
-        let applied = at("2026-11-02T12:00:00Z");
-        let next = |last: Option<&str>, now: &str| {
-            let last = last.map(|last| ("mail".to_owned(), at(last))).into_iter().collect();
-            let timers = drill_timers(&rules, &last, applied, at(now), &TimeZone::UTC);
-            assert_eq!((timers.len(), timers[0].group, timers[0].level), (1, "mail", 3));
-            (timers[0].next.unwrap(), timers[0].is_due(at(now)))
-        };
-        let sunday = at("2026-11-08T04:00:00Z");
-        assert_eq!(next(None, "2026-11-08T03:59:59Z"), (sunday, false));
-        assert_eq!(next(None, "2026-11-20T00:00:00Z"), (sunday, true));
-        assert!(!next(Some("2026-11-20T00:10:00Z"), "2026-11-20T00:11:00Z").1);
-        // The rules are newer than the last drill: what came before them was not missed.
-        assert_eq!(next(Some("2026-10-01T00:00:00Z"), "2026-11-03T00:00:00Z"), (sunday, false));
-        assert!(next(Some("2035-01-01T00:00:00Z"), "2026-11-03T00:00:00Z").1);
-        let level = |level: &str| {
-            Rules::parse(&text.replace("[group.db]", &format!("drill-level = {level}\n[group.db]")))
-        };
-        assert!(level("2").is_ok());
-        let refused = level("4").unwrap_err().to_string();
-        assert!(refused.contains("your own timer") && refused.contains('4'), "{refused}");
-        let alone = Rules::parse("[group.db]\nmembers = [\"DB*\"]\ndrill-level = 1\n").unwrap_err();
-        assert!(alone.to_string().contains("does nothing without drill"), "{alone}");
-        assert!(Rules::parse(&text.replace("Sun 04:00", "Sonntag")).is_err());
-    }
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -9,7 +9,6 @@ use crate::bench::BenchOptions;
 use crate::browse::{BrowseChoice, RestoreOptions};
 use crate::drill::DrillCommand;
 use crate::fences::DrivesRequest;
-use crate::init::InitOptions;
 use crate::keys::KeyCommand;
 use crate::labels::LabelOptions;
 use crate::receipts::ReceiptCommand;
@@ -79,8 +78,6 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME|UID")]
         user: Option<String>,
     },
-    /// Make a library with everything on that a small shop needs, and say what to do next.
-    Init(InitOptions),
     /// What runs, what is in the drives, how full it is, and what undo and proofs are like.
     Status {
         /// Again and again, until Ctrl-C.

@@ -202,29 +202,6 @@ impl Config {
         }
     }
 
-    /// The file of a new data directory, with what a small shop needs written out.
-    pub(crate) fn create_small(
-        directory: &Path,
-        listen: Option<SocketAddr>,
-        undo_bytes: u64,
-    ) -> Result<(), ConfigError> {
-        let path = directory.join(FILE_NAME);
-        let io = |source| ConfigError::Io { path: path.clone(), source };
-        let keep_bytes = format!("keep-bytes = \"{}GB\"", (undo_bytes / 1_000_000_000).max(1));
-        let mut text = TEMPLATE
-            .replace("# keep-bytes = \"\"", &keep_bytes)
-            .replace("# keep = ", "keep = ")
-            .replace("# scrub = ", "scrub = ");
-        if let Some(listen) = listen {
-            text = text.replace("# listen = \"127.0.0.1:3260\"", &format!("listen = \"{listen}\""));
-        }
-        Self::parse(&path, &text)?;
-        let disk = DirectoryDisk::new(directory);
-        let file = disk.open(&path, OpenMode::CreateNew).map_err(io)?;
-        write_all_at(&*file, text.as_bytes(), 0).map_err(io)?;
-        file.sync_data().map_err(io)
-    }
-
     /// Refuses to listen where strangers are, unless told to.
     pub(crate) fn check_listen(&self, rules: &[AccessRule]) -> Result<(), ConfigError> {
         let listen = self.iscsi.listen;

@@ -39,7 +39,6 @@ pub mod fuzzing;
 mod holdings;
 mod identity;
 mod imports;
-mod init;
 mod inventory;
 mod kept_reservations;
 mod keys;
@@ -56,7 +55,6 @@ mod moments;
 mod nexuses;
 mod operations;
 mod output;
-mod pages;
 mod pending;
 mod physical_library;
 mod physical_tape;
@@ -199,7 +197,6 @@ fn plain_answer(
             capture::capture(&device, &output)
         }
         Command::Profile(command) => shown_profiles(directory, command),
-        Command::Init(options) => init::run(directory, &options),
         Command::Bench(options) => bench::run(directory, &options),
         Command::Key(command) => client::ask(directory, request::Request::Keys(command.request()?)),
         Command::Physical(cli::PhysicalCommand::List) => {

@@ -12,9 +12,7 @@ use crate::cli::Format;
 use crate::client;
 use crate::drill::DrillRequest;
 use crate::files;
-use crate::init;
 use crate::output;
-use crate::pages;
 use crate::receipts::ReceiptRequest;
 use crate::request::{Failure, FailureKind, Request};
 use crate::rules::{Kind, RulesRequest};
@@ -24,7 +22,7 @@ use crate::rules::{Kind, RulesRequest};
 pub(crate) struct RunbookOptions {
     /// The group that is to be recovered.
     group: String,
-    /// A new file (default: standard output): PDF if its name ends in .pdf, else Markdown, which can be read as it is.
+    /// A new file (default: standard output). It is Markdown, which can be read as it is.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -43,22 +41,13 @@ struct Facts {
 
 /// Writes it.
 pub(crate) fn run(data: &Path, options: &RunbookOptions) -> Result<(), Failure> {
-    let text = text(data, &options.group)?;
+    let facts = Facts::gather(data, &options.group)?;
+    let mut text = String::new();
+    facts.write(&mut text).map_err(Failure::failed)?;
     match &options.output {
-        Some(file) if file.extension().is_some_and(|extension| extension == "pdf") => {
-            files::create(file, &pages::pdf(&text))
-        }
         Some(file) => files::create(file, text.as_bytes()),
         None => output::print(&text.trim_end().into(), Format::Table).map_err(Failure::failed),
     }
-}
-
-/// What it says, as Markdown.
-pub(crate) fn text(data: &Path, group: &str) -> Result<String, Failure> {
-    let facts = Facts::gather(data, group)?;
-    let mut text = String::new();
-    facts.write(&mut text).map_err(Failure::failed)?;
-    Ok(text)
 }
 
 impl Facts {
@@ -220,26 +209,16 @@ impl Facts {
             "Everything else is in `{data}/cartridges`. Copy that directory before you try anything.\n"
         )?;
         writeln!(out, "## 4. There is no program any more, only the disk\n")?;
-        let kept = self.directory.join(init::RECOVERY).join("read-cartridge");
-        let tool = if kept.exists() { kept.display().to_string() } else { TOOL.to_owned() };
         writeln!(
             out,
-            "`{tool}` reads a cartridge with Python 3 alone (it is in vtl's sources, where `media/FORMAT.md` says how a cartridge is laid out):\n"
+            "`tools/read-cartridge` in vtl's sources reads a cartridge with Python 3 alone (`media/FORMAT.md` says how it is laid out):\n"
         )?;
-        let is_encrypted = |row: &Value| row.get("pool_key").is_some_and(Value::is_string);
         writeln!(out, "```sh")?;
-        if self.cartridges.iter().any(is_encrypted) {
-            writeln!(
-                out,
-                "# Encrypted: with the key file, or a file with the passphrase, and Python's module cryptography.\n\
-                 export VTL_POOL_KEYS={data}/keys.json VTL_POOL_SECRET_FILE=FILE"
-            )?;
-        }
         for row in &self.cartridges {
             let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-");
             writeln!(
                 out,
-                "{tool} {data}/cartridges/{} --file 0 | tar -tvf -    # {}",
+                "tools/read-cartridge {data}/cartridges/{} --file 0 | tar -tvf -    # {}",
                 text("uuid"),
                 text("barcode")
             )?;
@@ -270,8 +249,6 @@ impl Facts {
         Ok(())
     }
 }
-
-const TOOL: &str = "tools/read-cartridge";
 
 /// A copy in a few words: which tape, how it is, and where.
 fn copy(copy: &Value) -> String {

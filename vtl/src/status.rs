@@ -49,7 +49,6 @@ pub(crate) fn status(library: &Library) -> Value {
             "being_read": library.verifications.progress(),
         },
         "policies": crate::rules::timer::overview(library),
-        "drills": crate::drill::timer::overview(library),
         "drives": drives(library, &library.record),
         "libraries": crate::libraries::list(library),
     })

@@ -13,7 +13,6 @@ use vtl_media::{
     CartridgeEntry, CartridgeKind, CartridgeState, Place, Pruned, UndoError, with_causes,
 };
 
-use crate::drill;
 use crate::library::Library;
 use crate::operations::current;
 use crate::rules;
@@ -85,7 +84,6 @@ impl Upkeep {
             ("upkeep", keep_space as Work),
             ("scrub", scrub as Work),
             ("policies", run_policies as Work),
-            ("drills", run_drills as Work),
         ] {
             let (library, stop) = (Arc::clone(library), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(name.to_owned());
@@ -234,12 +232,6 @@ fn note(entry: &CartridgeEntry, pruned: &Result<Pruned, UndoError>, why: &str) {
 fn run_policies(library: &Arc<Library>, _: Plan, stop: &Stop) {
     while !stop.wait(POLICY_INTERVAL) {
         rules::timer::run_due(library, &stop.is_given_up);
-    }
-}
-
-fn run_drills(library: &Arc<Library>, _: Plan, stop: &Stop) {
-    while !stop.wait(POLICY_INTERVAL) {
-        drill::timer::run_due(library, &stop.is_given_up);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The members of an archive, with where each of them begins and ends.
+//! The members of a tar archive, with where each of them begins and ends.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, TapeFile, cpio};
+use super::{Kind, TapeFile};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +45,14 @@ pub struct Member {
 }
 
 /// What was found in a tape file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listing {
     /// What the tape file is.
     pub kind: Kind,
     /// The members, if it is an archive that can be looked into.
     pub members: Vec<Member>,
     /// Why what follows the last member is not listed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
 
@@ -76,15 +76,7 @@ impl<'a> Budget<'a> {
         self.is_gone.load(Ordering::Relaxed)
     }
 
-    /// Pays for a listing that was made before.
-    pub fn take(&mut self, listing: &Listing) -> io::Result<()> {
-        for member in &listing.members {
-            self.spend([member.path.len(), member.link.as_ref().map_or(0, String::len)])?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
+    fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
         if self.is_gone() {
             return Err(io::Error::other("given up"));
         }
@@ -112,13 +104,6 @@ impl<'a> Budget<'a> {
 pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<Listing> {
     let first = beginning(file)?;
     let kind = Kind::of(&first);
-    if kind == Kind::Cpio {
-        let mut listing = Listing { kind, members: Vec::new(), broken: None };
-        if let Err(error) = cpio::members(file, &mut listing.members, budget) {
-            listing.broken = Some(vtl_media::with_causes(&error));
-        }
-        return Ok(listing);
-    }
     let begin = match kind {
         Kind::Tar => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
@@ -231,7 +216,7 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
     }
 }
 
-pub(super) fn lossy(bytes: &[u8]) -> String {
+fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use vtl_vault::archive::{Kind, Member, MemberKind, as_tar};
+use vtl_vault::archive::{Member, MemberKind};
 
-use super::source::Source;
+use super::source::{Source, Stream};
 use super::{BrowseChoice, KeptMoment, Piece, place};
 use crate::client;
 use crate::request::{Failure, FailureKind, Request};
@@ -44,7 +44,6 @@ struct Listed {
 struct ListedFile {
     partition: u8,
     file: u64,
-    kind: String,
     members: Vec<Member>,
 }
 
@@ -133,8 +132,6 @@ impl Tally {
 /// One restoring: what of the archive is in its place by now, and what is still to be done.
 struct Run<'a> {
     source: Source<'a>,
-    /// Whether the archive is one of cpio: its members are made into ones of tar, one by one.
-    is_cpio: bool,
     options: &'a RestoreOptions,
     /// The members of each path, in their order.
     by_path: HashMap<String, Vec<&'a Member>>,
@@ -165,7 +162,6 @@ impl<'a> Run<'a> {
         };
         Self {
             source: Source::new(data, piece, chosen),
-            is_cpio: file.kind == Kind::Cpio.to_string(),
             options,
             by_path,
             placed: HashMap::new(),
@@ -216,8 +212,6 @@ impl<'a> Run<'a> {
 
     fn unpack(&mut self, member: &'a Member, failure: &mut Option<Failure>) -> io::Result<bool> {
         let options = self.options;
-        // Another name of what has just been restored: in a cpio archive they share their data.
-        let shared = self.placed.get(&member.begin).filter(|_| self.is_cpio).cloned();
         let placed = self.with_entry(member, failure, |entry| {
             // The name of a sparse file is in its records; what its header has is made up.
             let name = match pax_value(entry, "GNU.sparse.major")? {
@@ -228,10 +222,6 @@ impl<'a> Run<'a> {
             match member.kind {
                 MemberKind::HardLink => {}
                 MemberKind::Directory => place::directory(&target)?,
-                _ if shared.is_some() => {
-                    let shared = shared.as_deref().unwrap_or(&target);
-                    place::link(shared, &target, options.overwrite)?;
-                }
                 _ => content(entry, member, &target, options)?,
             }
             Ok(Some((target, entry.header().clone())))
@@ -274,12 +264,9 @@ impl<'a> Run<'a> {
         &self,
         member: &Member,
         failure: &mut Option<Failure>,
-        work: impl FnOnce(&mut tar::Entry<'_, Box<dyn Read + '_>>) -> io::Result<T>,
+        work: impl FnOnce(&mut tar::Entry<'_, Stream<'_>>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let stream = self.source.stream(member, failure);
-        let stream: Box<dyn Read + '_> =
-            if self.is_cpio { as_tar(stream, &member.path)? } else { Box::new(stream) };
-        let mut archive = tar::Archive::new(stream);
+        let mut archive = tar::Archive::new(self.source.stream(member, failure));
         archive.set_overwrite(self.options.overwrite);
         archive.set_preserve_mtime(true);
         archive.set_preserve_permissions(rustix::process::geteuid().is_root());

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use vtl_vault::archive::{CpioHeader, Kind, MemberKind};
+use vtl_vault::archive::Kind;
 
 use super::drive::{Ended, FileStream, Host, Step};
 
@@ -93,7 +93,6 @@ fn unpack(
     let mut at = None;
     let unpacked = match kind {
         Kind::Tar => members(stream, contents, &mut at),
-        Kind::Cpio => cpio_members(stream, contents, &mut at),
         Kind::Amanda => dump(stream, contents, &mut at),
         _ => return,
     };
@@ -124,51 +123,6 @@ fn dump(
     match Kind::of(&beginning) {
         Kind::Tar => members(&mut beginning.as_slice().chain(stream), contents, at),
         _ => Ok(false),
-    }
-}
-
-/// Reads all members of a cpio archive, and compares the checksums of those that have one.
-fn cpio_members(
-    stream: &mut impl Read,
-    contents: &mut Contents,
-    at: &mut Option<String>,
-) -> io::Result<bool> {
-    while let Some(header) = CpioHeader::read(stream)? {
-        *at = Some(String::from_utf8_lossy(&header.name).into_owned());
-        let mut sum = Summing::default();
-        let read = io::copy(&mut stream.take(header.size_bytes), &mut sum)?;
-        if read != header.size_bytes {
-            let missing = header.size_bytes.saturating_sub(read);
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("the archive ends {missing} bytes too early"),
-            ));
-        }
-        // Links and directories have none.
-        let is_file = header.kind() == MemberKind::File && read > 0;
-        if header.checksum.is_some_and(|checksum| is_file && checksum != sum.0) {
-            return Err(io::Error::other("its checksum is not that of its data"));
-        }
-        io::copy(&mut stream.take(header.padding_bytes()), &mut io::sink())?;
-        contents.bytes += read;
-        contents.files += 1;
-    }
-    *at = None;
-    Ok(true)
-}
-
-/// Adds up all bytes.
-#[derive(Default)]
-struct Summing(u32);
-
-impl io::Write for Summing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.wrapping_add(u32::from(*byte)));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

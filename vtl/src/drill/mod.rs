@@ -7,14 +7,12 @@ mod contents;
 mod drive;
 mod run;
 mod show;
-mod state;
-pub(crate) mod timer;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,7 +26,6 @@ use vtl_vault::receipt::Statement;
 use self::contents::Contents;
 use self::drive::Tally;
 pub(crate) use self::show::{drills, verdict};
-pub(crate) use self::state::Drills;
 use crate::library::Library;
 use crate::operations::{Caller, find};
 use crate::receipts;
@@ -36,6 +33,8 @@ use crate::request::{Failure, SnapshotChoice};
 use crate::rules;
 use crate::snapshots;
 
+/// The name that a drill logs in under, for rules about access.
+pub(crate) const INITIATOR: &str = "iqn.2026-11.io.vtl:drill";
 /// What the snapshots of drills are called, with so many digits behind it.
 const PREFIX: &str = "drill-";
 const ID_DIGITS: usize = 16;
@@ -71,7 +70,7 @@ pub(crate) struct RunOptions {
     /// 1: read back from the disk; 2: and read by iSCSI; 3: and archives unpacked; 4: and --command run (default: 3, with --command 4).
     #[arg(long, value_name = "1-4", value_parser = clap::value_parser!(u8).range(1..=4))]
     level: Option<u8>,
-    /// Your own way to recover, run by `sh` in an empty directory; `VTL_DRILL_PORTAL`, `_TARGET`, `_INITIATOR` (a name that may log in there), `_BARCODES`, `_GROUP` and `_DIRECTORY` say from
+    /// Your own way to recover, run by `sh` in an empty directory; `VTL_DRILL_PORTAL`, `_TARGET`, `_BARCODES`, `_GROUP` and `_DIRECTORY` say from
     /// where and to where. It has worked if it exits with 0.
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
@@ -106,8 +105,6 @@ pub(crate) struct Begun {
     snapshot: String,
     target: String,
     portal: String,
-    /// The name to log in under, which is good for this snapshot only.
-    initiator: String,
     members: Vec<Member>,
 }
 
@@ -176,6 +173,16 @@ struct CommandReport {
     restored_bytes: u64,
 }
 
+/// Snapshots that are being used for a drill by somebody who is there.
+#[derive(Debug, Default)]
+pub(crate) struct Drills(Mutex<BTreeSet<String>>);
+
+impl Drills {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The command on this side of the socket. Beside the answer there is a failure if the drill has failed.
 pub(crate) fn run(
     data: &Path,
@@ -229,7 +236,7 @@ fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Val
         barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?;
     let id = Uuid::new_v4().simple().to_string();
     let snapshot = format!("{PREFIX}{}", id.get(..ID_DIGITS).unwrap_or(&id));
-    library.drills.begin(&snapshot);
+    library.drills.lock().insert(snapshot.clone());
     let choice = SnapshotChoice { name: snapshot.clone(), barcodes, ..SnapshotChoice::default() };
     let shown = snapshots::create(library, &choice, actor)
         .and_then(|_| snapshots::present(library, &snapshot, false, actor));
@@ -244,7 +251,6 @@ fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Val
         target: record.library.iqn.clone(),
         snapshot,
         portal: reachable(portal).to_string(),
-        initiator: library.access.invite(&record.library.id),
         members: record.members.iter().map(member).collect(),
     };
     if caller.is_gone.load(Ordering::Relaxed) {
@@ -279,8 +285,7 @@ fn member(of: &vtl_media::SnapshotMember) -> Member {
 
 /// Answered when the drill has ended or nobody waits any more; then the snapshot goes.
 fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<Value, Failure> {
-    library.drills.hold(snapshot);
-    while library.drills.is_running(snapshot) && library.is_running() {
+    while library.drills.lock().contains(snapshot) && library.is_running() {
         if caller.is_gone.load(Ordering::Relaxed) {
             tracing::warn!(snapshot, "the drill was broken off");
             drop_snapshot(library, snapshot, caller.actor);
@@ -300,7 +305,7 @@ pub(crate) fn clean_up(library: &Arc<Library>) {
     let is_left = |snapshot: &SnapshotRecord| {
         is_of_drill(&snapshot.name)
             && !good.contains(&snapshot.name)
-            && !library.drills.is_running(&snapshot.name)
+            && !library.drills.lock().contains(&snapshot.name)
     };
     for snapshot in library.store.snapshots().into_iter().filter(is_left) {
         drop_snapshot(library, &snapshot.name, "system");
@@ -314,9 +319,10 @@ fn is_of_drill(name: &str) -> bool {
 }
 
 fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
-    library.drills.end(snapshot);
-    let Some(record) = library.store.snapshot(snapshot) else { return };
-    library.access.dismiss(&record.library.id);
+    library.drills.lock().remove(snapshot);
+    if library.store.snapshot(snapshot).is_none() {
+        return;
+    }
     let dropped = snapshots::present(library, snapshot, true, actor)
         .and_then(|_| snapshots::delete(library, snapshot, actor));
     if let Err(failure) = dropped {
@@ -328,7 +334,7 @@ fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
 }
 
 fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value, Failure> {
-    if !library.drills.is_running(&report.snapshot) {
+    if !library.drills.lock().contains(&report.snapshot) {
         return Err(Failure::refused(format!(
             "there is no drill with the snapshot {}: it was broken off",
             report.snapshot
@@ -360,12 +366,8 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
     };
     let event = Event::DrillEnded { drill: Box::new(drill) };
     library.store.record(&event, actor).map_err(Failure::failed)?;
-    library.drills.note_end(&report.group, library.store.now());
     if is_kept {
-        library.drills.end(&report.snapshot);
-        if let Some(record) = library.store.snapshot(&report.snapshot) {
-            library.access.dismiss(&record.library.id);
-        }
+        library.drills.lock().remove(&report.snapshot);
         snapshots::present(library, &report.snapshot, true, actor)?;
     } else {
         drop_snapshot(library, &report.snapshot, actor);
