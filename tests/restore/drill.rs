@@ -237,6 +237,42 @@ fn a_drill_that_is_broken_off_leaves_nothing_behind() {
     scene.assert_serves();
 }
 
+/// The daemon starts a drill as a process of its own, and it must end with the daemon, which does not wait for it.
+#[test]
+fn a_drill_by_the_calendar_is_one_like_any_other_and_stops_no_daemon_from_ending() {
+    let mut scene = group_of_two();
+    scene.daemon().vtl(&["group", "set", "mail", "drill=*:*:00/2", "drill-level=2"]).done();
+    let list = |scene: &Scene| {
+        scene
+            .daemon()
+            .vtl(&["drill", "list", "--format", "json"])
+            .done()
+            .json()
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let drills = poll("a drill", Duration::from_mins(2), || {
+        let drills = list(&scene);
+        (drills.len() > 1).then_some(drills)
+    });
+    assert_eq!((&drills[0]["result"], &drills[0]["level"]), (&"passed".into(), &2.into()));
+    assert_eq!(drills.last().unwrap()["result"], "planned");
+    let said = scene.daemon().vtl(&["audit", "list", "--format", "json"]).done().stdout;
+    assert!(said.contains("\"drill:mail\"") && said.contains("drill of mail"), "{said}");
+    scene.daemon().vtl(&["posture", "mail"]).done().says("next drill");
+    poll("a drill under way", Duration::from_mins(2), || {
+        snapshots(&scene).iter().any(|row| row["presented"] == true).then_some(())
+    });
+    scene.take_daemon().stop();
+    scene.start();
+    // What it has left is taken away, and it is caught up with.
+    let before = list(&scene).len();
+    poll("another drill", Duration::from_mins(2), || (list(&scene).len() > before).then_some(()));
+    scene.daemon().vtl(&["group", "set", "mail", "drill=", "drill-level="]).done();
+    scene.assert_serves();
+}
+
 /// A drill logs in like a host, so that rules shut it out too; whoever reads why has to know what to do.
 #[test]
 fn where_rules_say_who_may_log_in_a_drill_needs_one() {

@@ -7,13 +7,14 @@ mod contents;
 mod drive;
 mod run;
 mod show;
+pub(crate) mod timed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ const PREFIX: &str = "drill-";
 const ID_DIGITS: usize = 16;
 /// Between two looks at whether somebody is there still.
 const HOLD_INTERVAL: Duration = Duration::from_millis(200);
+/// Whoever begins a drill holds its snapshot so soon, or it is taken back.
+pub(crate) const BEGIN_LIMIT: Duration = Duration::from_mins(1);
 
 /// What is done with drills on the command line.
 #[derive(Debug, clap::Subcommand)]
@@ -173,13 +176,30 @@ struct CommandReport {
     restored_bytes: u64,
 }
 
-/// Snapshots that are being used for a drill by somebody who is there.
+/// Snapshots that are being used for a drill.
 #[derive(Debug, Default)]
-pub(crate) struct Drills(Mutex<BTreeSet<String>>);
+pub(crate) struct Drills(Mutex<BTreeMap<String, Hold>>);
+
+/// Whether somebody is there for whom a snapshot is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It is being made.
+    Making,
+    /// He has been told of it then, and has to say that he is there.
+    Awaited(Instant),
+    /// He is.
+    Held,
+}
 
 impl Drills {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Hold>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody holds this one.
+    #[cfg(test)]
+    pub(crate) fn is_held(&self, snapshot: &str) -> bool {
+        self.lock().get(snapshot) == Some(&Hold::Held)
     }
 }
 
@@ -236,7 +256,7 @@ fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Val
         barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?;
     let id = Uuid::new_v4().simple().to_string();
     let snapshot = format!("{PREFIX}{}", id.get(..ID_DIGITS).unwrap_or(&id));
-    library.drills.lock().insert(snapshot.clone());
+    library.drills.lock().insert(snapshot.clone(), Hold::Making);
     let choice = SnapshotChoice { name: snapshot.clone(), barcodes, ..SnapshotChoice::default() };
     let shown = snapshots::create(library, &choice, actor)
         .and_then(|_| snapshots::present(library, &snapshot, false, actor));
@@ -257,6 +277,7 @@ fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Val
         drop_snapshot(library, &begun.snapshot, actor);
         return Err(Failure::failed("nobody waits for the drill any more"));
     }
+    library.drills.lock().insert(begun.snapshot.clone(), Hold::Awaited(Instant::now()));
     tracing::info!(group, cartridges = members.len(), snapshot = begun.snapshot, "drill begins");
     serde_json::to_value(begun).map_err(Failure::failed)
 }
@@ -285,7 +306,10 @@ fn member(of: &vtl_media::SnapshotMember) -> Member {
 
 /// Answered when the drill has ended or nobody waits any more; then the snapshot goes.
 fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<Value, Failure> {
-    while library.drills.lock().contains(snapshot) && library.is_running() {
+    if let Some(hold) = library.drills.lock().get_mut(snapshot) {
+        *hold = Hold::Held;
+    }
+    while library.drills.lock().contains_key(snapshot) && library.is_running() {
         if caller.is_gone.load(Ordering::Relaxed) {
             tracing::warn!(snapshot, "the drill was broken off");
             drop_snapshot(library, snapshot, caller.actor);
@@ -294,6 +318,18 @@ fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<V
         std::thread::sleep(HOLD_INTERVAL);
     }
     Ok(json!({ "snapshot": snapshot, "held": false }))
+}
+
+/// Takes the snapshots back that somebody has asked for and does not hold: he ended in between, and they would be shown for ever.
+pub(crate) fn take_back(library: &Arc<Library>, limit: Duration) {
+    let is_left = |_: &String, hold: &mut Hold| matches!(hold, Hold::Awaited(since) if since.elapsed() >= limit);
+    // Whoever comes to hold one from now on finds that it is gone.
+    let left: Vec<String> =
+        library.drills.lock().extract_if(.., is_left).map(|(name, _)| name).collect();
+    for snapshot in left {
+        tracing::warn!(snapshot, "whoever began a drill is gone");
+        drop_snapshot(library, &snapshot, "system");
+    }
 }
 
 /// Takes away what drills have left behind that were broken off by the end of the daemon, when the next one begins. What is known to be good
@@ -305,7 +341,7 @@ pub(crate) fn clean_up(library: &Arc<Library>) {
     let is_left = |snapshot: &SnapshotRecord| {
         is_of_drill(&snapshot.name)
             && !good.contains(&snapshot.name)
-            && !library.drills.lock().contains(&snapshot.name)
+            && !library.drills.lock().contains_key(&snapshot.name)
     };
     for snapshot in library.store.snapshots().into_iter().filter(is_left) {
         drop_snapshot(library, &snapshot.name, "system");
@@ -334,7 +370,7 @@ fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
 }
 
 fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value, Failure> {
-    if !library.drills.lock().contains(&report.snapshot) {
+    if !library.drills.lock().contains_key(&report.snapshot) {
         return Err(Failure::refused(format!(
             "there is no drill with the snapshot {}: it was broken off",
             report.snapshot
