@@ -258,9 +258,13 @@ fn a_drill_by_the_calendar_is_one_like_any_other_and_stops_no_daemon_from_ending
     });
     assert_eq!((&drills[0]["result"], &drills[0]["level"]), (&"passed".into(), &2.into()));
     assert_eq!(drills.last().unwrap()["result"], "planned");
-    let said = scene.daemon().vtl(&["audit", "list", "--format", "json"]).done().stdout;
-    assert!(said.contains("\"drill:mail\"") && said.contains("drill of mail"), "{said}");
-    scene.daemon().vtl(&["posture", "mail"]).done().says("next drill");
+    // The report comes first, and then that it ran.
+    poll("the run in the ledger", Duration::from_mins(1), || {
+        let said = scene.daemon().vtl(&["audit", "list", "--format", "json"]).done().stdout;
+        (said.contains("\"drill:mail\"") && said.contains("drill of mail")).then_some(())
+    });
+    let posture = scene.daemon().vtl(&["posture", "mail"]).done().stdout;
+    assert!(posture.contains("  next drill  "), "{posture}");
     poll("a drill under way", Duration::from_mins(2), || {
         snapshots(&scene).iter().any(|row| row["presented"] == true).then_some(())
     });

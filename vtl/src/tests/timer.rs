@@ -253,17 +253,17 @@ fn the_snapshot_of_a_drill_that_nobody_holds_is_taken_back() {
     crate::drill::take_back(library, Duration::ZERO);
     assert_eq!((shown(), library.store.snapshots().len()), (0, 0));
     // What somebody holds stays, for as long as he does.
-    let held = begin()["snapshot"].as_str().unwrap().to_owned();
+    let snapshot = begin()["snapshot"].as_str().unwrap().to_owned();
     let (is_gone, hold) = (
         AtomicBool::new(false),
-        json!({ "operation": "drill", "action": "hold", "snapshot": held }),
+        json!({ "operation": "drill", "action": "hold", "snapshot": snapshot }),
     );
     std::thread::scope(|scope| {
         let holder = scope.spawn(|| {
             let caller = Caller { actor: "op", is_gone: &is_gone };
             operations::answer(library, serde_json::from_value(hold).unwrap(), &caller).unwrap()
         });
-        while !library.drills.is_held(&held) {
+        while !library.drills.is_held(&snapshot) {
             assert!(!holder.is_finished(), "it was held for no moment");
             std::thread::yield_now();
         }
