@@ -19,6 +19,7 @@ use crate::retention::{HoldChange, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
 use crate::runbook::RunbookOptions;
 use crate::selftest::SelftestOptions;
+use crate::small::InitOptions;
 use crate::trace::TraceOptions;
 use crate::vaulting::VaultCommand;
 
@@ -77,6 +78,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME|UID")]
         user: Option<String>,
     },
+    /// Make a library in an empty directory, with reading back and drills by the calendar, a runbook, and nobody let in by accident.
+    Init(InitOptions),
     /// What runs, what is in the drives, how full it is, and what undo and proofs are like.
     Status {
         /// Again and again, until Ctrl-C.

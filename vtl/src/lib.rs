@@ -72,6 +72,7 @@ mod selftest;
 mod serve;
 mod session;
 mod site;
+mod small;
 mod snapshots;
 mod stage;
 mod status;
@@ -195,6 +196,7 @@ fn plain_answer(
             capture::capture(&device, &output)
         }
         Command::Profile(command) => shown_profiles(directory, command),
+        Command::Init(options) => small::run(directory, &options),
         Command::Bench(options) => bench::run(directory, &options),
         Command::Physical(cli::PhysicalCommand::List) => {
             let failed = request::Request::Drives(fences::DrivesRequest::Failed {});
