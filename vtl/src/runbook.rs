@@ -59,13 +59,11 @@ pub(crate) fn run(data: &Path, options: &RunbookOptions) -> Result<(), Failure> 
         write_reader(file)?;
     }
     let reader = options.reader.as_deref();
-    match &options.output {
-        Some(file) => write(data, &options.group, reader, file),
-        None => {
-            let text = text(data, &options.group, reader)?;
-            output::print(&text.trim_end().into(), Format::Table).map_err(Failure::failed)
-        }
+    if let Some(file) = &options.output {
+        return write(data, &options.group, reader, file);
     }
+    let text = text(data, &options.group, reader)?;
+    output::print(&text.trim_end().into(), Format::Table).map_err(Failure::failed)
 }
 
 /// Writes the runbook of a group to a new file.
@@ -109,7 +107,8 @@ impl Facts {
         let barcodes: Vec<String> =
             rows.filter_map(|row| row.get("barcode")?.as_str().map(str::to_owned)).collect();
         let cartridges = ask(Request::TapeShow { barcodes })?;
-        let cartridges = cartridges.as_array().cloned().unwrap_or_default();
+        let mut cartridges = cartridges.as_array().cloned().unwrap_or_default();
+        cartridges.retain(|row| row.get("kind").and_then(Value::as_str) != Some("cleaning"));
         let drill = ask(Request::Drill(DrillRequest::Show { drill: group.to_owned() }));
         let drill = match drill {
             Err(failure) if failure.kind == FailureKind::NotFound => None,

@@ -173,7 +173,7 @@ fn told(
         "initiators": admitted,
         "who_may_log_in": who,
         "drives": LibrarySpec::default().drives,
-        "cartridges": LibrarySpec::default().cartridges.len(),
+        "cartridges": "VTL001L9 to VTL020L9, and CLN001L9 to clean drives with",
         "overwritten_data_is_kept": KEEP,
         "read_back_when_the_proof_is_older_than": SCRUB,
         "group": format!("{GROUP}: all cartridges"),
