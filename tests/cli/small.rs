@@ -100,7 +100,7 @@ fn a_runbook_on_paper_says_what_the_one_in_the_file_says() {
         "it says how it is used: {listed:?}"
     );
     match Command::new("pdftotext").arg("-layout").arg(&pdf).arg("-").output() {
-        Err(error) => println!("not compared: pdftotext: {error}"),
+        Err(error) => eprintln!("not compared: pdftotext: {error}"),
         Ok(output) => {
             let text = String::from_utf8(output.stdout).unwrap();
             for needed in [

@@ -12,7 +12,7 @@ use vtl_tests::{Scene, flip_bit_of, noise};
 use crate::{tar, write_files};
 
 /// Something to be archived: names of all lengths, links, holes, an empty file, and a file that is longer than a piece of the transfer.
-fn source(at: &Path) {
+pub(crate) fn source(at: &Path) {
     let long = at.join("a directory with a name").join("n".repeat(120)).join("m".repeat(120));
     fs::create_dir_all(&long).unwrap();
     fs::create_dir_all(at.join("empty directory")).unwrap();
@@ -32,7 +32,7 @@ fn source(at: &Path) {
 }
 
 /// Every file, directory and link below, with its content and time.
-fn content(at: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
+pub(crate) fn content(at: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
     let mut all = BTreeMap::new();
     let mut left = vec![at.to_owned()];
     while let Some(directory) = left.pop() {

@@ -8,6 +8,7 @@
 )]
 
 mod archives;
+mod cpio;
 mod drill;
 mod hostile;
 

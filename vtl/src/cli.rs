@@ -131,7 +131,7 @@ pub(crate) enum Command {
     Export(ExportChoice),
     /// Make a cartridge of a physical tape, with everything that is on it. It lies in the shelf afterwards.
     Import(ImportChoice),
-    /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
+    /// What lies on a cartridge: its tape files, and the files in those that are tar or cpio archives.
     Browse(BrowseChoice),
     /// Get one file, or a directory, out of an archive on a cartridge.
     Restore(RestoreOptions),

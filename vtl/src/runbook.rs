@@ -218,7 +218,7 @@ impl Facts {
         writeln!(out, "iscsiadm -m node -T {target} -p {portal} --login\n```\n")?;
         writeln!(
             out,
-            "Without the backup software: `vtl browse BARCODE`, then `vtl restore BARCODE:PATH -C DIR` (tar archives).\n"
+            "Without the backup software: `vtl browse BARCODE`, then `vtl restore BARCODE:PATH -C DIR` (tar and cpio archives).\n"
         )?;
         writeln!(
             out,

@@ -12,7 +12,7 @@ pub enum Kind {
     Empty,
     /// A tar archive, of any dialect.
     Tar,
-    /// A cpio archive: its members are not looked into.
+    /// A cpio archive, of any form.
     Cpio,
     /// Amanda's header, with a dump behind it.
     Amanda,

@@ -1,4 +1,4 @@
-//! The members of a tar archive, with where each of them begins and ends.
+//! The members of an archive, with where each of them begins and ends.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, TapeFile};
+use super::{Kind, NAME_BYTES_MAX, TapeFile, cpio, lossy};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl<'a> Budget<'a> {
         self.is_gone.load(Ordering::Relaxed)
     }
 
-    fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
+    pub(super) fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
         if self.is_gone() {
             return Err(io::Error::other("given up"));
         }
@@ -105,7 +105,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let first = beginning(file)?;
     let kind = Kind::of(&first);
     let begin = match kind {
-        Kind::Tar => Some(0),
+        Kind::Tar | Kind::Cpio => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
         _ => None,
     };
@@ -113,7 +113,12 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let Some(begin) = begin else { return Ok(listing) };
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
-    if let Err(error) = members(file, begin, length, &mut listing.members, budget) {
+    let found = &mut listing.members;
+    let listed = match kind {
+        Kind::Cpio => cpio::members(file, begin, found, budget),
+        _ => members(file, begin, length, found, budget),
+    };
+    if let Err(error) = listed {
         listing.broken = Some(vtl_media::with_causes(&error));
     }
     Ok(listing)
@@ -216,10 +221,6 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 /// A tape file from some byte on.
 struct Behind<'a, 'b> {
     file: &'a mut TapeFile<'b>,
@@ -256,6 +257,4 @@ const BLOCK_BYTES: u64 = 512;
 const AMANDA_HEADER_BYTES: u64 = 32 << 10;
 const HEADERS_BYTES_MAX: u64 = 16 << 20;
 const MEMBERS_MAX: usize = 1_000_000;
-/// The longest path that Linux takes.
-const NAME_BYTES_MAX: usize = 4096;
 const NAMES_BYTES_MAX: usize = 64 << 20;

@@ -1,5 +1,6 @@
 //! `vtl browse`: what lies on a cartridge, down to single files; and the bytes of it, for `vtl restore`.
 
+mod cpio;
 mod place;
 mod restore;
 mod source;

@@ -1,15 +1,18 @@
 //! `vtl restore`: one file, or a directory, out of an archive on a cartridge. What arrives is unpacked here, by whoever asked.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vtl_vault::archive::{Member, MemberKind};
 
+use super::place::Stamp;
 use super::source::{Source, Stream};
-use super::{BrowseChoice, KeptMoment, Piece, place};
+use super::{BrowseChoice, KeptMoment, Piece, cpio, place};
 use crate::client;
 use crate::request::{Failure, FailureKind, Request};
 
@@ -44,6 +47,7 @@ struct Listed {
 struct ListedFile {
     partition: u8,
     file: u64,
+    kind: String,
     members: Vec<Member>,
 }
 
@@ -79,7 +83,10 @@ pub(crate) fn restore(
     let chosen: Vec<&Member> =
         file.members.iter().filter(|member| is_in(member, &wanted)).collect();
     let mut run = Run::new((data, &listed, file), &chosen, options);
-    for member in chosen {
+    // The links of a cpio archive come before what they are linked to.
+    let (links, others): (Vec<&Member>, Vec<&Member>) =
+        chosen.into_iter().partition(|member| run.is_cpio && member.kind == MemberKind::HardLink);
+    for member in others.into_iter().chain(links) {
         // What was appended to an archive replaces what is before it.
         if run.is_last(member) {
             run.restore(member)?;
@@ -132,13 +139,14 @@ impl Tally {
 /// One restoring: what of the archive is in its place by now, and what is still to be done.
 struct Run<'a> {
     source: Source<'a>,
+    is_cpio: bool,
     options: &'a RestoreOptions,
     /// The members of each path, in their order.
     by_path: HashMap<String, Vec<&'a Member>>,
     /// Where the data of a member was put, by the member's beginning.
     placed: HashMap<u64, PathBuf>,
     /// Directories get their modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
-    directories: BTreeMap<PathBuf, tar::Header>,
+    directories: BTreeMap<PathBuf, Stamp>,
     tally: Tally,
 }
 
@@ -162,6 +170,7 @@ impl<'a> Run<'a> {
         };
         Self {
             source: Source::new(data, piece, chosen),
+            is_cpio: file.kind == "cpio",
             options,
             by_path,
             placed: HashMap::new(),
@@ -180,8 +189,12 @@ impl<'a> Run<'a> {
         let mut at = link;
         while at.kind == MemberKind::HardLink {
             let same = self.by_path.get(&normal(at.link.as_deref()?))?;
-            let before = same.partition_point(|one| one.begin < at.begin);
-            at = same.get(before.checked_sub(1)?)?;
+            at = if self.is_cpio {
+                same.iter().rfind(|one| one.kind != MemberKind::HardLink)?
+            } else {
+                let before = same.partition_point(|one| one.begin < at.begin);
+                same.get(before.checked_sub(1)?)?
+            };
         }
         Some(at)
     }
@@ -211,6 +224,9 @@ impl<'a> Run<'a> {
     }
 
     fn unpack(&mut self, member: &'a Member, failure: &mut Option<Failure>) -> io::Result<bool> {
+        if self.is_cpio {
+            return self.unpack_cpio(member, failure);
+        }
         let options = self.options;
         let placed = self.with_entry(member, failure, |entry| {
             // The name of a sparse file is in its records; what its header has is made up.
@@ -224,15 +240,43 @@ impl<'a> Run<'a> {
                 MemberKind::Directory => place::directory(&target)?,
                 _ => content(entry, member, &target, options)?,
             }
-            Ok(Some((target, entry.header().clone())))
+            Ok(Some((target, Stamp::of_tar(entry.header()))))
         });
-        let Some((target, header)) = placed? else { return Ok(false) };
+        let Some((target, stamp)) = placed? else { return Ok(false) };
+        self.settle(member, target, stamp, failure)
+    }
+
+    /// What is left to be done when a member is in its place, or when that place is known.
+    fn settle(
+        &mut self,
+        member: &'a Member,
+        target: PathBuf,
+        stamp: Stamp,
+        failure: &mut Option<Failure>,
+    ) -> io::Result<bool> {
         match member.kind {
             MemberKind::HardLink => self.link(member, &target, failure)?,
-            MemberKind::Directory => drop(self.directories.insert(target, header)),
+            MemberKind::Directory => drop(self.directories.insert(target, stamp)),
             _ => drop(self.placed.insert(member.begin, target)),
         }
         Ok(true)
+    }
+
+    fn unpack_cpio(
+        &mut self,
+        member: &'a Member,
+        failure: &mut Option<Failure>,
+    ) -> io::Result<bool> {
+        let options = self.options;
+        let mut stream = self.source.stream(member, failure);
+        let header = cpio::header(&mut stream)?;
+        let name = Path::new(OsStr::from_bytes(&header.name));
+        let Some(target) = place::inside(&options.directory, name)? else { return Ok(false) };
+        // Of a link the header only has the name.
+        if member.kind != MemberKind::HardLink {
+            cpio::content(&header, &mut stream, &target, options.overwrite)?;
+        }
+        self.settle(member, target, cpio::stamp(&header), failure)
     }
 
     /// A second name for what is there already. If that was not chosen, or could not be restored, or was replaced later in the archive, then
@@ -254,7 +298,12 @@ impl<'a> Run<'a> {
         if let Some(placed) = self.placed.get(&source.begin) {
             return place::link(placed, target, options.overwrite);
         }
-        self.with_entry(source, failure, |entry| content(entry, source, target, options))?;
+        if self.is_cpio {
+            let mut stream = self.source.stream(source, failure);
+            cpio::content(&cpio::header(&mut stream)?, &mut stream, target, options.overwrite)?;
+        } else {
+            self.with_entry(source, failure, |entry| content(entry, source, target, options))?;
+        }
         self.placed.insert(source.begin, target.to_owned());
         Ok(())
     }
@@ -277,9 +326,9 @@ impl<'a> Run<'a> {
 
     /// What is below comes before what is above, so that no mode stands in the way.
     fn finish_directories(&mut self) {
-        for (path, header) in std::mem::take(&mut self.directories).into_iter().rev() {
+        for (path, stamp) in std::mem::take(&mut self.directories).into_iter().rev() {
             let done = place::open_directory(&path)
-                .and_then(|directory| place::set_time_and_mode(&directory, &header));
+                .and_then(|directory| place::set_time_and_mode(&directory, stamp));
             if let Err(error) = done {
                 self.tally.leave_out(&path.to_string_lossy(), error);
             }
@@ -326,7 +375,7 @@ fn sparse_file<R: Read>(
 ) -> io::Result<()> {
     let mut to = place::new_file(target, is_overwritten)?;
     expand(&mut io::BufReader::new(&mut *entry), &mut to, size_bytes)?;
-    place::set_time_and_mode(&to, entry.header())
+    place::set_time_and_mode(&to, Stamp::of_tar(entry.header()))
 }
 
 fn expand(from: &mut impl Read, to: &mut std::fs::File, size_bytes: u64) -> io::Result<()> {
