@@ -237,6 +237,7 @@ fn member(file: &mut TapeFile<'_>, begin: u64) -> io::Result<Option<(Member, Ino
         link,
         begin,
         end: end.ok_or_else(|| invalid("a member is longer than any tape"))?,
+        part: None,
     };
     Ok(Some((member, header.inode)))
 }

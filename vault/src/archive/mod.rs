@@ -3,11 +3,12 @@
 mod cpio;
 mod kind;
 mod members;
+mod multivolume;
 mod tape_file;
 
 pub use cpio::CpioHeader;
 pub use kind::Kind;
-pub use members::{Budget, Listing, Member, MemberKind, list};
+pub use members::{Budget, Listing, Member, MemberKind, Part, list};
 pub use tape_file::TapeFile;
 
 /// The longest path that Linux takes.
