@@ -16,3 +16,4 @@ mod measuring;
 mod receipts;
 mod refusals;
 mod serving;
+mod small;

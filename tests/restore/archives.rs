@@ -12,7 +12,7 @@ use vtl_tests::{Scene, flip_bit_of, noise};
 use crate::{tar, write_files};
 
 /// Something to be archived: names of all lengths, links, holes, an empty file, and a file that is longer than a piece of the transfer.
-fn source(at: &Path) {
+pub(crate) fn source(at: &Path) {
     let long = at.join("a directory with a name").join("n".repeat(120)).join("m".repeat(120));
     fs::create_dir_all(&long).unwrap();
     fs::create_dir_all(at.join("empty directory")).unwrap();
@@ -32,7 +32,7 @@ fn source(at: &Path) {
 }
 
 /// Every file, directory and link below, with its content and time.
-fn content(at: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
+pub(crate) fn content(at: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
     let mut all = BTreeMap::new();
     let mut left = vec![at.to_owned()];
     while let Some(directory) = left.pop() {
@@ -310,3 +310,59 @@ fn damage_is_named_and_what_is_whole_is_still_restored() {
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Restoring one file of 1 MiB from 20 GiB read 9 GiB each time, for the headers of all the others. What was found is kept now, and counts as long as
+/// the tape file is the one that it was.
+#[test]
+fn a_listing_is_kept_and_never_believed_of_another_tape_file() {
+    let mut scene = Scene::loaded();
+    let archive = |name: &str| {
+        let source = scene.beside(name);
+        fs::create_dir_all(&source).unwrap();
+        fs::write(source.join(format!("{name}.txt")), name).unwrap();
+        tar(&source, &["--sort=name"])
+    };
+    let (first, second) = (archive("first"), archive("other"));
+    let mut session = scene.session("writer");
+    write_files(&mut session, &[(&first, 10_240)]);
+    session.logout();
+    let browse = |scene: &Scene| scene.daemon().vtl(&["browse", "VTL001L9"]).done().stdout;
+    let listed = browse(&scene);
+    assert!(listed.contains("first.txt"), "{listed}");
+    let kept = |scene: &Scene| -> Vec<PathBuf> {
+        let tree = vtl_tests::tree(&scene.data()).into_keys();
+        tree.filter(|path| path.components().any(|part| part.as_os_str() == "listings"))
+            .filter(|path| path.extension().is_some())
+            .map(|path| scene.data().join(path))
+            .collect()
+    };
+    let file = kept(&scene).pop().expect("a listing is kept");
+    // It is what answers: a name that only stands there is shown.
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("first.txt", "fir5t.txt")).unwrap();
+    assert!(browse(&scene).contains("fir5t.txt"));
+    // What is damaged is made anew.
+    fs::write(&file, "{").unwrap();
+    assert_eq!(browse(&scene), listed);
+    fs::write(&file, text.replace("first.txt", "fir5t.txt")).unwrap();
+    // The tape file is another one, of the same length, in the same place.
+    assert_eq!(first.len(), second.len());
+    let mut session = scene.session("writer");
+    write_files(&mut session, &[(&second, 10_240)]);
+    session.logout();
+    let now = browse(&scene);
+    assert!(now.contains("other.txt") && !now.contains("fir5t"), "{now}");
+    scene.take_daemon().stop();
+    scene.start();
+    assert_eq!(browse(&scene), now);
+    let out = scene.beside("out");
+    fs::create_dir_all(&out).unwrap();
+    scene.daemon().vtl(&["restore", "VTL001L9:other.txt", "-C", out.to_str().unwrap()]).done();
+    assert_eq!(fs::read_to_string(out.join("other.txt")).unwrap(), "other");
+    // Nothing but an index: it may be removed, and goes with the cartridge.
+    fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    assert_eq!(browse(&scene), now);
+    scene.daemon().vtl(&["unload", "0"]).done();
+    scene.daemon().vtl(&["tape", "delete", "VTL001L9", "--force"]).done();
+    assert_eq!(kept(&scene), Vec::<PathBuf>::new());
+}

@@ -237,16 +237,71 @@ fn a_drill_that_is_broken_off_leaves_nothing_behind() {
     scene.assert_serves();
 }
 
-/// A drill logs in like a host, so that rules shut it out too; whoever reads why has to know what to do.
+/// The daemon starts a drill as a process of its own, and it must end with the daemon, which does not wait for it.
 #[test]
-fn where_rules_say_who_may_log_in_a_drill_needs_one() {
+fn a_drill_by_the_calendar_is_one_like_any_other_and_stops_no_daemon_from_ending() {
+    let mut scene = group_of_two();
+    scene.daemon().vtl(&["group", "set", "mail", "drill=*:*:00/2", "drill-level=2"]).done();
+    let list = |scene: &Scene| {
+        scene
+            .daemon()
+            .vtl(&["drill", "list", "--format", "json"])
+            .done()
+            .json()
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let drills = poll("a drill", Duration::from_mins(2), || {
+        let drills = list(&scene);
+        (drills.len() > 1).then_some(drills)
+    });
+    assert_eq!((&drills[0]["result"], &drills[0]["level"]), (&"passed".into(), &2.into()));
+    assert_eq!(drills.last().unwrap()["result"], "planned");
+    // The report comes first, and then that it ran.
+    poll("the run in the ledger", Duration::from_mins(1), || {
+        let said = scene.daemon().vtl(&["audit", "list", "--format", "json"]).done().stdout;
+        (said.contains("\"drill:mail\"") && said.contains("drill of mail")).then_some(())
+    });
+    let posture = scene.daemon().vtl(&["posture", "mail"]).done().stdout;
+    assert!(posture.contains("  next drill  "), "{posture}");
+    poll("a drill under way", Duration::from_mins(2), || {
+        snapshots(&scene).iter().any(|row| row["presented"] == true).then_some(())
+    });
+    scene.take_daemon().stop();
+    scene.start();
+    // What it has left is taken away, and it is caught up with.
+    let before = list(&scene).len();
+    poll("another drill", Duration::from_mins(2), || (list(&scene).len() > before).then_some(()));
+    scene.daemon().vtl(&["group", "set", "mail", "drill=", "drill-level="]).done();
+    scene.assert_serves();
+}
+
+/// Rules that want CHAP, as every library has that is reached over a network, shut drills out, and no rule could let them in: they have no
+/// secret. Now a drill is told a name that is good for its snapshot, and for nothing else.
+#[test]
+fn rules_that_want_chap_do_not_shut_a_drill_out_nor_let_anybody_in_with_it() {
     let scene = group_of_two();
-    scene.daemon().vtl(&["access", "add", "iqn.2026-11.test:somebody"]).done();
-    let refused = scene.daemon().vtl(&["drill", "run", "mail"]).ended(1);
-    let rule = ["access", "add", "iqn.2026-11.io.vtl:drill", "--read-only"];
-    assert!(refused.stderr.contains(&format!("`vtl {}`", rule.join(" "))), "{refused:?}");
-    scene.daemon().vtl(&rule).done();
+    let (seen, barcodes) = (scene.beside("seen"), scene.beside("barcodes"));
+    scene.daemon().vtl(&["access", "add", "iqn.2026-11.test:somebody", "--chap"]).done();
     scene.daemon().vtl(&["drill", "run", "mail"]).done();
+    let command = format!(
+        "echo $VTL_DRILL_INITIATOR > {}; echo $VTL_DRILL_BARCODES > {}",
+        seen.display(),
+        barcodes.display()
+    );
+    scene.daemon().vtl(&["drill", "run", "mail", "--command", &command]).done();
+    assert_eq!(fs::read_to_string(&barcodes).unwrap().trim(), BARCODES.join(" "));
+    let name = fs::read_to_string(&seen).unwrap();
+    let name = name.trim();
+    assert!(name.starts_with("iqn.2026-11.io.vtl:drill.") && name.len() > 50, "{name}");
+    // It is over, and it never was a way into the library itself. The last snapshot is there still: it is known to be good.
+    assert!(scene.login_named(name).try_open().is_err());
+    let shown = snapshots(&scene);
+    let last = shown.last().unwrap()["snapshot"].as_str().unwrap().to_owned();
+    scene.daemon().vtl(&["snapshot", "present", &last]).done();
+    let target = snapshots(&scene).last().unwrap()["target"].as_str().unwrap().to_owned();
+    assert!(scene.login_named(name).to(&target).try_open().is_err());
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod archives;
 mod at_rest;
+mod cpio;
 mod drill;
 mod hostile;
 

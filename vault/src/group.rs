@@ -8,6 +8,7 @@ use toml::Spanned;
 use vtl_media::Barcode;
 
 use crate::age::Age;
+use crate::calendar::Calendar;
 
 /// A group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +23,38 @@ pub struct Group {
     /// How old its newest backup may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_point: Option<Age>,
+    /// When the daemon rehearses its recovery by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Calendar>,
+    /// How thoroughly: the level of that drill, 1 to 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill_level: Option<Spanned<u8>>,
     /// Barcodes, and patterns such as `MAIL*` (`*` any characters, `?` one).
     pub members: Vec<Spanned<String>>,
 }
 
 impl Group {
+    /// The level of the drills that the daemon runs by itself.
+    pub fn drill_level(&self) -> u8 {
+        self.drill_level.as_ref().map_or(DRILL_LEVEL, |level| *level.as_ref())
+    }
+
+    /// What is wrong with when and how it is rehearsed, and with which key.
+    pub(crate) fn check_drill(&self) -> Result<(), (&Spanned<u8>, String)> {
+        let Some(level) = &self.drill_level else { return Ok(()) };
+        let complain = |message: String| Err((level, message));
+        match level.as_ref() {
+            1..=3 if self.drill.is_some() => Ok(()),
+            1..=3 => complain("it does nothing without drill: say when, such as `Sun 04:00`".into()),
+            4 => complain(
+                "level 4 runs a command of your own, which the daemon does not do with its rights: put `vtl drill run \
+                 GROUP --command …` into a timer of your system, as the user that the command is for"
+                    .into(),
+            ),
+            other => complain(format!("{other} is no level of a drill: write 1 to 3")),
+        }
+    }
+
     /// Whether a cartridge of this barcode is a member.
     pub fn has(&self, barcode: &Barcode) -> bool {
         // Most members are barcodes or begin like one: a library has many cartridges.
@@ -76,6 +104,9 @@ pub(crate) fn check_member(text: &str) -> Result<(), String> {
     }
     Err(format!("`{text}` is no barcode and no pattern of one: A to Z, 0 to 9, `*` and `?`"))
 }
+
+/// Everything that needs no command of the user.
+const DRILL_LEVEL: u8 = 3;
 
 #[cfg(test)]
 mod tests {

@@ -43,5 +43,5 @@ pub use receipt::{
 pub use rules::{Rules, RulesError};
 pub use shipping::{Row, ShippingList};
 pub use size::size;
-pub use timer::{Timer, timers};
+pub use timer::{Job, Timer, timers};
 pub use trigger::{Trigger, Verdict};

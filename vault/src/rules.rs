@@ -89,6 +89,7 @@ impl Rules {
                 ));
             }
             check_members(&group.members)?;
+            group.check_drill().map_err(|(key, message)| at(key, message))?;
         }
         for (name, policy) in &self.policies {
             self.check_policy(name, policy)?;

@@ -20,6 +20,7 @@ use crate::retention::{HoldChange, NewDisposition, NewLock};
 use crate::rules::{GroupCommand, PolicyCommand, PoolCommand};
 use crate::runbook::RunbookOptions;
 use crate::selftest::SelftestOptions;
+use crate::small::InitOptions;
 use crate::trace::TraceOptions;
 use crate::vaulting::VaultCommand;
 
@@ -78,6 +79,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME|UID")]
         user: Option<String>,
     },
+    /// Make a library in an empty directory, with reading back and drills by the calendar, a runbook, and nobody let in by accident.
+    Init(InitOptions),
     /// What runs, what is in the drives, how full it is, and what undo and proofs are like.
     Status {
         /// Again and again, until Ctrl-C.
@@ -129,7 +132,7 @@ pub(crate) enum Command {
     Export(ExportChoice),
     /// Make a cartridge of a physical tape, with everything that is on it. It lies in the shelf afterwards.
     Import(ImportChoice),
-    /// What lies on a cartridge: its tape files, and the files in those that are tar archives.
+    /// What lies on a cartridge: its tape files, and the files in those that are tar or cpio archives.
     Browse(BrowseChoice),
     /// Get one file, or a directory, out of an archive on a cartridge.
     Restore(RestoreOptions),

@@ -193,9 +193,7 @@ impl Config {
         match read_text(&disk, &path, MAX_FILE_BYTES) {
             Ok(text) => Self::parse(&path, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let file = disk.open(&path, OpenMode::CreateNew).map_err(io)?;
-                write_all_at(&*file, TEMPLATE.as_bytes(), 0).map_err(io)?;
-                file.sync_data().map_err(io)?;
+                write_new(directory, &[])?;
                 Self::parse(&path, TEMPLATE)
             }
             Err(error) => Err(io(error)),
@@ -227,6 +225,21 @@ impl Config {
         toml::from_str(text)
             .map_err(|error| ConfigError::Bad { path: path.into(), message: error.to_string() })
     }
+}
+
+/// Writes the file where there is none, with these values in the place of what is commented out.
+pub(crate) fn write_new(directory: &Path, values: &[(&str, &str)]) -> Result<(), ConfigError> {
+    let path = directory.join(FILE_NAME);
+    let io = |source| ConfigError::Io { path: path.clone(), source };
+    let line = |line: &str| {
+        let is_it = |(key, _): &&(&str, &str)| line.starts_with(&format!("# {key} = "));
+        let value = values.iter().find(is_it);
+        value.map_or_else(|| line.to_owned(), |(key, value)| format!("{key} = {value}"))
+    };
+    let text: String = TEMPLATE.lines().map(line).map(|line| line + "\n").collect();
+    let file = DirectoryDisk::new(directory).open(&path, OpenMode::CreateNew).map_err(io)?;
+    write_all_at(&*file, text.as_bytes(), 0).map_err(io)?;
+    file.sync_data().map_err(io)
 }
 
 /// The text of a file in a data directory.

@@ -224,7 +224,7 @@ fn status_line<'a>(status: &'a str, name: &str) -> anyhow::Result<&'a str> {
 }
 
 /// For a shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@".contains(letter);
     if text.chars().all(is_plain) && !text.starts_with('-') {
         return text.to_owned();

@@ -74,6 +74,7 @@ mod selftest;
 mod serve;
 mod session;
 mod site;
+mod small;
 mod snapshots;
 mod stage;
 mod status;
@@ -197,6 +198,7 @@ fn plain_answer(
             capture::capture(&device, &output)
         }
         Command::Profile(command) => shown_profiles(directory, command),
+        Command::Init(options) => small::run(directory, &options),
         Command::Bench(options) => bench::run(directory, &options),
         Command::Key(command) => client::ask(directory, request::Request::Keys(command.request()?)),
         Command::Physical(cli::PhysicalCommand::List) => {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use vtl_vault::{Group, Light, Posture, Rehearsal, Situation, posture};
+use vtl_vault::{Group, Job, Light, Posture, Rehearsal, Situation, Timer, posture};
 
 use crate::drill::drills;
 use crate::library::Library;
 use crate::request::Failure;
 use crate::rules::rules_in_force;
 use crate::rules::situation::situation;
+use crate::rules::timer::timers_of;
 
 /// The posture of a group, or of all.
 pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, Failure> {
@@ -27,6 +28,7 @@ pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, F
         ));
     }
     let situation = situation(library)?;
+    let timers = timers_of(library, &rules, situation.now);
     let drills = drills(library, None)?;
     let is_wanted = |(name, _): &(&String, &Group)| wanted.is_none_or(|wanted| wanted == *name);
     let rows = rules.groups.iter().filter(is_wanted).map(|(name, group)| {
@@ -40,7 +42,13 @@ pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, F
                 recovery: drill.record.recovery_ms.map(Duration::from_millis),
             })
             .collect();
-        row(&posture(name, group, &situation, &rehearsals), group, &situation)
+        let mut row = row(&posture(name, group, &situation, &rehearsals), group, &situation);
+        let timer = timers.iter().find(|timer| timer.job == Job::Drill(name));
+        if let (Value::Object(row), Some(Timer { calendar, next, .. })) = (&mut row, timer) {
+            row.insert("drill_calendar".to_owned(), calendar.to_string().into());
+            row.insert("next_drill".to_owned(), json!(next));
+        }
+        row
     });
     Ok(Value::Array(rows.collect()))
 }
@@ -113,6 +121,9 @@ fn paragraph(text: &mut String, row: &Value) -> std::fmt::Result {
     let allowed = |name| word(name).map(|target| format!(", {target} allowed")).unwrap_or_default();
     let since = word("rehearsed").map(|at| format!(", drill of {at}")).unwrap_or_default();
     writeln!(text, "  recovery takes  {took}{}{since}", allowed("recovery_time_target"))?;
+    if let (Some(calendar), Some(next)) = (word("drill_calendar"), word("next_drill")) {
+        writeln!(text, "  next drill      {next} ({calendar})")?;
+    }
     let ago = |name: &str| {
         let seconds = row.get(name).and_then(Value::as_i64);
         seconds.map_or_else(|| "none".to_owned(), |seconds| format!("{} old", said(seconds)))

@@ -1,7 +1,11 @@
 //! `vtl runbook`: what to do to get a group back, to be printed before it is needed. Each way works without the ways before it: with the library,
 //! without its catalogue, without this program, and without this machine.
 
+mod pages;
+
 use std::fmt::{self, Write as _};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -22,15 +26,25 @@ use crate::rules::{Kind, RulesRequest};
 pub(crate) struct RunbookOptions {
     /// The group that is to be recovered.
     group: String,
-    /// A new file (default: standard output). It is Markdown, which can be read as it is.
+    /// A new file (default: standard output): .pdf for a printer, else Markdown, which can be read as it is.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the program that reads cartridges without this one, in Python, to a new file. It belongs where the runbook is.
+    #[arg(long, value_name = "FILE")]
+    reader: Option<PathBuf>,
 }
+
+/// What reads a cartridge with Python alone.
+const READER: &str = include_str!("../../tools/read-cartridge");
+/// Its name in a data directory that `vtl init` has made.
+pub(crate) const READER_NAME: &str = "read-cartridge";
 
 /// What is known, all of it asked for before anything is written.
 struct Facts {
     group: String,
     directory: PathBuf,
+    /// Where the program is that reads cartridges without this one, if it was put somewhere.
+    reader: Option<PathBuf>,
     status: Value,
     cartridges: Vec<Value>,
     drill: Option<Value>,
@@ -41,17 +55,51 @@ struct Facts {
 
 /// Writes it.
 pub(crate) fn run(data: &Path, options: &RunbookOptions) -> Result<(), Failure> {
-    let facts = Facts::gather(data, &options.group)?;
+    if let Some(file) = &options.reader {
+        write_reader(file)?;
+    }
+    let reader = options.reader.as_deref();
+    if let Some(file) = &options.output {
+        return write(data, &options.group, reader, file);
+    }
+    let text = text(data, &options.group, reader)?;
+    output::print(&text.trim_end().into(), Format::Table).map_err(Failure::failed)
+}
+
+/// Writes the runbook of a group to a new file.
+pub(crate) fn write(
+    data: &Path,
+    group: &str,
+    reader: Option<&Path>,
+    file: &Path,
+) -> Result<(), Failure> {
+    let text = text(data, group, reader)?;
+    let is_pdf = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pdf"));
+    if is_pdf {
+        return files::create(file, &pages::draw(&text));
+    }
+    files::create(file, text.as_bytes())
+}
+
+/// Writes the program that reads cartridges without this one to a new file.
+pub(crate) fn write_reader(file: &Path) -> Result<(), Failure> {
+    files::create(file, READER.as_bytes())?;
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(file, mode).map_err(Failure::failed)
+}
+
+fn text(data: &Path, group: &str, reader: Option<&Path>) -> Result<String, Failure> {
+    let facts = Facts::gather(data, group, reader)?;
     let mut text = String::new();
     facts.write(&mut text).map_err(Failure::failed)?;
-    match &options.output {
-        Some(file) => files::create(file, text.as_bytes()),
-        None => output::print(&text.trim_end().into(), Format::Table).map_err(Failure::failed),
-    }
+    Ok(text)
 }
 
 impl Facts {
-    fn gather(data: &Path, group: &str) -> Result<Self, Failure> {
+    fn gather(data: &Path, group: &str, reader: Option<&Path>) -> Result<Self, Failure> {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let own = data.join(READER_NAME);
+        let reader = reader.map(Path::to_owned).or_else(|| own.is_file().then_some(own));
         let ask = |request| client::ask(data, request);
         let shown = RulesRequest::Show { kind: Kind::Group, name: group.to_owned() };
         let shown = ask(Request::Rules(shown))?;
@@ -59,7 +107,8 @@ impl Facts {
         let barcodes: Vec<String> =
             rows.filter_map(|row| row.get("barcode")?.as_str().map(str::to_owned)).collect();
         let cartridges = ask(Request::TapeShow { barcodes })?;
-        let cartridges = cartridges.as_array().cloned().unwrap_or_default();
+        let mut cartridges = cartridges.as_array().cloned().unwrap_or_default();
+        cartridges.retain(|row| row.get("kind").and_then(Value::as_str) != Some("cleaning"));
         let drill = ask(Request::Drill(DrillRequest::Show { drill: group.to_owned() }));
         let drill = match drill {
             Err(failure) if failure.kind == FailureKind::NotFound => None,
@@ -80,7 +129,8 @@ impl Facts {
         }
         Ok(Self {
             group: group.to_owned(),
-            directory: std::path::absolute(data).unwrap_or_else(|_| data.to_owned()),
+            directory: absolute(data),
+            reader: reader.as_deref().map(absolute),
             status: ask(Request::Status {})?,
             cartridges,
             drill,
@@ -168,7 +218,7 @@ impl Facts {
         writeln!(out, "iscsiadm -m node -T {target} -p {portal} --login\n```\n")?;
         writeln!(
             out,
-            "Without the backup software: `vtl browse BARCODE`, then `vtl restore BARCODE:PATH -C DIR` (tar archives).\n"
+            "Without the backup software: `vtl browse BARCODE`, then `vtl restore BARCODE:PATH -C DIR` (tar and cpio archives).\n"
         )?;
         writeln!(
             out,
@@ -209,16 +259,37 @@ impl Facts {
             "Everything else is in `{data}/cartridges`. Copy that directory before you try anything.\n"
         )?;
         writeln!(out, "## 4. There is no program any more, only the disk\n")?;
+        let reader = match &self.reader {
+            Some(reader) => reader.display().to_string(),
+            None => "tools/read-cartridge".to_owned(),
+        };
+        let is_from = match &self.reader {
+            Some(_) => {
+                "Keep a copy of it beside this page; it is in vtl's sources, too.".to_owned()
+            }
+            None => format!(
+                "It is in vtl's sources; `vtl runbook {} --reader FILE` writes it to a file, to be kept beside this page.",
+                self.group
+            ),
+        };
         writeln!(
             out,
-            "`tools/read-cartridge` in vtl's sources reads a cartridge with Python 3 alone (`media/FORMAT.md` says how it is laid out):\n"
+            "`{reader}` reads a cartridge with Python 3 alone (`media/FORMAT.md` says how it is laid out). {is_from}\n"
         )?;
         writeln!(out, "```sh")?;
+        let is_encrypted = |row: &Value| row.get("pool_key").is_some_and(Value::is_string);
+        if self.cartridges.iter().any(is_encrypted) {
+            writeln!(
+                out,
+                "# Encrypted: with the key file, or a file with the passphrase, and Python's module cryptography.\n\
+                 export VTL_POOL_KEYS={data}/keys.json VTL_POOL_SECRET_FILE=FILE"
+            )?;
+        }
         for row in &self.cartridges {
             let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-");
             writeln!(
                 out,
-                "tools/read-cartridge {data}/cartridges/{} --file 0 | tar -tvf -    # {}",
+                "{reader} {data}/cartridges/{} --file 0 | tar -tvf -    # {}",
                 text("uuid"),
                 text("barcode")
             )?;

@@ -13,6 +13,7 @@ use vtl_media::{
     CartridgeEntry, CartridgeKind, CartridgeState, Place, Pruned, UndoError, with_causes,
 };
 
+use crate::drill;
 use crate::library::Library;
 use crate::operations::current;
 use crate::rules;
@@ -84,6 +85,7 @@ impl Upkeep {
             ("upkeep", keep_space as Work),
             ("scrub", scrub as Work),
             ("policies", run_policies as Work),
+            ("drills", run_drills as Work),
         ] {
             let (library, stop) = (Arc::clone(library), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(name.to_owned());
@@ -232,6 +234,14 @@ fn note(entry: &CartridgeEntry, pruned: &Result<Pruned, UndoError>, why: &str) {
 fn run_policies(library: &Arc<Library>, _: Plan, stop: &Stop) {
     while !stop.wait(POLICY_INTERVAL) {
         rules::timer::run_due(library, &stop.is_given_up);
+    }
+}
+
+/// Runs the drills whose time has come, and takes back what somebody has left behind who began one.
+fn run_drills(library: &Arc<Library>, plan: Plan, stop: &Stop) {
+    while !stop.wait(POLICY_INTERVAL) {
+        drill::take_back(library, drill::BEGIN_LIMIT);
+        drill::timed::run_due(library, plan.share_percent, &stop.is_given_up);
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What wrote a tape file, as far as its beginning tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Nothing: a filemark right behind another, or at the beginning.
     Empty,
     /// A tar archive, of any dialect.
     Tar,
-    /// A cpio archive: its members are not looked into.
+    /// A cpio archive, of any form.
     Cpio,
     /// Amanda's header, with a dump behind it.
     Amanda,

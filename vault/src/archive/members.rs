@@ -1,4 +1,4 @@
-//! The members of a tar archive, with where each of them begins and ends.
+//! The members of an archive, with where each of them begins and ends.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, TapeFile};
+use super::{Kind, NAME_BYTES_MAX, TapeFile, cpio, lossy, multivolume};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum MemberKind {
     SymbolicLink,
     /// A second name of a member before it.
     HardLink,
+    /// The name that an archive was given.
+    Label,
     /// A device, a pipe, or what only its writer knows.
     Other,
 }
@@ -42,17 +44,36 @@ pub struct Member {
     pub begin: u64,
     /// Where it ends, with its padding.
     pub end: u64,
+    /// Which part of a file it is whose beginning is on the volume before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+/// A part of a file that goes on from one volume to the next, as `tar -M` writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Bytes of the file on the volumes before.
+    pub offset_bytes: u64,
+    /// Bytes that are left of it from here on.
+    pub left_bytes: u64,
+}
+
+impl Member {
+    /// Where the data of a file begins that is no sparse one.
+    pub fn data_begin(&self) -> u64 {
+        self.end.saturating_sub(self.size_bytes.next_multiple_of(BLOCK_BYTES))
+    }
 }
 
 /// What was found in a tape file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// What the tape file is.
     pub kind: Kind,
     /// The members, if it is an archive that can be looked into.
     pub members: Vec<Member>,
     /// Why what follows the last member is not listed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
 
@@ -76,7 +97,15 @@ impl<'a> Budget<'a> {
         self.is_gone.load(Ordering::Relaxed)
     }
 
-    fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
+    /// Pays for a listing that was made before.
+    pub fn take(&mut self, listing: &Listing) -> io::Result<()> {
+        for member in &listing.members {
+            self.spend([member.path.len(), member.link.as_ref().map_or(0, String::len)])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
         if self.is_gone() {
             return Err(io::Error::other("given up"));
         }
@@ -105,7 +134,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let first = beginning(file)?;
     let kind = Kind::of(&first);
     let begin = match kind {
-        Kind::Tar => Some(0),
+        Kind::Tar | Kind::Cpio => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
         _ => None,
     };
@@ -113,7 +142,12 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let Some(begin) = begin else { return Ok(listing) };
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
-    if let Err(error) = members(file, begin, length, &mut listing.members, budget) {
+    let found = &mut listing.members;
+    let listed = match kind {
+        Kind::Cpio => cpio::members(file, begin, found, budget),
+        _ => members(file, begin, length, found, budget),
+    };
+    if let Err(error) = listed {
         listing.broken = Some(vtl_media::with_causes(&error));
     }
     Ok(listing)
@@ -148,32 +182,45 @@ fn members(
     let allowance = Cell::new(HEADERS_BYTES_MAX);
     let mut archive = tar::Archive::new(Behind { file, base, allowance: &allowance });
     let mut begin = base;
+    let mut volume = None;
     for entry in archive.entries_with_seek()? {
         let mut entry = entry?;
         allowance.set(HEADERS_BYTES_MAX);
         let is_sparse = entry.header().entry_type() == tar::EntryType::GNUSparse;
         let stored = if is_sparse { entry.header().entry_size()? } else { entry.size() };
-        let sparse = SparseFile::of(&mut entry)?;
-        let kind = kind_of(entry.header().entry_type());
+        let kind = entry.header().entry_type();
+        let is_global = kind.is_pax_global_extensions();
+        let sparse = if is_global { SparseFile::default() } else { SparseFile::of(&mut entry)? };
         let end = base
             .checked_add(entry.raw_file_position())
             .and_then(|at| at.checked_add(stored))
             .and_then(|at| at.checked_next_multiple_of(BLOCK_BYTES));
         let end = end.ok_or_else(|| io::Error::other("a member is longer than any tape"))?;
-        let path = sparse.name.unwrap_or_else(|| lossy(&entry.path_bytes()));
+        if is_global {
+            // It is about the members that follow it, and none itself.
+            volume = multivolume::of_global(&mut entry)?;
+            begin = end;
+            continue;
+        }
+        let (name, part) = match volume.take().or_else(|| multivolume::of_header(entry.header())) {
+            Some((name, part)) => (name, Some(part)),
+            None => (None, None),
+        };
+        let path = name.or(sparse.name).unwrap_or_else(|| lossy(&entry.path_bytes()));
         let link = entry.link_name_bytes().map(|name| lossy(&name));
         budget.spend([path.len(), link.as_ref().map_or(0, String::len)])?;
         found.push(Member {
             path,
-            kind,
+            kind: if part.is_some() { MemberKind::File } else { kind_of(kind) },
             size_bytes: sparse.size_bytes.unwrap_or(entry.size()),
             modified: entry.header().mtime().unwrap_or(0),
             link,
             begin,
             end,
+            part,
         });
         if end > length {
-            return Err(io::Error::other("the tape file ends within this member"));
+            return Err(io::Error::other(CUT));
         }
         begin = end;
     }
@@ -212,12 +259,9 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
         tar::EntryType::Directory => MemberKind::Directory,
         tar::EntryType::Symlink => MemberKind::SymbolicLink,
         tar::EntryType::Link => MemberKind::HardLink,
+        other if other.as_byte() == b'V' => MemberKind::Label,
         _ => MemberKind::Other,
     }
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A tape file from some byte on.
@@ -251,11 +295,11 @@ impl Seek for Behind<'_, '_> {
     }
 }
 
+/// Why a listing ends with the last member that is there.
+pub(super) const CUT: &str = "the tape file ends within this member (if that was the first of several volumes, it goes on on the next one)";
 const PEEK_BYTES: u64 = 1024;
 const BLOCK_BYTES: u64 = 512;
 const AMANDA_HEADER_BYTES: u64 = 32 << 10;
 const HEADERS_BYTES_MAX: u64 = 16 << 20;
 const MEMBERS_MAX: usize = 1_000_000;
-/// The longest path that Linux takes.
-const NAME_BYTES_MAX: usize = 4096;
 const NAMES_BYTES_MAX: usize = 64 << 20;

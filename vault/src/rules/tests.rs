@@ -27,6 +27,31 @@ eject = true
 free-disk = true
 "#;
 
+/// A document that is good but for one place.
+fn refused(old: &str, new: &str) -> RulesError {
+    assert!(GOOD.contains(old), "{old}");
+    Rules::parse(&GOOD.replacen(old, new, 1)).unwrap_err()
+}
+
+#[test]
+fn when_and_how_a_group_is_rehearsed_is_checked() {
+    let end = "\"A00001L9\"]";
+    for (keys, line, key, told) in [
+        ("drill = \"Sun 25:00\"", 14, "drill", "as systemd does"),
+        ("drill = \"Sun\"\ndrill-level = 4", 15, "drill-level", "a command of your own"),
+        ("drill = \"Sun\"\ndrill-level = 0", 15, "drill-level", "1 to 3"),
+        ("drill-level = 2", 14, "drill-level", "without drill"),
+    ] {
+        let error = refused(end, &format!("{end}\n{keys}"));
+        assert_eq!((error.line, error.key.as_str()), (line, &*format!("group.mail.{key}")));
+        assert!(error.message.contains(told), "{error}");
+    }
+    let rules =
+        |keys: &str| Rules::parse(&GOOD.replacen(end, &format!("{end}\n{keys}"), 1)).unwrap();
+    assert_eq!(rules("drill = \"Sun\"").groups["mail"].drill_level(), 3);
+    assert_eq!(rules("drill = \"Sun\"\ndrill-level = 1").groups["mail"].drill_level(), 1);
+}
+
 #[test]
 fn errors_name_line_and_key() {
     Rules::parse(GOOD).unwrap();

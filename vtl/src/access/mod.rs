@@ -18,7 +18,9 @@ use vtl_iscsi::{Admission, Authentication, ChallengeBook, Chap, ChapAlgorithm, R
 use vtl_media::{AccessRule, LibraryId, Store};
 use vtl_scsi::Rights;
 
-pub(crate) use orders::{add, list, new_secret, random_secret, read_secret, read_secrets, remove};
+pub(crate) use orders::{
+    add, initiator_name, list, new_secret, random_secret, read_secret, read_secrets, remove,
+};
 pub(crate) use secret_text::SecretText;
 pub(crate) use secrets::SecretsError;
 

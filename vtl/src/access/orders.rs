@@ -304,7 +304,8 @@ pub(crate) fn read_secret(path: &Path) -> Result<SecretText, Failure> {
     Ok(SecretText::new(line.strip_suffix('\r').unwrap_or(line)))
 }
 
-fn initiator_name(text: &str) -> Result<String, Failure> {
+/// An initiator's name in its normal form.
+pub(crate) fn initiator_name(text: &str) -> Result<String, Failure> {
     let name = AccessRule::normal_name(text);
     let is_good = NAME_TYPES.iter().any(|kind| name.starts_with(kind))
         && name.len() <= MAX_NAME_BYTES

@@ -1,9 +1,12 @@
 //! `vtl browse`: what lies on a cartridge, down to single files; and the bytes of it, for `vtl restore`.
 
+mod cpio;
 mod kept;
 mod place;
 mod restore;
 mod source;
+mod sparse;
+mod volumes;
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::AtomicBool;
@@ -160,7 +163,9 @@ pub(crate) fn for_people(answer: &Value) -> Value {
             let modified = i64::try_from(member.modified).ok();
             let modified = modified.and_then(|at| jiff::Timestamp::from_second(at).ok());
             let link = member.link.map(|link| format!(" -> {link}")).unwrap_or_default();
-            add(member.size_bytes.into(), json!(modified), format!("{}{link}", member.path).into());
+            let part = member.part.map(|part| format!(" (from byte {} on)", part.offset_bytes));
+            let what = format!("{}{link}{}", member.path, part.unwrap_or_default());
+            add(member.size_bytes.into(), json!(modified), what.into());
         }
         if let Some(why) = file.get("broken").and_then(Value::as_str) {
             add(Value::Null, Value::Null, format!("(what follows cannot be listed: {why})").into());

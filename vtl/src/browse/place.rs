@@ -80,14 +80,39 @@ pub(super) fn link(placed: &Path, target: &Path, is_overwritten: bool) -> io::Re
     }
 }
 
-/// Gives a file or a directory the time and the mode that its header has, as the library does it for the others.
-pub(super) fn set_time_and_mode(file: &File, header: &tar::Header) -> io::Result<()> {
-    if let Ok(seconds) = header.mtime()
+/// Mode and time, as an archive has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) mode: Option<u32>,
+    /// In seconds since 1970.
+    pub(super) modified: Option<u64>,
+}
+
+impl Stamp {
+    pub(super) fn of_tar(header: &tar::Header) -> Self {
+        Self { mode: header.mode().ok(), modified: header.mtime().ok() }
+    }
+}
+
+/// Gives a file or a directory its time and its mode, as the library for tar archives does it for others.
+pub(super) fn set_time_and_mode(file: &File, stamp: Stamp) -> io::Result<()> {
+    if let Some(seconds) = stamp.modified
         && let Some(then) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     {
         file.set_times(FileTimes::new().set_accessed(then).set_modified(then))?;
     }
-    let mode = header.mode()?;
-    let is_root = rustix::process::geteuid().is_root();
-    file.set_permissions(Permissions::from_mode(if is_root { mode & 0o7777 } else { mode & 0o777 }))
+    let Some(mode) = stamp.mode else { return Ok(()) };
+    let allowed = if rustix::process::geteuid().is_root() { 0o7777 } else { 0o777 };
+    file.set_permissions(Permissions::from_mode(mode & allowed))
+}
+
+/// Makes a symbolic link. Where it leads to does not matter: nothing is ever put behind one that leads out of the directory.
+pub(super) fn symbolic_link(to: &Path, target: &Path, is_overwritten: bool) -> io::Result<()> {
+    match std::os::unix::fs::symlink(to, target) {
+        Err(error) if is_overwritten && error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(target)?;
+            std::os::unix::fs::symlink(to, target)
+        }
+        made => made,
+    }
 }

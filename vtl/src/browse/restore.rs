@@ -1,23 +1,28 @@
 //! `vtl restore`: one file, or a directory, out of an archive on a cartridge. What arrives is unpacked here, by whoever asked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vtl_vault::archive::{Member, MemberKind};
 
-use super::source::{Source, Stream};
-use super::{BrowseChoice, KeptMoment, Piece, place};
+use super::place::Stamp;
+use super::source::{Rest, Source, Stream};
+use super::volumes::Joined;
+use super::{BrowseChoice, KeptMoment, Piece, cpio, place, sparse, volumes};
 use crate::client;
 use crate::request::{Failure, FailureKind, Request};
 
 /// What is to be restored, and where to.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RestoreOptions {
-    /// The cartridge and what on it: A00001L9:etc/passwd, or a directory with all that is below.
-    #[arg(value_name = "BARCODE:PATH")]
+    /// The cartridge and what on it: A00001L9:etc/passwd, or a directory with all that is below. An archive of several volumes (tar -M) needs all
+    /// of them, in their order: A00001L9,A00002L9:etc/passwd.
+    #[arg(value_name = "BARCODE[,BARCODE…]:PATH")]
     what: String,
     /// The directory that it is put into. Nothing is ever written outside of it.
     #[arg(short = 'C', long, value_name = "DIR")]
@@ -34,17 +39,33 @@ pub(crate) struct RestoreOptions {
 }
 
 #[derive(Debug, Deserialize)]
-struct Listed {
-    barcode: String,
+pub(super) struct Listed {
+    pub(super) barcode: String,
     moment: Option<KeptMoment>,
-    files: Vec<ListedFile>,
+    pub(super) files: Vec<ListedFile>,
 }
 
 #[derive(Debug, Deserialize)]
-struct ListedFile {
+pub(super) struct ListedFile {
     partition: u8,
     file: u64,
-    members: Vec<Member>,
+    kind: String,
+    pub(super) bytes: u64,
+    pub(super) members: Vec<Member>,
+}
+
+impl Listed {
+    /// Where the bytes of one of its tape files are had.
+    pub(super) fn piece(&self, file: &ListedFile) -> Piece {
+        Piece {
+            barcode: self.barcode.clone(),
+            moment: self.moment.clone(),
+            partition: file.partition,
+            file: file.file,
+            begin: 0,
+            end: 0,
+        }
+    }
 }
 
 /// Restores what was asked for. Beside the answer there is a failure if something of it was left out.
@@ -52,7 +73,7 @@ pub(crate) fn restore(
     data: &Path,
     options: &RestoreOptions,
 ) -> Result<(Value, Result<(), Failure>), Failure> {
-    let (barcode, path) = options.what.split_once(':').ok_or_else(|| {
+    let (barcodes, path) = options.what.split_once(':').ok_or_else(|| {
         Failure::usage("say which cartridge and what on it, as in A00001L9:etc/passwd")
     })?;
     if !options.directory.is_dir() {
@@ -61,43 +82,94 @@ pub(crate) fn restore(
             options.directory.display()
         )));
     }
-    let choice = BrowseChoice {
-        barcode: barcode.to_owned(),
-        file: options.file,
-        partition: options.partition,
+    let list = |barcode: &str| -> Result<Listed, Failure> {
+        let (file, partition) = (options.file, options.partition);
+        let choice = BrowseChoice { barcode: barcode.to_owned(), file, partition };
+        let answer = client::ask(data, Request::Browse(choice))?;
+        serde_json::from_value(answer).map_err(Failure::failed)
     };
-    let answer = client::ask(data, Request::Browse(choice))?;
-    let listed: Listed = serde_json::from_value(answer).map_err(Failure::failed)?;
+    let volumes: Vec<Listed> = barcodes.split(',').map(list).collect::<Result<_, _>>()?;
     let wanted = normal(path);
     let has_it = |file: &&ListedFile| file.members.iter().any(|member| is_in(member, &wanted));
-    let Some(file) = listed.files.iter().rev().find(has_it) else {
+    let mut together = Together::default();
+    let mut first = None;
+    for (number, listed) in volumes.iter().enumerate() {
+        // Of one cartridge it is the last that has it.
+        let Some(file) = listed.files.iter().rev().find(has_it) else { continue };
+        first.get_or_insert((file.partition, file.file));
+        let chosen: Vec<&Member> =
+            file.members.iter().filter(|member| is_in(member, &wanted)).collect();
+        let following = volumes.get(number + 1..).unwrap_or_default();
+        restore_of((data, listed, file, following), &chosen, options, &mut together)?;
+    }
+    let barcodes: Vec<&str> = volumes.iter().map(|listed| listed.barcode.as_str()).collect();
+    let Some((partition, file)) = first else {
         return Err(Failure::not_found(format!(
             "no archive on {} has {path}; `vtl browse {}` lists what there is",
-            listed.barcode, listed.barcode
+            barcodes.join(" or "),
+            barcodes.first().unwrap_or(&"BARCODE")
         )));
     };
-    let chosen: Vec<&Member> =
-        file.members.iter().filter(|member| is_in(member, &wanted)).collect();
-    let mut run = Run::new((data, &listed, file), &chosen, options);
-    for member in chosen {
-        // What was appended to an archive replaces what is before it.
-        if run.is_last(member) {
-            run.restore(member)?;
-        }
-    }
-    run.finish_directories();
-    let tally = run.tally;
+    let Together { mut tally, directories, .. } = together;
+    finish_directories(directories, &mut tally);
     let verdict = tally.verdict();
     let answer = json!({
-        "barcode": listed.barcode,
-        "partition": file.partition,
-        "file": file.file,
+        "barcode": barcodes.join(","),
+        "partition": partition,
+        "file": file,
         "directory": options.directory,
         "files": tally.files,
         "bytes": tally.bytes,
         "left_out": tally.left_out,
     });
     Ok((answer, verdict))
+}
+
+/// What the volumes of an archive come to, one after the other.
+#[derive(Debug, Default)]
+struct Together {
+    tally: Tally,
+    /// Directories get their modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
+    directories: BTreeMap<PathBuf, Stamp>,
+    /// Parts that have come with the file that they are of.
+    joined: Vec<Joined>,
+}
+
+/// Restores what was chosen of one tape file.
+fn restore_of(
+    (data, listed, file, following): (&Path, &Listed, &ListedFile, &[Listed]),
+    chosen: &[&Member],
+    options: &RestoreOptions,
+    together: &mut Together,
+) -> Result<(), Failure> {
+    let mut run = Run::new((data, listed, file), chosen, options);
+    run.tally = std::mem::take(&mut together.tally);
+    run.directories = std::mem::take(&mut together.directories);
+    let is_joined = |member: &&Member| {
+        let here = (listed.barcode.as_str(), member.begin);
+        together.joined.iter().any(|joined| (joined.barcode.as_str(), joined.begin) == here)
+    };
+    let chosen: Vec<&Member> = chosen.iter().copied().filter(|member| !is_joined(member)).collect();
+    for member in chosen.iter().filter(|member| member.end > file.bytes) {
+        match volumes::rest_of(data, member, file.bytes, following) {
+            Ok((rest, joined)) => {
+                run.going_on.insert(member.begin, rest);
+                together.joined.extend(joined);
+            }
+            Err(why) => drop(run.broken.insert(member.begin, why)),
+        }
+    }
+    // The links of a cpio archive come before what they are linked to.
+    let (links, others): (Vec<&Member>, Vec<&Member>) =
+        chosen.into_iter().partition(|member| run.is_cpio && member.kind == MemberKind::HardLink);
+    for member in others.into_iter().chain(links) {
+        // What was appended to an archive replaces what is before it.
+        if run.is_last(member) && member.kind != MemberKind::Label {
+            run.restore(member)?;
+        }
+    }
+    (together.tally, together.directories) = (run.tally, run.directories);
+    Ok(())
 }
 
 #[derive(Debug, Default)]
@@ -132,14 +204,19 @@ impl Tally {
 /// One restoring: what of the archive is in its place by now, and what is still to be done.
 struct Run<'a> {
     source: Source<'a>,
+    is_cpio: bool,
     options: &'a RestoreOptions,
     /// The members of each path, in their order.
     by_path: HashMap<String, Vec<&'a Member>>,
     /// Where the data of a member was put, by the member's beginning.
     placed: HashMap<u64, PathBuf>,
-    /// Directories get their modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
-    directories: BTreeMap<PathBuf, tar::Header>,
+    directories: BTreeMap<PathBuf, Stamp>,
     tally: Tally,
+    /// How many bytes the tape file has.
+    bytes: u64,
+    /// With what those members go on that do not end in it, by their beginnings; or why that cannot be told.
+    going_on: HashMap<u64, Vec<Rest<'a>>>,
+    broken: HashMap<u64, String>,
 }
 
 impl<'a> Run<'a> {
@@ -152,21 +229,26 @@ impl<'a> Run<'a> {
         for member in &file.members {
             by_path.entry(normal(&member.path)).or_default().push(member);
         }
-        let piece = Piece {
-            barcode: listed.barcode.clone(),
-            moment: listed.moment.clone(),
-            partition: file.partition,
-            file: file.file,
-            begin: 0,
-            end: 0,
-        };
         Self {
-            source: Source::new(data, piece, chosen),
+            source: Source::new(data, listed.piece(file), chosen),
+            is_cpio: file.kind == "cpio",
             options,
             by_path,
             placed: HashMap::new(),
             directories: BTreeMap::new(),
             tally: Tally::default(),
+            bytes: file.bytes,
+            going_on: HashMap::new(),
+            broken: HashMap::new(),
+        }
+    }
+
+    /// The bytes of a member, wherever they go on.
+    fn stream<'b>(&'b self, member: &Member, failure: &'b mut Option<Failure>) -> Stream<'b> {
+        let stream = self.source.stream(member, failure);
+        match self.going_on.get(&member.begin) {
+            Some(rest) => stream.going_on(self.bytes, rest),
+            None => stream,
         }
     }
 
@@ -180,8 +262,12 @@ impl<'a> Run<'a> {
         let mut at = link;
         while at.kind == MemberKind::HardLink {
             let same = self.by_path.get(&normal(at.link.as_deref()?))?;
-            let before = same.partition_point(|one| one.begin < at.begin);
-            at = same.get(before.checked_sub(1)?)?;
+            at = if self.is_cpio {
+                same.iter().rfind(|one| one.kind != MemberKind::HardLink)?
+            } else {
+                let before = same.partition_point(|one| one.begin < at.begin);
+                same.get(before.checked_sub(1)?)?
+            };
         }
         Some(at)
     }
@@ -193,7 +279,8 @@ impl<'a> Run<'a> {
         match (done, failure) {
             (_, Some(failure)) if failure.kind == FailureKind::Damaged => {
                 self.tally.is_damaged = true;
-                self.tally.leave_out(&member.path, failure);
+                let hint = self.broken.get(&member.begin).cloned().unwrap_or_default();
+                self.tally.leave_out(&member.path, format!("{failure}{hint}"));
             }
             (_, Some(failure)) => return Err(failure),
             (Ok(true), None) => {
@@ -211,28 +298,62 @@ impl<'a> Run<'a> {
     }
 
     fn unpack(&mut self, member: &'a Member, failure: &mut Option<Failure>) -> io::Result<bool> {
+        if let Some(part) = &member.part {
+            return Err(io::Error::other(volumes::without_beginning(part)));
+        }
+        if self.is_cpio {
+            return self.unpack_cpio(member, failure);
+        }
         let options = self.options;
         let placed = self.with_entry(member, failure, |entry| {
             // The name of a sparse file is in its records; what its header has is made up.
-            let name = match pax_value(entry, "GNU.sparse.major")? {
-                Some(_) => PathBuf::from(&member.path),
+            let name = match sparse::name(entry)? {
+                Some(name) => PathBuf::from(name),
                 None => entry.path()?.into_owned(),
             };
             let Some(target) = place::inside(&options.directory, &name)? else { return Ok(None) };
             match member.kind {
                 MemberKind::HardLink => {}
                 MemberKind::Directory => place::directory(&target)?,
-                _ => content(entry, member, &target, options)?,
+                _ => sparse::content(entry, member, &target, options.overwrite)?,
             }
-            Ok(Some((target, entry.header().clone())))
+            Ok(Some((target, Stamp::of_tar(entry.header()))))
         });
-        let Some((target, header)) = placed? else { return Ok(false) };
+        let Some((target, stamp)) = placed? else { return Ok(false) };
+        self.settle(member, target, stamp, failure)
+    }
+
+    /// What is left to be done when a member is in its place, or when that place is known.
+    fn settle(
+        &mut self,
+        member: &'a Member,
+        target: PathBuf,
+        stamp: Stamp,
+        failure: &mut Option<Failure>,
+    ) -> io::Result<bool> {
         match member.kind {
             MemberKind::HardLink => self.link(member, &target, failure)?,
-            MemberKind::Directory => drop(self.directories.insert(target, header)),
+            MemberKind::Directory => drop(self.directories.insert(target, stamp)),
             _ => drop(self.placed.insert(member.begin, target)),
         }
         Ok(true)
+    }
+
+    fn unpack_cpio(
+        &mut self,
+        member: &'a Member,
+        failure: &mut Option<Failure>,
+    ) -> io::Result<bool> {
+        let options = self.options;
+        let mut stream = self.source.stream(member, failure);
+        let header = cpio::header(&mut stream)?;
+        let name = Path::new(OsStr::from_bytes(&header.name));
+        let Some(target) = place::inside(&options.directory, name)? else { return Ok(false) };
+        // Of a link the header only has the name.
+        if member.kind != MemberKind::HardLink {
+            cpio::content(&header, &mut stream, &target, options.overwrite)?;
+        }
+        self.settle(member, target, cpio::stamp(&header), failure)
     }
 
     /// A second name for what is there already. If that was not chosen, or could not be restored, or was replaced later in the archive, then
@@ -254,7 +375,14 @@ impl<'a> Run<'a> {
         if let Some(placed) = self.placed.get(&source.begin) {
             return place::link(placed, target, options.overwrite);
         }
-        self.with_entry(source, failure, |entry| content(entry, source, target, options))?;
+        if self.is_cpio {
+            let mut stream = self.source.stream(source, failure);
+            cpio::content(&cpio::header(&mut stream)?, &mut stream, target, options.overwrite)?;
+        } else {
+            self.with_entry(source, failure, |entry| {
+                sparse::content(entry, source, target, options.overwrite)
+            })?;
+        }
         self.placed.insert(source.begin, target.to_owned());
         Ok(())
     }
@@ -266,7 +394,7 @@ impl<'a> Run<'a> {
         failure: &mut Option<Failure>,
         work: impl FnOnce(&mut tar::Entry<'_, Stream<'_>>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut archive = tar::Archive::new(self.source.stream(member, failure));
+        let mut archive = tar::Archive::new(self.stream(member, failure));
         archive.set_overwrite(self.options.overwrite);
         archive.set_preserve_mtime(true);
         archive.set_preserve_permissions(rustix::process::geteuid().is_root());
@@ -274,98 +402,15 @@ impl<'a> Run<'a> {
         let mut entry = entries.next().ok_or(io::ErrorKind::UnexpectedEof)??;
         work(&mut entry)
     }
-
-    /// What is below comes before what is above, so that no mode stands in the way.
-    fn finish_directories(&mut self) {
-        for (path, header) in std::mem::take(&mut self.directories).into_iter().rev() {
-            let done = place::open_directory(&path)
-                .and_then(|directory| place::set_time_and_mode(&directory, &header));
-            if let Err(error) = done {
-                self.tally.leave_out(&path.to_string_lossy(), error);
-            }
-        }
-    }
 }
 
-/// Writes what a member has, unless it is a directory or a hard link.
-fn content<R: Read>(
-    entry: &mut tar::Entry<'_, R>,
-    member: &Member,
-    target: &Path,
-    options: &RestoreOptions,
-) -> io::Result<()> {
-    let major = pax_value(entry, "GNU.sparse.major")?;
-    let is_other_sparse = pax_value(entry, "GNU.sparse.map")?.is_some()
-        || pax_value(entry, "GNU.sparse.numblocks")?.is_some();
-    match major.as_deref() {
-        Some("1") => sparse_file(entry, target, member.size_bytes, options.overwrite),
-        None if !is_other_sparse => entry.unpack(target).map(drop),
-        _ => Err(io::Error::other(
-            "a sparse file in a form that is not understood; `tar` itself reads it from the tape",
-        )),
-    }
-}
-
-fn pax_value<R: Read>(entry: &mut tar::Entry<'_, R>, key: &str) -> io::Result<Option<String>> {
-    for extension in entry.pax_extensions()?.into_iter().flatten() {
-        let extension = extension?;
-        if extension.key_bytes() == key.as_bytes() {
-            return Ok(extension.value().ok().map(str::to_owned));
-        }
-    }
-    Ok(None)
-}
-
-/// A sparse file of GNU tar's form 1.0: its data begins with a list of the pieces that are there, in decimal lines. The library does not know
-/// it. It is taken apart while it comes, so that nothing is ever made under the name that is in its header.
-fn sparse_file<R: Read>(
-    entry: &mut tar::Entry<'_, R>,
-    target: &Path,
-    size_bytes: u64,
-    is_overwritten: bool,
-) -> io::Result<()> {
-    let mut to = place::new_file(target, is_overwritten)?;
-    expand(&mut io::BufReader::new(&mut *entry), &mut to, size_bytes)?;
-    place::set_time_and_mode(&to, entry.header())
-}
-
-fn expand(from: &mut impl Read, to: &mut std::fs::File, size_bytes: u64) -> io::Result<()> {
-    let mut read = 0;
-    let pieces = number(from, &mut read)?;
-    if pieces > SPARSE_PIECES_MAX {
-        return Err(io::Error::other(format!("more than {SPARSE_PIECES_MAX} pieces")));
-    }
-    let mut map = Vec::new();
-    for _ in 0..pieces {
-        map.push((number(from, &mut read)?, number(from, &mut read)?));
-    }
-    let padding = read.next_multiple_of(512).saturating_sub(read);
-    io::copy(&mut from.by_ref().take(padding), &mut io::sink())?;
-    for (at, length) in map {
-        to.seek(SeekFrom::Start(at))?;
-        if io::copy(&mut from.by_ref().take(length), to)? != length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    to.set_len(size_bytes)?;
-    to.flush()
-}
-
-/// A number on a line of its own.
-fn number(from: &mut impl Read, read: &mut u64) -> io::Result<u64> {
-    let mut value = 0u64;
-    loop {
-        let mut byte = [0];
-        from.read_exact(&mut byte)?;
-        *read += 1;
-        match byte {
-            [b'\n'] => return Ok(value),
-            [digit @ b'0'..=b'9'] => {
-                let next =
-                    value.checked_mul(10).and_then(|ten| ten.checked_add((digit - b'0').into()));
-                value = next.ok_or(io::ErrorKind::InvalidData)?;
-            }
-            _ => return Err(io::ErrorKind::InvalidData.into()),
+/// What is below comes before what is above, so that no mode stands in the way.
+fn finish_directories(directories: BTreeMap<PathBuf, Stamp>, tally: &mut Tally) {
+    for (path, stamp) in directories.into_iter().rev() {
+        let done = place::open_directory(&path)
+            .and_then(|directory| place::set_time_and_mode(&directory, stamp));
+        if let Err(error) = done {
+            tally.leave_out(&path.to_string_lossy(), error);
         }
     }
 }
@@ -386,7 +431,5 @@ fn is_in(member: &Member, wanted: &str) -> bool {
     is_below && !(path.is_empty() && member.kind == MemberKind::Directory)
 }
 
-/// The list of a sparse file's pieces is kept in memory: this many are 64 MiB of it.
-const SPARSE_PIECES_MAX: u64 = 4 << 20;
 /// So many of those that were left out are named on standard error; the answer has all.
 const REASONS_MAX: usize = 5;

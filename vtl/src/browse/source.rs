@@ -1,7 +1,7 @@
 //! A member's bytes as they come from the library: in pieces, which small members share with their neighbours.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -39,7 +39,8 @@ impl<'a> Source<'a> {
         failure: &'b mut Option<Failure>,
     ) -> Stream<'b> {
         let held = io::Cursor::default();
-        Stream { source: self, at: member.begin, end: member.end, held, failure }
+        let rest = VecDeque::new();
+        Stream { source: self, at: member.begin, end: member.end, held, rest, failure }
     }
 
     /// Bytes from a place on, but none from `end` on.
@@ -101,15 +102,39 @@ pub(super) struct Stream<'a> {
     at: u64,
     end: u64,
     held: io::Cursor<Vec<u8>>,
+    /// What follows from elsewhere: from where to where.
+    rest: VecDeque<(&'a Source<'a>, u64, u64)>,
     failure: &'a mut Option<Failure>,
+}
+
+impl<'a> Stream<'a> {
+    /// Ends here, and goes on with these pieces of other tape files.
+    pub(super) fn going_on(mut self, end: u64, rest: &'a [Rest<'a>]) -> Self {
+        self.end = end;
+        self.rest = rest.iter().map(|rest| (&rest.source, rest.begin, rest.end)).collect();
+        self
+    }
+}
+
+/// A piece of another tape file with which a member goes on.
+#[derive(Debug)]
+pub(super) struct Rest<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) begin: u64,
+    pub(super) end: u64,
 }
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.held.read(buffer)?;
-            if count > 0 || buffer.is_empty() || self.at >= self.end {
+            if count > 0 || buffer.is_empty() {
                 return Ok(count);
+            }
+            if self.at >= self.end {
+                let Some(next) = self.rest.pop_front() else { return Ok(0) };
+                (self.source, self.at, self.end) = next;
+                continue;
             }
             match self.source.bytes(self.at, self.end) {
                 Ok(bytes) => {

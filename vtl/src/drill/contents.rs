@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use vtl_vault::archive::Kind;
+use vtl_vault::archive::{CpioHeader, Kind};
 
 use super::drive::{Ended, FileStream, Host, Step};
 
@@ -93,6 +93,7 @@ fn unpack(
     let mut at = None;
     let unpacked = match kind {
         Kind::Tar => members(stream, contents, &mut at),
+        Kind::Cpio => cpio_members(stream, contents, &mut at),
         Kind::Amanda => dump(stream, contents, &mut at),
         _ => return,
     };
@@ -148,6 +149,26 @@ fn members(
             }
             contents.bytes += read;
         }
+        contents.files += 1;
+    }
+    *at = None;
+    Ok(true)
+}
+
+/// Reads all members of a cpio archive, and adds up the bytes of those that say what that has to be.
+fn cpio_members(
+    stream: &mut impl Read,
+    contents: &mut Contents,
+    at: &mut Option<String>,
+) -> io::Result<bool> {
+    while let Some(header) = CpioHeader::read(stream)? {
+        *at = Some(String::from_utf8_lossy(&header.name).into_owned());
+        header.copy_data(stream, &mut io::sink())?;
+        let padding = header.padding_bytes;
+        if io::copy(&mut stream.by_ref().take(padding), &mut io::sink())? != padding {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        contents.bytes = contents.bytes.saturating_add(header.size_bytes);
         contents.files += 1;
     }
     *at = None;

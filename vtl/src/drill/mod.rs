@@ -7,13 +7,14 @@ mod contents;
 mod drive;
 mod run;
 mod show;
+pub(crate) mod timed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,13 +34,13 @@ use crate::request::{Failure, SnapshotChoice};
 use crate::rules;
 use crate::snapshots;
 
-/// The name that a drill logs in under, for rules about access.
-pub(crate) const INITIATOR: &str = "iqn.2026-11.io.vtl:drill";
 /// What the snapshots of drills are called, with so many digits behind it.
 const PREFIX: &str = "drill-";
 const ID_DIGITS: usize = 16;
 /// Between two looks at whether somebody is there still.
 const HOLD_INTERVAL: Duration = Duration::from_millis(200);
+/// Whoever begins a drill holds its snapshot so soon, or it is taken back.
+pub(crate) const BEGIN_LIMIT: Duration = Duration::from_mins(1);
 
 /// What is done with drills on the command line.
 #[derive(Debug, clap::Subcommand)]
@@ -70,7 +71,7 @@ pub(crate) struct RunOptions {
     /// 1: read back from the disk; 2: and read by iSCSI; 3: and archives unpacked; 4: and --command run (default: 3, with --command 4).
     #[arg(long, value_name = "1-4", value_parser = clap::value_parser!(u8).range(1..=4))]
     level: Option<u8>,
-    /// Your own way to recover, run by `sh` in an empty directory; `VTL_DRILL_PORTAL`, `_TARGET`, `_BARCODES`, `_GROUP` and `_DIRECTORY` say from
+    /// Your own way to recover, run by `sh` in an empty directory; `VTL_DRILL_PORTAL`, `_TARGET`, `_INITIATOR` (a name that may log in there), `_BARCODES`, `_GROUP` and `_DIRECTORY` say from
     /// where and to where. It has worked if it exits with 0.
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
@@ -105,6 +106,8 @@ pub(crate) struct Begun {
     snapshot: String,
     target: String,
     portal: String,
+    /// The name to log in under, which is good for this snapshot only.
+    initiator: String,
     members: Vec<Member>,
 }
 
@@ -173,13 +176,30 @@ struct CommandReport {
     restored_bytes: u64,
 }
 
-/// Snapshots that are being used for a drill by somebody who is there.
+/// Snapshots that are being used for a drill.
 #[derive(Debug, Default)]
-pub(crate) struct Drills(Mutex<BTreeSet<String>>);
+pub(crate) struct Drills(Mutex<BTreeMap<String, Hold>>);
+
+/// Whether somebody is there for whom a snapshot is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It is being made.
+    Making,
+    /// He has been told of it then, and has to say that he is there.
+    Awaited(Instant),
+    /// He is.
+    Held,
+}
 
 impl Drills {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Hold>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody holds this one.
+    #[cfg(test)]
+    pub(crate) fn is_held(&self, snapshot: &str) -> bool {
+        self.lock().get(snapshot) == Some(&Hold::Held)
     }
 }
 
@@ -236,7 +256,7 @@ fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Val
         barcodes.iter().map(|barcode| find(library, barcode)).collect::<Result<_, _>>()?;
     let id = Uuid::new_v4().simple().to_string();
     let snapshot = format!("{PREFIX}{}", id.get(..ID_DIGITS).unwrap_or(&id));
-    library.drills.lock().insert(snapshot.clone());
+    library.drills.lock().insert(snapshot.clone(), Hold::Making);
     let choice = SnapshotChoice { name: snapshot.clone(), barcodes, ..SnapshotChoice::default() };
     let shown = snapshots::create(library, &choice, actor)
         .and_then(|_| snapshots::present(library, &snapshot, false, actor));
@@ -251,12 +271,14 @@ fn begin(library: &Arc<Library>, group: &str, caller: &Caller<'_>) -> Result<Val
         target: record.library.iqn.clone(),
         snapshot,
         portal: reachable(portal).to_string(),
+        initiator: library.access.invite(&record.library.id),
         members: record.members.iter().map(member).collect(),
     };
     if caller.is_gone.load(Ordering::Relaxed) {
         drop_snapshot(library, &begun.snapshot, actor);
         return Err(Failure::failed("nobody waits for the drill any more"));
     }
+    library.drills.lock().insert(begun.snapshot.clone(), Hold::Awaited(Instant::now()));
     tracing::info!(group, cartridges = members.len(), snapshot = begun.snapshot, "drill begins");
     serde_json::to_value(begun).map_err(Failure::failed)
 }
@@ -285,7 +307,10 @@ fn member(of: &vtl_media::SnapshotMember) -> Member {
 
 /// Answered when the drill has ended or nobody waits any more; then the snapshot goes.
 fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<Value, Failure> {
-    while library.drills.lock().contains(snapshot) && library.is_running() {
+    if let Some(hold) = library.drills.lock().get_mut(snapshot) {
+        *hold = Hold::Held;
+    }
+    while library.drills.lock().contains_key(snapshot) && library.is_running() {
         if caller.is_gone.load(Ordering::Relaxed) {
             tracing::warn!(snapshot, "the drill was broken off");
             drop_snapshot(library, snapshot, caller.actor);
@@ -294,6 +319,18 @@ fn hold(library: &Arc<Library>, snapshot: &str, caller: &Caller<'_>) -> Result<V
         std::thread::sleep(HOLD_INTERVAL);
     }
     Ok(json!({ "snapshot": snapshot, "held": false }))
+}
+
+/// Takes the snapshots back that somebody has asked for and does not hold: he ended in between, and they would be shown for ever.
+pub(crate) fn take_back(library: &Arc<Library>, limit: Duration) {
+    let is_left = |_: &String, hold: &mut Hold| matches!(hold, Hold::Awaited(since) if since.elapsed() >= limit);
+    // Whoever comes to hold one from now on finds that it is gone.
+    let left: Vec<String> =
+        library.drills.lock().extract_if(.., is_left).map(|(name, _)| name).collect();
+    for snapshot in left {
+        tracing::warn!(snapshot, "whoever began a drill is gone");
+        drop_snapshot(library, &snapshot, "system");
+    }
 }
 
 /// Takes away what drills have left behind that were broken off by the end of the daemon, when the next one begins. What is known to be good
@@ -305,7 +342,7 @@ pub(crate) fn clean_up(library: &Arc<Library>) {
     let is_left = |snapshot: &SnapshotRecord| {
         is_of_drill(&snapshot.name)
             && !good.contains(&snapshot.name)
-            && !library.drills.lock().contains(&snapshot.name)
+            && !library.drills.lock().contains_key(&snapshot.name)
     };
     for snapshot in library.store.snapshots().into_iter().filter(is_left) {
         drop_snapshot(library, &snapshot.name, "system");
@@ -320,9 +357,8 @@ fn is_of_drill(name: &str) -> bool {
 
 fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
     library.drills.lock().remove(snapshot);
-    if library.store.snapshot(snapshot).is_none() {
-        return;
-    }
+    let Some(record) = library.store.snapshot(snapshot) else { return };
+    library.access.dismiss(&record.library.id);
     let dropped = snapshots::present(library, snapshot, true, actor)
         .and_then(|_| snapshots::delete(library, snapshot, actor));
     if let Err(failure) = dropped {
@@ -334,7 +370,7 @@ fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
 }
 
 fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value, Failure> {
-    if !library.drills.lock().contains(&report.snapshot) {
+    if !library.drills.lock().contains_key(&report.snapshot) {
         return Err(Failure::refused(format!(
             "there is no drill with the snapshot {}: it was broken off",
             report.snapshot
@@ -368,6 +404,9 @@ fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value,
     library.store.record(&event, actor).map_err(Failure::failed)?;
     if is_kept {
         library.drills.lock().remove(&report.snapshot);
+        if let Some(record) = library.store.snapshot(&report.snapshot) {
+            library.access.dismiss(&record.library.id);
+        }
         snapshots::present(library, &report.snapshot, true, actor)?;
     } else {
         drop_snapshot(library, &report.snapshot, actor);

@@ -92,14 +92,9 @@ fn read_members(begun: &Begun, report: &mut Report) -> Result<(), Failure> {
     let counted = Arc::clone(&state);
     let progress = move |bytes| counted.lock().unwrap_or_else(PoisonError::into_inner).1 += bytes;
     let failed = |error: anyhow::Error| {
-        Failure::failed(format!(
-            "{error:#}, at {} of {}. Where rules say who may log in, a drill needs one: `vtl access add {} --read-only`",
-            begun.target,
-            begun.portal,
-            super::INITIATOR
-        ))
+        Failure::failed(format!("{error:#}, at {} of {}", begun.target, begun.portal))
     };
-    let host = Host::login(&begun.portal, super::INITIATOR, &begun.target, progress);
+    let host = Host::login(&begun.portal, &begun.initiator, &begun.target, progress);
     let mut host = host.map_err(failed)?;
     let unpacks = report.level >= 3;
     for (member, row) in begun.members.iter().zip(&mut report.members) {
@@ -144,6 +139,7 @@ fn run_command(command: &str, limit: Duration, begun: &Begun) -> Result<CommandR
         .env("VTL_DRILL_GROUP", &begun.group)
         .env("VTL_DRILL_TARGET", &begun.target)
         .env("VTL_DRILL_PORTAL", &begun.portal)
+        .env("VTL_DRILL_INITIATOR", &begun.initiator)
         .env("VTL_DRILL_BARCODES", barcodes.join(" "))
         .env("VTL_DRILL_DIRECTORY", directory.path())
         .stdin(Stdio::null())

@@ -8,12 +8,15 @@ use uuid::Uuid;
 use vtl_media::ledger::RecordedEvent;
 use vtl_media::{DrillRecord, EntryFilter, Event};
 use vtl_vault::receipt::{ReceiptError, Statement};
+use vtl_vault::{Job, Timer};
 
 use super::{MemberReport, Report};
 use crate::files;
 use crate::library::Library;
 use crate::receipts;
 use crate::request::{Failure, FailureKind};
+use crate::rules::rules_in_force;
+use crate::rules::timer::timers_of;
 use crate::verification::rate;
 
 /// A drill as the ledger has it, and when.
@@ -39,7 +42,7 @@ pub(crate) fn drills(library: &Library, of: Option<&str>) -> Result<Vec<Drill>, 
 }
 
 pub(super) fn list(library: &Library, group: Option<&str>) -> Result<Value, Failure> {
-    let rows = drills(library, group)?.into_iter().map(|Drill { time, record: drill }| {
+    let done = drills(library, group)?.into_iter().map(|Drill { time, record: drill }| {
         let seconds = drill.recovery_ms.map(seconds);
         let is_there = |name: &String| library.store.snapshot(name).is_some();
         json!({
@@ -54,7 +57,24 @@ pub(super) fn list(library: &Library, group: Option<&str>) -> Result<Value, Fail
             "report": drill.report,
         })
     });
-    Ok(Value::Array(rows.collect()))
+    let mut rows: Vec<Value> = done.collect();
+    rows.extend(planned(library, group));
+    Ok(Value::Array(rows))
+}
+
+/// The drills that the daemon will run by itself.
+fn planned(library: &Library, wanted: Option<&str>) -> Vec<Value> {
+    let Ok(rules) = rules_in_force(library) else { return Vec::new() };
+    let timers = timers_of(library, &rules, library.store.now());
+    let row = |timer: &Timer<'_>| {
+        let Job::Drill(group) = timer.job else { return None };
+        let level = rules.groups.get(group)?.drill_level();
+        wanted.is_none_or(|wanted| wanted == group).then(|| {
+            json!({ "time": timer.next?, "group": group, "level": level, "result": "planned" })
+                .into()
+        })?
+    };
+    timers.iter().filter_map(row).collect()
 }
 
 pub(super) fn show(library: &Library, named: &str) -> Result<Value, Failure> {

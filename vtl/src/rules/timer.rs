@@ -1,4 +1,4 @@
-//! Policies that run by themselves, when their calendars say so.
+//! Policies that run by themselves, when their calendars say so; and what is known of all that runs by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use tracing::{info, warn};
 use vtl_media::{CopyRecord, PolicyRun};
-use vtl_vault::{Policy, Rules, Timer, cartridges_of, timers};
+use vtl_vault::{Calendar, Job, Policy, Rules, Timer, cartridges_of, timers};
 
 use super::{policies, rules_in_force, situation};
 use crate::bays;
@@ -38,7 +38,9 @@ pub(crate) fn run_due_with(library: &Arc<Library>, writer: Writer<'_>, is_given_
         if is_given_up.load(Ordering::Relaxed) {
             return;
         }
-        run_one(library, &rules, &timer, writer, is_given_up);
+        if let Job::Policy(name) = timer.job {
+            run_one(library, &rules, (name, timer.calendar), writer, is_given_up);
+        }
     }
 }
 
@@ -51,9 +53,10 @@ pub(crate) fn overview(library: &Library) -> Value {
     let now = library.store.now();
     let runs = library.store.policy_runs();
     let row = |timer: &Timer<'_>| {
-        let last = runs.iter().find(|run| run.policy == timer.policy);
+        let name = timer.job.to_string();
+        let last = runs.iter().find(|run| run.policy == name);
         json!({
-            "policy": timer.policy,
+            "policy": name,
             "run": timer.calendar.to_string(),
             "last": last.map(|run| run.until),
             "next": timer.next,
@@ -66,7 +69,8 @@ pub(crate) fn overview(library: &Library) -> Value {
     Value::Array(timers_of(library, &rules, now).iter().map(row).collect())
 }
 
-fn timers_of<'a>(library: &Library, rules: &'a Rules, now: Timestamp) -> Vec<Timer<'a>> {
+/// All that runs by itself.
+pub(crate) fn timers_of<'a>(library: &Library, rules: &'a Rules, now: Timestamp) -> Vec<Timer<'a>> {
     let applied = library.store.rules().map_or(now, |record| record.applied);
     timers(rules, &library.store.policy_runs(), applied, now, &TimeZone::system())
 }
@@ -74,15 +78,15 @@ fn timers_of<'a>(library: &Library, rules: &'a Rules, now: Timestamp) -> Vec<Tim
 fn run_one(
     library: &Arc<Library>,
     rules: &Rules,
-    timer: &Timer<'_>,
+    (name, calendar): (&str, &Calendar),
     writer: Writer<'_>,
     is_given_up: &AtomicBool,
 ) {
-    let Some(policy) = rules.policies.get(timer.policy) else { return };
-    let actor = format!("policy {}", timer.policy);
+    let Some(policy) = rules.policies.get(name) else { return };
+    let actor = format!("policy {name}");
     let caller = Caller { actor: &actor, is_gone: is_given_up };
     let until = library.store.now();
-    let ran = policies::run(library, Some(timer.policy), policy.free_disk, &caller);
+    let ran = policies::run(library, Some(name), policy.free_disk, &caller);
     let ran = ran.and_then(|answer| {
         let done = answer.get("done").and_then(Value::as_array).cloned();
         let mut rows = done.unwrap_or_default();
@@ -101,16 +105,20 @@ fn run_one(
             PolicyRun { failed: 1, problem: Some(failure.message.clone()), ..PolicyRun::default() }
         }
     };
-    let (policy, calendar) = (timer.policy.to_owned(), timer.calendar.to_string());
-    let run = PolicyRun { policy, calendar, until, ..run };
-    let (name, done, failed, left) = (timer.policy, run.done, run.failed, run.left);
+    let (policy, calendar) = (name.to_owned(), calendar.to_string());
+    note(library, PolicyRun { policy, calendar, until, ..run }, &actor);
+}
+
+/// Records what came of something that ran by itself.
+pub(crate) fn note(library: &Library, run: PolicyRun, actor: &str) {
+    let (done, failed, left) = (run.done, run.failed, run.left);
     if let Some(problem) = &run.problem {
-        warn!(policy = name, done, failed, left, problem, "a policy ran by itself");
+        warn!(done, failed, left, problem, "{actor} ran by itself");
     } else {
-        info!(policy = name, done, failed, left, "a policy ran by itself");
+        info!(done, failed, left, "{actor} ran by itself");
     }
-    if let Err(error) = library.store.note_policy_run(run, &actor) {
-        warn!(policy = name, %error, "that a policy ran cannot be recorded: it will run again");
+    if let Err(error) = library.store.note_policy_run(run, actor) {
+        warn!(%error, "that {actor} ran cannot be recorded: it will run again");
     }
 }
 

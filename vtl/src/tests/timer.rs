@@ -10,6 +10,7 @@ use vtl_media::ledger::Clock;
 use vtl_media::{CopyState, EntryFilter};
 
 use super::*;
+use crate::drill::timed::{self, Order};
 use crate::models::Models;
 use crate::operations::{self, Caller};
 use crate::request::{ExportChoice, Failure, FailureKind};
@@ -185,4 +186,92 @@ fn copies_are_written_where_the_policy_says_and_what_fails_is_in_the_ledger_and_
     run_due_with(&night.library, &works, &is_given_up);
     assert!(store.copies().iter().all(|copy| copy.state == CopyState::Receipted));
     assert_eq!(night.status()["problem"], Value::Null);
+}
+
+#[test]
+fn a_drill_runs_when_the_calendar_of_its_group_says_so_and_what_cut_it_short_is_made_up_for() {
+    let document = "[group.mail]\nmembers = [\"A*\"]\ndrill = \"02:00\"\ndrill-level = 2\n\
+                    [policy.mail]\nverify = true\nrun = \"02:00\"\n";
+    let night = Night::new(document, &["A00001L9"]);
+    let orders = Mutex::new(Vec::new());
+    let run = |ended: Option<Result<(), Failure>>| {
+        let rehearse = |order: &Order<'_>| {
+            orders.lock().unwrap().push((order.group.to_owned(), order.level, order.share_percent));
+            ended.clone()
+        };
+        timed::run_due_with(&night.library, 20, &rehearse);
+        std::mem::take(&mut *orders.lock().unwrap())
+    };
+    let ordered = [("mail".to_owned(), 2, 20)];
+    assert_eq!(run(Some(Ok(()))), [], "nothing is due at noon");
+    night.pass(15);
+    assert_eq!(run(None), ordered);
+    assert_eq!(night.told("policy_ran", "drill of mail"), 0, "the daemon ended: it begins anew");
+    assert_eq!(run(Some(Err(Failure::failed("group mail does NOT come back whole")))), ordered);
+    assert_eq!(run(Some(Ok(()))), [], "once, however it went");
+    night.look();
+    assert_eq!(
+        night.told("policy_ran", "policy mail"),
+        1,
+        "a policy of the same name is another thing"
+    );
+    let status = overview(&night.library)[1].clone();
+    assert_eq!((&status["policy"], &status["failed"]), (&json!("drill:mail"), &json!(1)));
+    assert_eq!(status["problem"], "group mail does NOT come back whole");
+    // What is planned is told where people look.
+    let asked = |request: Value| {
+        let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+        let request = serde_json::from_value(request).unwrap();
+        operations::answer(&night.library, request, &caller).unwrap()[0].clone()
+    };
+    let posture = asked(json!({ "operation": "posture", "group": "mail" }));
+    assert_eq!(posture["next_drill"], status["next"]);
+    let listed = asked(json!({ "operation": "drill", "action": "list", "group": null }));
+    assert_eq!((&listed["result"], &listed["time"]), (&json!("planned"), &status["next"]));
+    night.pass(7 * 24);
+    assert_eq!(run(Some(Ok(()))), ordered);
+    assert_eq!(run(Some(Ok(()))), [], "once for all seven nights");
+}
+
+/// A drill that died between its first two requests left its snapshot shown until the daemon was started again.
+#[test]
+fn the_snapshot_of_a_drill_that_nobody_holds_is_taken_back() {
+    let scene = Scene::new();
+    let library = &scene.library;
+    library.store.apply_rules(&format!("[group.one]\nmembers = [\"{BARCODE}\"]\n"), "op").unwrap();
+    library.note_portal("127.0.0.1:3260".parse().unwrap());
+    let ask = |request: Value| {
+        let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+        let request = serde_json::from_value(request).unwrap();
+        operations::answer(library, request, &caller)
+    };
+    let begin = || ask(json!({ "operation": "drill", "action": "begin", "group": "one" })).unwrap();
+    let shown = || library.store.snapshots().iter().filter(|one| one.is_presented).count();
+    begin();
+    crate::drill::take_back(library, Duration::from_hours(1));
+    assert_eq!(shown(), 1, "he has an hour");
+    crate::drill::take_back(library, Duration::ZERO);
+    assert_eq!((shown(), library.store.snapshots().len()), (0, 0));
+    // What somebody holds stays, for as long as he does.
+    let snapshot = begin()["snapshot"].as_str().unwrap().to_owned();
+    let (is_gone, hold) = (
+        AtomicBool::new(false),
+        json!({ "operation": "drill", "action": "hold", "snapshot": snapshot }),
+    );
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let caller = Caller { actor: "op", is_gone: &is_gone };
+            operations::answer(library, serde_json::from_value(hold).unwrap(), &caller).unwrap()
+        });
+        while !library.drills.is_held(&snapshot) {
+            assert!(!holder.is_finished(), "it was held for no moment");
+            std::thread::yield_now();
+        }
+        crate::drill::take_back(library, Duration::ZERO);
+        assert_eq!(shown(), 1);
+        is_gone.store(true, Ordering::Relaxed);
+        holder.join().unwrap();
+    });
+    assert_eq!(shown(), 0);
+    library.power_off();
 }

@@ -1,0 +1,46 @@
+//! A member of a cpio archive, put in its place.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use vtl_vault::archive::{CpioHeader, MemberKind};
+
+use super::place::{self, Stamp};
+
+/// The header of the member that is next.
+pub(super) fn header(stream: &mut impl Read) -> io::Result<CpioHeader> {
+    CpioHeader::read(stream)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+pub(super) fn stamp(header: &CpioHeader) -> Stamp {
+    Stamp { mode: Some(header.mode), modified: Some(header.modified) }
+}
+
+/// Makes what the header says, with the data that follows it.
+pub(super) fn content(
+    header: &CpioHeader,
+    data: &mut impl Read,
+    target: &Path,
+    is_overwritten: bool,
+) -> io::Result<()> {
+    match header.kind {
+        MemberKind::Directory => place::directory(target),
+        MemberKind::SymbolicLink => {
+            let to = header.link_target(data)?;
+            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)
+        }
+        MemberKind::File => {
+            let mut file = place::new_file(target, is_overwritten)?;
+            if let Err(error) = header.copy_data(data, &mut file) {
+                // Half a file under the name of a whole one is worse than none.
+                fs::remove_file(target)?;
+                return Err(error);
+            }
+            place::set_time_and_mode(&file, stamp(header))
+        }
+        _ => Err(io::Error::other("it is a device, a pipe or a socket, which are not made")),
+    }
+}
