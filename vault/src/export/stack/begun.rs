@@ -12,7 +12,7 @@ use super::super::ExportError;
 use super::super::files::{FILE_BYTES_MAX, PROGRESS, path};
 use super::super::order::Order;
 use super::super::tape::Medium;
-use super::{Member, StackOrder, failed};
+use super::{Member, StackOrder, failed, leader};
 use crate::digest::{PartitionDigest, Section};
 use crate::receipt::Pass;
 
@@ -136,7 +136,7 @@ impl StackOrder<'_> {
         for member in &found {
             let progress: Option<OfMember> = member.order.kept(member.copy.id, PROGRESS)?;
             let Some(progress) = progress else { continue };
-            let Some(stack) = progress.stack else { return Err(self.has_own_tape(&member.copy)) };
+            let Some(stack) = progress.stack else { return Err(has_own_tape(&member.copy)) };
             leader = Some(stack);
         }
         let Some(leader) = leader else {
@@ -178,13 +178,12 @@ impl StackOrder<'_> {
 
     /// Says of each member which tape it is on, and of all how far they are.
     pub(super) fn keep_begun(
-        &self,
         members: &[Member<'_>],
         medium: &Medium,
         begun: &Begun,
     ) -> Result<(), ExportError> {
-        let leader = self.leader(members)?;
-        self.keep_done(members, begun)?;
+        let leader = leader(members)?;
+        keep_done(members, begun)?;
         for member in members {
             let Was { generation, written_bytes, last_written } = was(member);
             let progress = OfMember {
@@ -201,24 +200,6 @@ impl StackOrder<'_> {
         Ok(())
     }
 
-    /// Says how far they are.
-    pub(super) fn keep_done(
-        &self,
-        members: &[Member<'_>],
-        begun: &Begun,
-    ) -> Result<(), ExportError> {
-        let leader = self.leader(members)?;
-        let first = members.first().ok_or_else(|| failed("a stack without cartridges"))?;
-        first.order.keep(leader, STACK, begun)
-    }
-
-    fn has_own_tape(&self, copy: &CopyRecord) -> ExportError {
-        ExportError::Refused(format!(
-            "copy {} of {} was begun on a tape of its own: finish that without --stack, or give it up with --anew",
-            copy.number, copy.barcode
-        ))
-    }
-
     fn other_members(&self, begun: &Begun) -> ExportError {
         let copies = begun.copies.iter().filter_map(|id| self.store.copy(*id));
         let names: Vec<String> = copies
@@ -233,6 +214,20 @@ impl StackOrder<'_> {
             names.join(" ")
         ))
     }
+}
+
+/// Says how far they are.
+pub(super) fn keep_done(members: &[Member<'_>], begun: &Begun) -> Result<(), ExportError> {
+    let leader = leader(members)?;
+    let first = members.first().ok_or_else(|| failed("a stack without cartridges"))?;
+    first.order.keep(leader, STACK, begun)
+}
+
+fn has_own_tape(copy: &CopyRecord) -> ExportError {
+    ExportError::Refused(format!(
+        "copy {} of {} was begun on a tape of its own: finish that without --stack, or give it up with --anew",
+        copy.number, copy.barcode
+    ))
 }
 
 /// How far a stack is.

@@ -12,7 +12,7 @@ use super::{StackOrder, at};
 impl StackOrder<'_> {
     pub(super) fn check_order(&self, contents: usize) -> Result<(), ExportError> {
         let count = self.cartridges.len();
-        if count != contents || count < 2 || count > MEMBERS_MAX {
+        if count != contents || !(2..=MEMBERS_MAX).contains(&count) {
             return Err(ExportError::Refused(format!(
                 "a stack has 2 to {MEMBERS_MAX} cartridges, and {count} are named"
             )));

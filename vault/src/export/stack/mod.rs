@@ -129,7 +129,7 @@ impl StackOrder<'_> {
             manifest.ok_or_else(|| failed("a manifest is not there any more"))
         });
         let manifests: Vec<Manifest> = manifests.collect::<Result<_, _>>()?;
-        let now = self.store.copy(self.leader(members)?).map(|copy| copy.state);
+        let now = self.store.copy(leader(members)?).map(|copy| copy.state);
         if now == Some(CopyState::Manifested) {
             self.step(members, CopyState::Written, medium, None)?;
         }
@@ -208,17 +208,17 @@ impl StackOrder<'_> {
         })
     }
 
-    /// The copy with which the files of the whole stack are kept.
-    fn leader(&self, members: &[Member<'_>]) -> Result<uuid::Uuid, ExportError> {
-        let first = members.first().map(|member| member.copy.id);
-        first.ok_or_else(|| failed("a stack without cartridges"))
-    }
-
     fn names(&self) -> String {
         let names: Vec<&str> =
             self.cartridges.iter().map(|cartridge| cartridge.entry.barcode.as_str()).collect();
         names.join(" ")
     }
+}
+
+/// The copy with which the files of the whole stack are kept.
+fn leader(members: &[Member<'_>]) -> Result<uuid::Uuid, ExportError> {
+    let first = members.first().map(|member| member.copy.id);
+    first.ok_or_else(|| failed("a stack without cartridges"))
 }
 
 fn is(members: &[Member<'_>], state: CopyState) -> bool {

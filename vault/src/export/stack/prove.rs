@@ -40,12 +40,13 @@ impl StackOrder<'_> {
             member.order.keep(member.copy.id, PROOF, &proof)?;
             proofs.push(proof);
         }
-        for (member, proof) in members.iter().zip(&proofs).filter(|(_, proof)| !proof.is_equal) {
-            let barcode = &member.order.entry.barcode;
+        let mut unequal = members.iter().zip(&proofs).filter(|(_, proof)| !proof.is_equal);
+        if let Some((member, proof)) = unequal.next() {
             let first = proof.mismatches.first();
             let what = first.map_or("the hashes are others".to_owned(), |mismatch| {
                 format!("section {}: {}", mismatch.section, mismatch.what)
             });
+            let barcode = &member.order.entry.barcode;
             return Err(ExportError::Different(format!("{barcode}: {what}")));
         }
         self.step(members, CopyState::Proved, medium, None)?;

@@ -6,7 +6,7 @@ use super::super::pass;
 use super::super::stream::{self, Contents, Watcher};
 use super::super::tape::{Medium, Tape};
 use super::super::volume::is_same_tape;
-use super::begun::Begun;
+use super::begun::{Begun, keep_done};
 use super::index::{self, Listed, StackIndex};
 use super::{CopyState, Member, StackOrder, at, failed};
 use crate::digest::{Digester, Hash, PartitionDigest, Section};
@@ -40,13 +40,13 @@ impl StackOrder<'_> {
             let contents = contents.get_mut(member.at).ok_or_else(|| failed("no contents"))?;
             let digest = write_member(tape, &mut **contents, (listed, *first), watcher)?;
             begun.done.push(digest);
-            self.keep_done(members, &begun)?;
+            keep_done(members, &begun)?;
         }
         let back = index::back(&begun.front, &index.members, &begun.done);
         write_text(tape, &back, firsts.last().copied().unwrap_or(0))?;
         let bytes = begun.done.iter().map(|digest| digest.bytes).sum();
         begun.written = Some(pass.end(tape, watcher, bytes));
-        self.keep_done(members, &begun)?;
+        keep_done(members, &begun)?;
         self.make_manifests(members, &begun, (tape, medium), watcher)?;
         self.step(members, CopyState::Manifested, medium, None)?;
         Ok(begun)
@@ -73,7 +73,7 @@ impl StackOrder<'_> {
         let blocks = u64::try_from(blocks).unwrap_or(u64::MAX);
         let begun = Begun::new(members, medium, (front, blocks));
         // From here on the tape is theirs, whatever happens.
-        self.keep_begun(members, medium, &begun)?;
+        Self::keep_begun(members, medium, &begun)?;
         write_text(tape, &begun.front, 0)?;
         Ok(begun)
     }
