@@ -73,6 +73,7 @@ mod serve;
 mod session;
 mod site;
 mod snapshots;
+mod stacks;
 mod stage;
 mod status;
 mod tapes;
