@@ -54,6 +54,7 @@ fn copy(
         attributes: Vec::new(),
         attributes_left_out: Vec::new(),
         group_members: Vec::new(),
+        stack: None,
         ledger: None,
         operator: "test".to_owned(),
         software: "vtl".to_owned(),

@@ -27,8 +27,8 @@ pub use age::Age;
 pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use export::{
-    Contents, ExportError, Exported, Exports, Intake, Medium, Order, Tape, TapeError, TapeRead,
-    Watcher, begun_on, take_in,
+    Contents, ExportError, Exported, Exports, Intake, Listed, Medium, Order, Region, StackIndex,
+    StackOrder, StackedCartridge, Tape, TapeError, TapeRead, Watcher, begun_on, take_in,
 };
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};
@@ -38,7 +38,7 @@ pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
 pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, posture};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, LeftOut, Manifest, Mismatch, Pass, Proof,
-    Source, Target,
+    Source, StackMember, StackPlace, Target,
 };
 pub use rules::{Rules, RulesError};
 pub use shipping::{Row, ShippingList};

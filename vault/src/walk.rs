@@ -9,9 +9,11 @@ use serde::Serialize;
 use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep};
 
 use crate::rules::Rules;
+use stacks::Stacks;
 
 mod error;
 mod lists;
+mod stacks;
 mod together;
 
 pub use error::WalkError;
@@ -118,6 +120,7 @@ pub fn ship(
     let mut again: Vec<&CopyRecord> = again.into_iter().map(|(_, copy)| copy).collect();
     again.sort_unstable_by_key(|copy| copy.id);
     again.dedup_by_key(|copy| copy.id);
+    let again = Stacks::of(copies).with(again, |copy| copy.state == CopyState::Returned)?;
     chosen.extend(&again);
     let is_ready = |copy: &CopyRecord| {
         copy.state == CopyState::Ejected || again.iter().any(|known| known.id == copy.id)
@@ -178,16 +181,24 @@ pub fn recall(
     facts: &CopyFacts,
 ) -> Result<Vec<CopyStep>, WalkError> {
     let mut chosen = choose(copies, choice, CopyState::Offsite, CopyState::Recalled, "recall")?;
-    let groups = groups_of(rules, &chosen);
-    let follows = |copy: &&CopyRecord| {
-        copy.state == CopyState::Offsite
-            && rules
-                .group_of(&copy.barcode)
-                .is_some_and(|(name, _)| groups.contains(&(name, copy.number)))
-    };
-    for copy in copies.iter().filter(follows) {
-        if !chosen.iter().any(|known| known.id == copy.id) {
-            chosen.push(copy);
+    let stacks = Stacks::of(copies);
+    loop {
+        let count = chosen.len();
+        let groups = groups_of(rules, &chosen);
+        let follows = |copy: &&CopyRecord| {
+            copy.state == CopyState::Offsite
+                && rules
+                    .group_of(&copy.barcode)
+                    .is_some_and(|(name, _)| groups.contains(&(name, copy.number)))
+        };
+        for copy in copies.iter().filter(follows) {
+            if !chosen.iter().any(|known| known.id == copy.id) {
+                chosen.push(copy);
+            }
+        }
+        chosen = stacks.with(chosen, |copy| copy.state == CopyState::Offsite)?;
+        if chosen.len() == count {
+            break;
         }
     }
     Ok(steps(&chosen, CopyState::Recalled, facts))
@@ -258,7 +269,9 @@ pub fn eject(rules: &Rules, copies: &[CopyRecord], waits: &Waits) -> Vec<CopySte
     let is_ready = |copy: &&CopyRecord| {
         copy.state == CopyState::Receipted && waits.wait(rules, copy).is_none()
     };
-    let ready: Vec<&CopyRecord> = copies.iter().filter(is_ready).collect();
+    let stacks = Stacks::of(copies);
+    let are_ready = |copy: &&CopyRecord| stacks.members(copy).iter().all(is_ready);
+    let ready: Vec<&CopyRecord> = copies.iter().filter(is_ready).filter(are_ready).collect();
     steps(&ready, CopyState::Ejected, &CopyFacts::default())
 }
 
@@ -329,7 +342,10 @@ fn choose<'a>(
     if choice.barcodes.is_empty() {
         chosen = copies.iter().filter(fits).filter(|copy| copy.state == from).collect();
     }
-    if chosen.is_empty() { Err(WalkError::Nothing { state: from, verb }) } else { Ok(chosen) }
+    if chosen.is_empty() {
+        return Err(WalkError::Nothing { state: from, verb });
+    }
+    Stacks::of(copies).with(chosen, |copy| copy.state == from)
 }
 
 fn missing_steps(copy: &CopyRecord, from: CopyState, to: CopyState) -> WalkError {
@@ -351,8 +367,25 @@ fn groups_of<'a>(rules: &'a Rules, chosen: &[&CopyRecord]) -> BTreeSet<(&'a str,
     chosen.iter().filter_map(of).collect()
 }
 
-/// The chosen copies, and those of the same number of all members of their groups, which have to be ready as well.
+/// The chosen copies, those of the same number of all members of their groups, and whatever is on the same tapes; all have to be ready.
 fn with_groups<'a>(
+    rules: &Rules,
+    copies: &'a [CopyRecord],
+    chosen: Vec<&'a CopyRecord>,
+    is_ready: impl Fn(&CopyRecord) -> bool,
+) -> Result<Vec<&'a CopyRecord>, WalkError> {
+    let stacks = Stacks::of(copies);
+    let mut together = chosen;
+    loop {
+        let count = together.len();
+        together = stacks.with(with_members(rules, copies, together, &is_ready)?, &is_ready)?;
+        if together.len() == count {
+            return Ok(together);
+        }
+    }
+}
+
+fn with_members<'a>(
     rules: &Rules,
     copies: &'a [CopyRecord],
     chosen: Vec<&'a CopyRecord>,

@@ -71,6 +71,75 @@ fn choice(tapes: &[usize]) -> Choice {
     Choice { barcodes, ..Choice::default() }
 }
 
+/// Copies 1 of two cartridges on one tape, and of a third on its own, all with receipts.
+fn with_stack() -> Store {
+    let store = library();
+    let volumes = [(TAPES[0], "STK001L9"), (TAPES[2], "STK001L9"), (TAPES[3], TAPES[3])];
+    for (cartridge, volume) in volumes {
+        let uuid = store.find(cartridge).unwrap().uuid;
+        let copy = store.stage_copies(&[(uuid, 1)], "policy").unwrap().remove(0);
+        let states =
+            [CopyState::Manifested, CopyState::Written, CopyState::Proved, CopyState::Receipted];
+        for state in states {
+            let facts = CopyFacts {
+                volume: Some(volume.into()),
+                medium_serial: Some(format!("S-{volume}")),
+                bytes: Some(7),
+                ..CopyFacts::default()
+            };
+            store.advance_copy(copy.id, state, facts, "op").unwrap();
+        }
+    }
+    store
+}
+
+/// Several cartridges lie on one tape: whichever of them is named, all of them go, and the lists have the tape once.
+#[test]
+fn what_is_on_one_tape_goes_together() {
+    let store = with_stack();
+    let rules = Rules::default();
+    let picked = walk::pick_list(&store.copies());
+    let rows: Vec<_> = picked.rows.iter().map(|row| (row.barcode.as_str(), row.bytes)).collect();
+    assert_eq!(rows, [(TAPES[3], 7), ("STK001L9", 14)]);
+    let waits = Waits::of(&rules, &store.copies(), &[]);
+    let out = walk::eject(&rules, &store.copies(), &waits);
+    assert_eq!(out.len(), 3);
+    store.advance_copies(&out, "op").unwrap();
+    let shipment = Shipment {
+        container: "BOX1".into(),
+        seal: "1".into(),
+        site: "bank".into(),
+        expected: Timestamp::UNIX_EPOCH,
+    };
+    let ship = |name: &str| {
+        let choice = Choice { barcodes: vec![name.to_owned()], ..Choice::default() };
+        walk::ship(&rules, &store.copies(), &choice, &shipment)
+    };
+    for name in [TAPES[0], TAPES[2], "STK001L9"] {
+        assert_eq!(ship(name).unwrap().len(), 2, "{name}");
+    }
+    assert_eq!(ship(TAPES[3]).unwrap().len(), 1);
+    store.advance_copies(&ship(TAPES[2]).unwrap(), "op").unwrap();
+    let copies = store.copies();
+    let there = walk::receive(&copies, "BOX1", &[], &CopyFacts::default(), true).unwrap();
+    store.advance_copies(&there, "op").unwrap();
+    let back = walk::recall(&rules, &store.copies(), &choice(&[0]), &CopyFacts::default()).unwrap();
+    assert_eq!(back.len(), 2);
+    store.advance_copies(&back, "op").unwrap();
+    let off = walk::call_off(&store.copies(), &choice(&[2]), &CopyFacts::default()).unwrap();
+    assert_eq!(off.len(), 2);
+    let (found, steps) =
+        walk::take_back(&store.copies(), "BOX1", &[barcode("STK001L9")], &[]).unwrap();
+    assert_eq!((found.returned, steps.len()), (vec!["STK001L9".to_owned()], 2));
+    store.advance_copies(&steps, "op").unwrap();
+    assert_eq!(ship(TAPES[0]).unwrap().len(), 4, "taken out and shipped again, both");
+    // One of them that is not so far keeps the tape here.
+    let one = store.copies().into_iter().find(|copy| copy.barcode.as_str() == TAPES[0]).unwrap();
+    store.advance_copy(one.id, CopyState::Ejected, CopyFacts::default(), "op").unwrap();
+    let error = ship(TAPES[0]).unwrap_err();
+    assert!(matches!(error, WalkError::Stack { .. }), "{error}");
+}
+
 /// Asks for a copy and makes it, if there is none.
 fn make(store: &Store, tape: usize) {
     let uuid = store.find(TAPES[tape]).unwrap().uuid;

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-pub(crate) use self::export::{Arm, drive_after, export};
+pub(crate) use self::export::{Arm, by_arm, drive_after, export};
 use crate::request::{Failure, FailureKind};
 
 /// A drive, and whatever brings tapes to it.

@@ -25,7 +25,7 @@ use crate::verification::{Begun, begin, rate};
 #[derive(Debug, Default)]
 pub(crate) struct Transfers {
     is_stopping: AtomicBool,
-    exports: Exports,
+    pub(crate) exports: Exports,
     import: Mutex<()>,
     policies: Mutex<()>,
     running: Mutex<BTreeMap<String, Progress>>,
@@ -333,11 +333,15 @@ pub(crate) fn is_scratch(library: &Library, pattern: Option<&str>, label: &str) 
     is_named && !cleaning::is_cleaning(label) && library.store.find(label).is_none() && !is_used()
 }
 
-fn nothing_on(barcode: &Barcode) -> Failure {
+pub(crate) fn nothing_on(barcode: &Barcode) -> Failure {
     Failure::refused(format!("there is nothing on {barcode} to be exported"))
 }
 
-fn explain(error: &ExportError, (to, choice): (&str, &ExportChoice), barcode: &str) -> Failure {
+pub(crate) fn explain(
+    error: &ExportError,
+    (to, choice): (&str, &ExportChoice),
+    barcode: &str,
+) -> Failure {
     let text = format!("{barcode} to {to}: {error}");
     match error {
         ExportError::Refused(_) => Failure::refused(text),
@@ -374,12 +378,14 @@ pub(crate) fn copy_row(copy: &CopyRecord) -> Value {
     })
 }
 
+/// How fast it went.
+pub(crate) fn speed(pass: &vtl_vault::Pass) -> Value {
+    json!(rate(pass.bytes, std::time::Duration::from_millis(pass.elapsed_ms).as_secs_f64()))
+}
+
 fn row(exported: &Exported) -> Value {
     let Exported { copy, manifest, proof } = exported;
     let partition = manifest.partitions.first();
-    let speed = |pass: &vtl_vault::Pass| {
-        rate(pass.bytes, std::time::Duration::from_millis(pass.elapsed_ms).as_secs_f64())
-    };
     let mut row = copy_row(copy);
     let more = json!({
         "blocks": partition.map(|partition| partition.blocks),

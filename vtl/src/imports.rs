@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vtl_media::disk::{read_whole, replace_whole};
 use vtl_media::{
     Barcode, CartridgeEntry, CopyRecord, ImportSource, LoadOptions, NewCartridge, Place, Store,
     Volume, WriteOutcome, with_causes,
 };
-use vtl_vault::{Attribute, ExportError, Intake, Medium, PartitionDigest, Tape, take_in};
+use vtl_vault::{Attribute, ExportError, Intake, Listed, Medium, PartitionDigest, Tape, take_in};
 
 use crate::attributes;
 use crate::exports::Watched;
@@ -17,7 +18,8 @@ use crate::fences;
 use crate::library::Library;
 use crate::lineage;
 use crate::physical_tape::PhysicalTape;
-use crate::request::{Failure, FailureKind, ImportChoice};
+use crate::request::{Failure, FailureKind};
+use crate::stacks;
 
 /// While an import is under way the barcode and the UUID of its cartridge are in this file, so that one that was cut short leaves no half
 /// cartridge.
@@ -25,6 +27,24 @@ const MARK: &str = "importing";
 const MARK_BYTES_MAX: u64 = 256;
 /// It is loaded to be filled; whoever loads it afterwards takes it for a whole one.
 const LOADS_OF_AN_IMPORT: u64 = 1;
+
+/// The tape that becomes a cartridge.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImportChoice {
+    /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) from: String,
+    /// The barcode of the new cartridge (default: what the tape's memory says).
+    #[arg(long)]
+    pub(crate) barcode: Option<String>,
+    /// Of a tape with several cartridges: the one that is to be made. Without it, what is on the tape is said.
+    #[arg(long, value_name = "BARCODE")]
+    pub(crate) member: Option<String>,
+    /// The media type of the new cartridge.
+    #[arg(long = "type", value_name = "TYPE", default_value = "lto9")]
+    pub(crate) media_type: String,
+}
 
 /// Makes a cartridge of the tape in a drive, in the shelf, with everything that is on it.
 pub(crate) fn import(
@@ -57,8 +77,17 @@ pub(crate) fn import_from(
             u16::from(medium.additional_partitions).saturating_add(1)
         )));
     }
-    let barcode = barcode_for(store, choice, &medium)?;
+    let stack = stacks::wanted(tape, choice)?;
+    let member = stack.as_ref().map(|(_, member)| member);
+    let barcode = barcode_for(store, choice, (&medium, member))?;
     let watched = Watched::new(&library.transfers, barcode.as_str(), 0, is_given_up);
+    let mut region = stack
+        .as_ref()
+        .and_then(|(index, member)| Some(index.member(&mut *tape, member.barcode.as_str())?.1));
+    let tape: &mut dyn Tape = match &mut region {
+        Some(region) => region,
+        None => tape,
+    };
     let _filling = library.transfers.filling(&barcode);
     let entry = create(store, &barcode, choice, actor)?;
     let read = {
@@ -66,7 +95,7 @@ pub(crate) fn import_from(
         mark(store, &entry).and_then(|()| fill(store, &entry, tape, &watched))
     };
     let identity = tape.identity();
-    let known = known_copy(store, &medium);
+    let known = known_copy(store, &medium, member);
     // It is in the ledger before the mark goes: a cartridge that stays is never without its origin.
     let read = read.and_then(|taken| {
         let of_tape = (&medium, &identity);
@@ -163,8 +192,13 @@ fn warn_of(done: Result<(), ExportError>) {
 }
 
 /// Nobody else may have it (F20).
-fn barcode_for(store: &Store, choice: &ImportChoice, medium: &Medium) -> Result<Barcode, Failure> {
-    let text = choice.barcode.as_ref().or(medium.barcode.as_ref()).ok_or_else(|| {
+fn barcode_for(
+    store: &Store,
+    choice: &ImportChoice,
+    (medium, member): (&Medium, Option<&Listed>),
+) -> Result<Barcode, Failure> {
+    let of_tape = member.map(|member| member.barcode.to_string()).or(medium.barcode.clone());
+    let text = choice.barcode.clone().or(of_tape).ok_or_else(|| {
         Failure::usage("the tape does not tell its barcode: say it with --barcode")
     })?;
     let barcode = Barcode::new(&text.to_ascii_uppercase());
@@ -259,8 +293,11 @@ impl Filling {
     }
 }
 
-/// What is known of the tape: the copy that was made on it.
-fn known_copy(store: &Store, medium: &Medium) -> Option<CopyRecord> {
+/// What is known of the tape: the copy that was made on it, or that of the cartridge of several on it.
+fn known_copy(store: &Store, medium: &Medium, member: Option<&Listed>) -> Option<CopyRecord> {
+    if let Some(member) = member {
+        return store.copy(member.copy);
+    }
     let serial = medium.serial.as_ref()?;
     let copies = store.copies().into_iter();
     copies

@@ -76,6 +76,7 @@ mod session;
 mod site;
 mod small;
 mod snapshots;
+mod stacks;
 mod stage;
 mod status;
 mod tapes;

@@ -8,6 +8,7 @@ use crate::access::SecretText;
 use crate::browse::{BrowseChoice, Piece};
 use crate::drill::DrillRequest;
 use crate::fences::DrivesRequest;
+pub(crate) use crate::imports::ImportChoice;
 use crate::keys::KeysRequest;
 use crate::receipts::ReceiptRequest;
 use crate::retention::{HoldChange, NewDisposition, NewLock};
@@ -374,6 +375,9 @@ pub(crate) struct ExportChoice {
     /// Where no tape has the cartridge's barcode: take an empty one with a barcode like this, such as 'SCR*'.
     #[arg(long, value_name = "PATTERN", requires = "library")]
     pub(crate) scratch: Option<String>,
+    /// All cartridges on one tape, one behind the other, with an index in plain text; with --library on one that --scratch names.
+    #[arg(long, conflicts_with = "drives")]
+    pub(crate) stack: bool,
     /// Which of several copies it is.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) copy: u32,
@@ -397,21 +401,6 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
         Given::Several(several) => several,
         Given::One(one) => one.into_iter().collect(),
     })
-}
-
-/// The tape that becomes a cartridge.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ImportChoice {
-    /// The drive with the tape in it: /dev/nstN, or its /dev/sgN (`vtl physical list`).
-    #[arg(long, value_name = "DEVICE")]
-    pub(crate) from: String,
-    /// The barcode of the new cartridge (default: what the tape's memory says).
-    #[arg(long)]
-    pub(crate) barcode: Option<String>,
-    /// The media type of the new cartridge.
-    #[arg(long = "type", value_name = "TYPE", default_value = "lto9")]
-    pub(crate) media_type: String,
 }
 
 /// What goes into a snapshot.

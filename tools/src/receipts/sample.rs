@@ -7,7 +7,7 @@ use vtl_tools::random::Random;
 use vtl_vault::receipt::{LeftOut, Receipt, SigningKey};
 use vtl_vault::{
     Attribute, Counters, Digester, DriveIdentity, Hash, LedgerPoint, Manifest, PartitionDigest,
-    Pass, Proof, Source, Target,
+    Pass, Proof, Source, StackMember, StackPlace, Target,
 };
 
 /// One in eight has no proof; one in eight is signed with two keys.
@@ -21,6 +21,19 @@ pub(crate) fn receipt(random: &mut Random) -> anyhow::Result<Receipt> {
     }
     let signer = if random.percent(12) { second } else { first };
     Ok(receipt.proved(proof, &signer)?)
+}
+
+/// One in four is on a tape with others.
+fn stack(random: &mut Random) -> Option<StackPlace> {
+    random.percent(25).then(|| StackPlace {
+        position: 1 + random.below(3),
+        first_file: 1 + random.below(1000),
+        files: 1 + random.below(9),
+        members: (0..3)
+            .map(|_| StackMember { barcode: words(random), uuid: uuid(random), copy: uuid(random) })
+            .collect(),
+        index_sha256: Hash([u8::try_from(random.below(256)).unwrap_or(0); 32]),
+    })
 }
 
 fn key(random: &mut Random) -> anyhow::Result<SigningKey> {
@@ -67,6 +80,7 @@ fn manifest(random: &mut Random) -> Manifest {
             })
             .collect(),
         group_members: (0..random.below(4)).map(|_| words(random)).collect(),
+        stack: stack(random),
         ledger: random
             .percent(80)
             .then(|| LedgerPoint { entry: random.next(), hash: hash(random) }),

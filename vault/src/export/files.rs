@@ -31,14 +31,7 @@ impl Order<'_> {
         manifest: Manifest,
         proof: Proof,
     ) -> Result<Exported, ExportError> {
-        let failed =
-            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
-        let mut receipt = self.receipts.receipt(copy.id).map_err(|error| failed(&error))?;
-        if receipt.content().proof.is_none() {
-            let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
-            receipt = receipt.proved(proof.clone(), &key).map_err(|error| failed(&error))?;
-            self.receipts.keep(&receipt).map_err(|error| failed(&error))?;
-        }
+        let receipt = self.receipt(copy.id, &proof)?;
         let facts = CopyFacts {
             volume: medium.barcode.clone(),
             medium_serial: medium.serial.clone(),
@@ -46,8 +39,21 @@ impl Order<'_> {
             ..CopyFacts::default()
         };
         let copy = self.store.advance_copy(copy.id, CopyState::Receipted, facts, self.actor);
-        let copy = copy.map_err(|error| failed(&error))?;
+        let copy = copy.map_err(|error| ExportError::Failed(format!("no receipt: {error}")))?;
         Ok(Exported { copy, manifest, proof })
+    }
+
+    /// The receipt with its second phase, which is signed unless it was before.
+    pub(super) fn receipt(&self, copy: Uuid, proof: &Proof) -> Result<Receipt, ExportError> {
+        let failed =
+            |error: &dyn std::fmt::Display| ExportError::Failed(format!("no receipt: {error}"));
+        let mut receipt = self.receipts.receipt(copy).map_err(|error| failed(&error))?;
+        if receipt.content().proof.is_none() {
+            let key = self.receipts.signing_key().map_err(|error| failed(&error))?;
+            receipt = receipt.proved(proof.clone(), &key).map_err(|error| failed(&error))?;
+            self.receipts.keep(&receipt).map_err(|error| failed(&error))?;
+        }
+        Ok(receipt)
     }
 
     pub(super) fn sign_manifest(&self, manifest: &Manifest) -> Result<(), ExportError> {

@@ -19,6 +19,7 @@ mod pass;
 mod power_cuts;
 #[cfg(test)]
 mod scripted;
+mod stack;
 mod stream;
 mod tape;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tests;
 mod volume;
 
 pub use order::{Exported, Exports, Order};
+pub use stack::{Listed, Region, StackIndex, StackOrder, StackedCartridge};
 pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};
 pub use volume::begun_on;

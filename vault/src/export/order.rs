@@ -25,7 +25,7 @@ pub struct Exports(Mutex<BTreeSet<Uuid>>);
 
 /// It is being exported until this is dropped.
 #[derive(Debug)]
-struct Taken<'a>(&'a Exports, Uuid);
+pub(super) struct Taken<'a>(&'a Exports, Uuid);
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
@@ -34,7 +34,7 @@ impl Drop for Taken<'_> {
 }
 
 impl Exports {
-    fn take(&self, entry: &CartridgeEntry) -> Result<Taken<'_>, ExportError> {
+    pub(super) fn take(&self, entry: &CartridgeEntry) -> Result<Taken<'_>, ExportError> {
         let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.uuid);
         if is_new {
             return Ok(Taken(self, entry.uuid));
@@ -107,6 +107,7 @@ impl Order<'_> {
         let _taken = exports.take(self.entry)?;
         self.check_standing()?;
         let mut under_way = self.under_way();
+        self.check_stack(under_way.as_ref())?;
         if let Some(copy) = under_way.take_if(|copy| copy.state == CopyState::Proved) {
             return self.sign_again(&copy);
         }
@@ -205,7 +206,11 @@ impl Order<'_> {
         Ok(())
     }
 
-    fn check_blank(&self, tape: &mut dyn Tape, medium: &Medium) -> Result<(), ExportError> {
+    pub(super) fn check_blank(
+        &self,
+        tape: &mut dyn Tape,
+        medium: &Medium,
+    ) -> Result<(), ExportError> {
         if self.overwrites {
             return Ok(());
         }
@@ -222,7 +227,7 @@ impl Order<'_> {
     }
 
     /// A copy of this number that counts is not made once more.
-    fn check_standing(&self) -> Result<(), ExportError> {
+    pub(super) fn check_standing(&self) -> Result<(), ExportError> {
         let copies = self.store.copies_of(self.entry.uuid, self.number).into_iter();
         let mut standing = copies.filter(|copy| copy.state.is_receipted());
         let Some(copy) = standing.next() else { return Ok(()) };
@@ -235,7 +240,7 @@ impl Order<'_> {
         )))
     }
 
-    fn under_way(&self) -> Option<CopyRecord> {
+    pub(super) fn under_way(&self) -> Option<CopyRecord> {
         let copies = self.store.copies_of(self.entry.uuid, self.number);
         copies.into_iter().find(|copy| copy.state.is_under_way())
     }
@@ -375,7 +380,7 @@ impl Order<'_> {
         self.sign(copy, medium, manifest, proof)
     }
 
-    fn manifest(
+    pub(super) fn manifest(
         &self,
         copy: &CopyRecord,
         medium: &Medium,
@@ -407,6 +412,7 @@ impl Order<'_> {
             attributes: remembered.written,
             attributes_left_out: remembered.left_out,
             group_members: Vec::new(),
+            stack: None,
             ledger: Some(LedgerPoint { entry: head.sequence, hash: Hash(head.hash.0) }),
             operator: self.actor.to_owned(),
             software: self.software.to_owned(),
@@ -439,7 +445,7 @@ impl Order<'_> {
     }
 }
 
-fn compare(expected: &PartitionDigest, found: &PartitionDigest) -> Vec<Mismatch> {
+pub(super) fn compare(expected: &PartitionDigest, found: &PartitionDigest) -> Vec<Mismatch> {
     let count = expected.sections.len().max(found.sections.len());
     let one = |at: usize| {
         let what = match (expected.sections.get(at), found.sections.get(at)) {

@@ -166,7 +166,7 @@ impl Tape for Drive {
 }
 
 /// What is on the cartridge.
-pub(super) struct Script(Vec<Object>, usize);
+pub(super) struct Script(pub(super) Vec<Object>, pub(super) usize);
 
 impl Contents for Script {
     fn next(&mut self) -> Result<ReadOutcome, MediumError> {

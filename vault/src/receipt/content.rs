@@ -29,6 +29,9 @@ pub struct Manifest {
     pub attributes_left_out: Vec<LeftOut>,
     /// The protection group's members at that time, by barcode; empty if there is none.
     pub group_members: Vec<String>,
+    /// Where it lies on a tape that has several cartridges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackPlace>,
     /// The newest entry of the ledger, which anchors it outside of the machine.
     pub ledger: Option<LedgerPoint>,
     /// Who ordered it.
@@ -37,6 +40,34 @@ pub struct Manifest {
     pub software: String,
     /// How to read the tape without this program, in words.
     pub how_to_read: String,
+}
+
+/// One cartridge of several on a tape. Its sections are counted as on the cartridge; `first_file` says where they begin on the tape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackPlace {
+    /// Which of the members it is, from 1.
+    pub position: u64,
+    /// The tape file in which its first section is; tape file 0 is the index.
+    pub first_file: u64,
+    /// How many tape files it has: one more than it has filemarks.
+    pub files: u64,
+    /// All cartridges on the tape, in their order.
+    pub members: Vec<StackMember>,
+    /// SHA-256 of the index in tape file 0.
+    pub index_sha256: Hash,
+}
+
+/// A cartridge on the same tape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackMember {
+    /// Its barcode.
+    pub barcode: String,
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its copy, and the name of its receipt.
+    pub copy: Uuid,
 }
 
 /// A place in the ledger's chain.

@@ -12,7 +12,7 @@ mod tests;
 pub use self::archive::{Archive, ArchiveError};
 pub use self::content::{
     Attribute, Counters, DriveIdentity, LedgerPoint, LeftOut, Manifest, Mismatch, Pass, Proof,
-    Source, Target,
+    Source, StackMember, StackPlace, Target,
 };
 pub use self::document::{Receipt, VerifiedReceipt};
 pub use self::key::{NotAKey, PublicKey, SigningKey};

@@ -21,6 +21,7 @@ pub fn how_to_read(manifest: &Manifest) -> String {
 fn write_all(out: &mut String, manifest: &Manifest) -> fmt::Result {
     let Manifest { source, target, partitions, .. } = manifest;
     write_head(out, source, target)?;
+    let first_file = write_stack(out, manifest)?;
     let is_partitioned = partitions.len() > 1;
     if is_partitioned {
         writeln!(
@@ -32,7 +33,7 @@ fn write_all(out: &mut String, manifest: &Manifest) -> fmt::Result {
     }
     let mut room = SECTIONS_MAX;
     for partition in partitions {
-        write_partition(out, partition, is_partitioned, &mut room)?;
+        write_partition(out, partition, (is_partitioned, first_file), &mut room)?;
     }
     write_memory(out, manifest)?;
     writeln!(
@@ -80,10 +81,34 @@ fn write_head(out: &mut String, source: &Source, target: &Target) -> fmt::Result
     writeln!(out, "mt -f /dev/nst0 setblk 0\n")
 }
 
+/// Says which of several cartridges it is; the number of its first tape file.
+fn write_stack(out: &mut String, manifest: &Manifest) -> Result<u64, fmt::Error> {
+    let Some(stack) = &manifest.stack else { return Ok(0) };
+    let first = stack.first_file;
+    let last = first.saturating_add(stack.files).saturating_sub(1);
+    writeln!(
+        out,
+        "# This tape has {} cartridges, one behind the other. This one is number {}, in the tape files {first} to {last}.",
+        stack.members.len(),
+        stack.position
+    )?;
+    let names: Vec<String> = stack.members.iter().map(|m| printable(&m.barcode)).collect();
+    writeln!(out, "# All of them: {}", names.join(" "))?;
+    writeln!(
+        out,
+        "# Tape file 0 is a plain text with what is where: mt -f /dev/nst0 rewind; dd if=/dev/nst0 bs=64k"
+    )?;
+    writeln!(
+        out,
+        "# Behind each cartridge there is one filemark more than it has, so that the last tape file may be an empty one.\n"
+    )?;
+    Ok(first)
+}
+
 fn write_partition(
     out: &mut String,
     partition: &PartitionDigest,
-    is_partitioned: bool,
+    (is_partitioned, first_file): (bool, u64),
     room: &mut usize,
 ) -> fmt::Result {
     let PartitionDigest { partition: number, sections, blocks, filemarks, bytes, .. } = partition;
@@ -95,7 +120,7 @@ fn write_partition(
         return writeln!(out, "# Nothing is on it.\n");
     }
     for section in sections.iter().take(*room) {
-        write_section(out, section)?;
+        write_section(out, section, first_file)?;
     }
     if let Some(left) = sections.len().checked_sub(*room).filter(|left| *left > 0) {
         writeln!(
@@ -107,10 +132,11 @@ fn write_partition(
     Ok(())
 }
 
-fn write_section(out: &mut String, section: &Section) -> fmt::Result {
+fn write_section(out: &mut String, section: &Section, first_file: u64) -> fmt::Result {
     let Section { number, blocks, bytes, longest_block_bytes, shortest_block_bytes, .. } = section;
     let end = match section.end {
         SectionEnd::Filemark => "then a filemark",
+        SectionEnd::EndOfData if first_file > 0 => "then the end of this cartridge",
         SectionEnd::EndOfData => "then the end of the data",
     };
     if *blocks == 0 {
@@ -127,8 +153,9 @@ fn write_section(out: &mut String, section: &Section) -> fmt::Result {
         )?;
     }
     writeln!(out, "mt -f /dev/nst0 rewind")?;
-    if *number > 0 {
-        writeln!(out, "mt -f /dev/nst0 fsf {number}")?;
+    let file = first_file.saturating_add(*number);
+    if file > 0 {
+        writeln!(out, "mt -f /dev/nst0 fsf {file}")?;
     }
     // A block of no bytes cannot be on a tape; dd would not take the number either.
     writeln!(out, "dd if=/dev/nst0 bs={} | sha256sum", (*longest_block_bytes).max(1))?;

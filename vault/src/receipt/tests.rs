@@ -44,6 +44,7 @@ pub(super) fn manifest_of(tape: &[Option<Vec<u8>>]) -> Manifest {
         attributes: vec![Attribute::new(0, 0x0806, AttributeFormat::Ascii, b"AAAA")],
         attributes_left_out: Vec::new(),
         group_members: Vec::new(),
+        stack: None,
         ledger: Some(LedgerPoint { entry: 42, hash: Hash([9; 32]) }),
         operator: "cli uid 0".to_owned(),
         software: "vtl 0.1.0".to_owned(),

@@ -58,6 +58,20 @@ pub enum WalkError {
         /// Where that copy is.
         state: String,
     },
+    /// Another cartridge on the same tape is not ready.
+    #[error(
+        "tape {volume} has several cartridges, which go together, and copy {number} of {barcode} on it is {state}: bring it so far too"
+    )]
+    Stack {
+        /// What the tape's label says.
+        volume: String,
+        /// The cartridge that is not ready.
+        barcode: Barcode,
+        /// Which copy.
+        number: u32,
+        /// Where that copy is.
+        state: CopyState,
+    },
     /// No container of this name is there.
     #[error(
         "no container {container} is {state}; `vtl vault list` shows which container each copy is in"

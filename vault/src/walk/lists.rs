@@ -1,11 +1,14 @@
 //! What an operator reads: what each copy waits for, what is overdue, what is in a container.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use vtl_media::{Barcode, CopyRecord, CopyState};
 
-use super::{Waits, is_away, volume_of};
+use super::stacks::Stacks;
+use super::{Wait, Waits, is_away, volume_of};
 use crate::age::moment;
 use crate::rules::Rules;
 use crate::shipping::{Row, ShippingList};
@@ -34,8 +37,12 @@ pub fn next_steps(
     waits: &Waits,
     now: Timestamp,
 ) -> Vec<NextStep> {
+    let stacks = Stacks::of(copies);
     let row = |copy: &CopyRecord| {
-        let (runs, next) = next_step(rules, copy, waits, now);
+        // What one cartridge on a tape waits for, all wait for.
+        let mut on_tape = stacks.members(copy).iter().copied().chain([copy]);
+        let wait = on_tape.find_map(|copy| waits.wait(rules, copy));
+        let (runs, next) = next_step(copy, wait, now);
         NextStep {
             volume: volume_of(copy).to_owned(),
             barcode: copy.barcode.clone(),
@@ -92,23 +99,32 @@ pub fn pick_list(copies: &[CopyRecord]) -> ShippingList {
     }
 }
 
+/// One row for each tape, also where it has several cartridges: the receipt of each of them names all.
 fn rows(copies: &[&CopyRecord]) -> Vec<Row> {
-    let mut rows: Vec<Row> = copies
-        .iter()
-        .map(|copy| Row {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut tapes: HashMap<(&str, Option<&str>, u32), usize> = HashMap::new();
+    for copy in copies {
+        let bytes = copy.facts.bytes.unwrap_or(0);
+        let tape = (volume_of(copy), copy.facts.medium_serial.as_deref(), copy.number);
+        if let Some(row) = tapes.get(&tape).and_then(|at| rows.get_mut(*at)) {
+            row.bytes = row.bytes.saturating_add(bytes);
+            continue;
+        }
+        tapes.insert(tape, rows.len());
+        rows.push(Row {
             barcode: Barcode::new(volume_of(copy)).unwrap_or_else(|_| copy.barcode.clone()),
             copy: copy.number,
             medium_serial: copy.facts.medium_serial.clone(),
             state: copy.state,
-            bytes: copy.facts.bytes.unwrap_or(0),
+            bytes,
             receipt: copy.facts.receipt.clone(),
-        })
-        .collect();
+        });
+    }
     rows.sort_by(|a, b| (&a.barcode, a.copy).cmp(&(&b.barcode, b.copy)));
     rows
 }
 
-fn next_step(rules: &Rules, copy: &CopyRecord, waits: &Waits, now: Timestamp) -> (bool, String) {
+fn next_step(copy: &CopyRecord, wait: Option<&Wait>, now: Timestamp) -> (bool, String) {
     let barcode = &copy.barcode;
     let late = if copy.is_overdue(now) { "OVERDUE: " } else { "" };
     let expected = copy
@@ -125,7 +141,7 @@ fn next_step(rules: &Rules, copy: &CopyRecord, waits: &Waits, now: Timestamp) ->
                 copy.number
             ),
         ),
-        CopyState::Receipted => match waits.wait(rules, copy) {
+        CopyState::Receipted => match wait {
             Some(wait) => (false, wait.reason.clone()),
             None => (
                 true,

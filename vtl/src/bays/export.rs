@@ -15,6 +15,7 @@ use crate::operations::find;
 use crate::physical_library::{Brought, PhysicalLibrary};
 use crate::request::{ExportChoice, Failure};
 use crate::rules;
+use crate::stacks;
 
 /// What brings tapes to drives and back.
 pub(crate) trait Arm: Send {
@@ -51,6 +52,9 @@ pub(crate) fn export(
     // A cartridge that is not there is no reason to stop when others are written already.
     for barcode in &barcodes {
         find(library, barcode)?;
+    }
+    if choice.stack {
+        return stacks::export(library, choice, &barcodes, actor, is_given_up);
     }
     let write = |barcode: &str, drive: &str, label: Option<&str>| {
         export_one(library, (barcode, (drive, label)), choice, actor, is_given_up)
@@ -179,7 +183,10 @@ impl<A: Arm> Bay for LibraryBay<'_, A> {
 impl<A: Arm> LibraryBay<'_, A> {
     fn fetch_and_write(&self, barcode: &str) -> Result<Value, Undone> {
         let begun = begun_on(self.library, barcode, self.choice)?;
-        let wanted = begun.clone().unwrap_or_else(|| barcode.to_ascii_uppercase());
+        // Several cartridges on one tape never take that of one of them.
+        let named = self.choice.scratch.as_deref().filter(|_| self.choice.stack);
+        let wanted = named.unwrap_or(barcode).to_ascii_uppercase();
+        let wanted = begun.clone().unwrap_or(wanted);
         let is_scratch = |label: &str| {
             begun.is_none() && is_scratch(self.library, self.choice.scratch.as_deref(), label)
         };

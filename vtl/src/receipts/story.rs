@@ -30,6 +30,16 @@ pub(super) fn proves(content: &VerifiedReceipt) -> Vec<String> {
             time.strftime("%Y-%m-%d %H:%M:%SZ")
         )),
     ));
+    if let Some(stack) = &manifest.stack {
+        let names: Vec<&str> = stack.members.iter().map(|one| one.barcode.as_str()).collect();
+        proves.push(format!(
+            "the tape has {} cartridges ({}), and all of them were read back together; this one is in the {} tape files from {} on",
+            names.len(),
+            names.join(", "),
+            stack.files,
+            stack.first_file
+        ));
+    }
     if proof.attributes.as_ref().is_some_and(|found| !found.is_empty()) {
         proves.push(format!(
             "the tape's memory held these attributes as they were written: {}",

@@ -120,6 +120,7 @@ fn choice(barcode: Option<&str>) -> ImportChoice {
     ImportChoice {
         from: "the drive".into(),
         barcode: barcode.map(String::from),
+        member: None,
         media_type: "lto9".into(),
     }
 }

@@ -11,6 +11,7 @@ mod kept_reservations;
 mod libraries;
 mod names;
 mod sessions;
+mod stacks;
 mod timer;
 mod vaulting;
 
