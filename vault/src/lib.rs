@@ -27,8 +27,8 @@ pub use age::Age;
 pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 pub use export::{
-    Contents, ExportError, Exported, Exports, Intake, Medium, Order, Tape, TapeError, TapeRead,
-    Watcher, begun_on, take_in,
+    Contents, ExportError, Exported, Exports, Intake, Medium, Order, Share, Tape, TapeError,
+    TapeRead, Watcher, begun_on, take_in,
 };
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};

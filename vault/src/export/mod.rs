@@ -10,6 +10,8 @@
 //! durable before the step: how far it is, what was written and read, and the receipt's first and second phase.
 
 mod attributes;
+mod checks;
+mod division;
 mod files;
 #[cfg(test)]
 mod memories;
@@ -17,6 +19,7 @@ mod order;
 mod pass;
 #[cfg(test)]
 mod power_cuts;
+mod proving;
 #[cfg(test)]
 mod scripted;
 mod stream;
@@ -24,7 +27,9 @@ mod tape;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod writing;
 
+pub use division::Share;
 pub use order::{Exported, Exports, Order};
 pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};
