@@ -25,7 +25,7 @@ pub mod walk;
 
 pub use age::Age;
 pub use calendar::{Calendar, CalendarError};
-pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
+pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd, root_of_all};
 pub use export::{
     Contents, ExportError, Exported, Exports, Intake, Medium, Order, Share, Tape, TapeError,
     TapeRead, Watcher, begun_on, take_in,

@@ -11,6 +11,8 @@
 
 mod attributes;
 mod checks;
+#[cfg(test)]
+mod divided;
 mod division;
 mod files;
 #[cfg(test)]

@@ -59,6 +59,9 @@ pub(super) struct Drive {
 pub(super) enum Swap {
     Stranger,
     Flip(usize),
+    /// In another partition than the first one.
+    FlipIn(usize, usize),
+    Divided(u8),
     Forgets,
     Gone,
 }
@@ -160,6 +163,11 @@ impl Tape for Drive {
         self.enter(0)?;
         match self.on_reload.take() {
             Some(Swap::Stranger) => self.serial = Some("STRANGER".into()),
+            Some(Swap::Divided(additional)) => self.additional_partitions = additional,
+            Some(Swap::FlipIn(partition, at)) => match &mut self.others[partition][at] {
+                Object::Block(block) => block[0] ^= 1,
+                Object::Filemark => unreachable!("a block is wanted"),
+            },
             Some(Swap::Flip(at)) => match &mut self.objects[at] {
                 Object::Block(block) => block[0] ^= 1,
                 Object::Filemark => {
