@@ -105,7 +105,7 @@ mt -f "$virtual" setblk 0
 dd if=/scratch/files/1 of="$virtual" bs=777 status=none
 vtl_here unload 0 >/dev/null
 mtx -f "$changer" unload "$(empty_slot)" 1
-mtx -f "$changer" load "$(full_slot)" 1
+mtx -f "$changer" load 7 1
 wait_ready "$second"
 mt -f "$second" stsetoptions can-partitions
 mt -f "$second" rewind
