@@ -111,8 +111,10 @@ impl TapeDrive {
             let [a, b, c, d] = object.to_be_bytes();
             return self.order(&[0x2b, change, 0, a, b, c, d, 0, partition, 0], LONG);
         }
-        let [a, b, c, d, e, f, g, h] = object.to_be_bytes();
-        self.order(&[0x92, change, 0, partition, a, b, c, d, e, f, g, h, 0, 0, 0, 0], LONG)
+        let mut cdb = [0; 16];
+        cdb[..4].copy_from_slice(&[0x92, change, 0, partition]);
+        cdb[4..12].copy_from_slice(&object.to_be_bytes());
+        self.order(&cdb, LONG)
     }
 
     /// SPACE back over one block, after one that was too long.
