@@ -71,7 +71,7 @@ pub(crate) fn carry_out(
         let mut arm = PhysicalLibrary::open(path)?;
         arm.leave_out(fences::fenced(&library.store));
         let idle = arm.idle_drives();
-        return by_arm(library, choice, jobs, (arm, &idle), &write, &is_stopping);
+        return by_arm(library, choice, &jobs, (arm, &idle), &write, &is_stopping);
     }
     if let ([job], [to]) = (jobs.as_slice(), choice.to.as_slice()) {
         return write(job, to, None).map_err(|undone| undone.failure);
@@ -101,14 +101,14 @@ pub(crate) fn to_drives(
 pub(crate) fn by_arm(
     library: &Library,
     choice: &ExportChoice,
-    jobs: Vec<Job>,
+    jobs: &[Job],
     (arm, idle): (impl Arm, &[u16]),
     write: &Write<'_>,
     is_stopping: &(dyn Fn() -> bool + Sync),
 ) -> Result<Value, Failure> {
     let arm = Mutex::new(arm);
     let bay = |drive: Option<u16>| LibraryBay { arm: &arm, drive, library, choice, write };
-    if let [job] = jobs.as_slice() {
+    if let [job] = jobs {
         let row = bay(None).fetch_and_write(job).map_err(|undone| undone.failure)?;
         return Ok(Value::Array(vec![row]));
     }
@@ -120,7 +120,7 @@ pub(crate) fn by_arm(
         // Their tapes may lie in drives already.
         bays.push(boxed(None));
     }
-    Ok(super::rows(&jobs, super::run(&jobs, bays, is_stopping)))
+    Ok(super::rows(jobs, super::run(jobs, bays, is_stopping)))
 }
 
 /// What is to be made: one copy of each cartridge, or all first copies, then all second ones, and so on.

@@ -77,7 +77,7 @@ impl Hall {
         };
         let is_stopping = || self.is_given_up.load(Ordering::Relaxed);
         let jobs = jobs_of(barcodes, choice);
-        by_arm(library, choice, jobs, (Gripper(self), drives), &write, &is_stopping).unwrap()
+        by_arm(library, choice, &jobs, (Gripper(self), drives), &write, &is_stopping).unwrap()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::VaultRequest;
 use super::retire::Retired;
-use super::write::Drives;
+use super::write::WhereTo;
 
 /// The way of copies off-site and back.
 #[derive(Debug, Subcommand)]
@@ -15,7 +15,7 @@ pub(crate) enum VaultCommand {
     /// Say what is next for each copy, and who does it.
     Plan,
     /// Go on with what can be done: tapes with a receipt are taken out, and the pick list says which.
-    Run(Drives),
+    Run(WhereTo),
     /// Put tapes that were taken out into a container and give it to the courier (default: all of them).
     Ship(Shipped),
     /// Note that the other site has a container.

@@ -31,7 +31,7 @@ pub(crate) enum VaultRequest {
     /// What is next for each copy.
     Plan {},
     /// What can be done is done; with drives or a library, copies are written first.
-    Run(write::Drives),
+    Run(write::WhereTo),
     /// Tapes go to the courier.
     Ship(Shipped),
     /// The other site has them.

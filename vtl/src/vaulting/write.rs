@@ -15,7 +15,7 @@ use crate::request::{ExportChoice, Failure};
 /// Where a vault run writes to; nowhere if nothing is said.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
-pub(crate) struct Drives {
+pub(crate) struct WhereTo {
     /// Write the next copy that was asked for to the tape in this drive (/dev/nstN) and prove it; nothing is taken out then. Given several
     /// times, the next copy goes to the first drive, the one after it to the second, and so on, at the same time.
     #[arg(long, value_name = "DEVICE", conflicts_with = "library")]
@@ -32,7 +32,7 @@ pub(crate) struct Drives {
     pub(crate) scratch: Option<String>,
 }
 
-impl Drives {
+impl WhereTo {
     /// Whether anything is to be written.
     pub(crate) fn is_any(&self) -> bool {
         !self.to.is_empty() || self.library.is_some()
@@ -42,7 +42,7 @@ impl Drives {
 /// Writes the copies that are first in line: those that were begun, then those that were asked for first. Nothing if no drive was said.
 pub(super) fn write_next(
     library: &Library,
-    drives: &Drives,
+    drives: &WhereTo,
     caller: &Caller<'_>,
 ) -> Result<Option<Value>, Failure> {
     if !drives.is_any() {
