@@ -5,12 +5,16 @@
 
 mod attribute;
 mod medium;
+mod partition;
+mod protection;
 mod sense;
 mod sg_io;
 mod tape;
 
 pub use attribute::MemoryAttribute;
 pub use medium::{DriveFacts, ErrorCounters, MediumFacts, tape_alerts};
+pub use partition::{DivideError, Division};
+pub use protection::Protection;
 pub use sense::Sense;
 pub use sg_io::{Answer, Data, Device, DeviceError};
 pub use tape::{Done, TapeDrive, TapeFault};

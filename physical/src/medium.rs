@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::attribute::attributes_in;
+use crate::partition::Division;
 use crate::sg_io::Device;
 use crate::tape::{TapeDrive, number};
 
@@ -28,12 +29,12 @@ pub struct MediumFacts {
     pub maker: Option<String>,
     /// Attribute 0806h.
     pub barcode: Option<String>,
-    /// Attribute 0001h, in bytes.
+    /// Attribute 0001h of all partitions, in bytes.
     pub capacity_bytes: Option<u64>,
     /// The WP bit of the mode header.
     pub is_write_protected: bool,
-    /// Partitions beside the first one, of mode page 11h; 0 where the drive does not have it.
-    pub additional_partitions: u8,
+    /// Mode page 11h; one partition where the drive does not have it.
+    pub division: Division,
 }
 
 /// What a drive counted.
@@ -69,31 +70,32 @@ impl TapeDrive {
         let words = |identifier| {
             self.attribute(identifier).map(|value| text(&value)).filter(|text| !text.is_empty())
         };
-        let mebibytes = self.attribute(0x0001).map(|value| number(&value));
-        let capacity =
-            mebibytes.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0);
+        let division = self.division().unwrap_or_default();
+        let mebibytes = (0..=division.additional).map(|partition| {
+            let value = self.attribute_of(partition, 0x0001)?;
+            u64::try_from(number(&value)).ok().filter(|count| *count > 0)
+        });
+        let capacity: Option<u64> = mebibytes.sum();
         MediumFacts {
             serial: words(0x0401),
             maker: words(0x0400),
             barcode: words(0x0806),
             capacity_bytes: capacity.map(|count| count.saturating_mul(1 << 20)),
             is_write_protected: flags & 0x80 != 0,
-            additional_partitions: self.additional_partitions().unwrap_or(0),
+            division,
         }
-    }
-
-    /// MODE SENSE(6) of the medium partition page, without block descriptors, and with them for drives that cannot leave them out.
-    fn additional_partitions(&self) -> Option<u8> {
-        let ask = |flags: &u8| self.ask(&[0x1a, *flags, 0x11, 0, 255, 0], 255);
-        partitions_in(&[0x08, 0x00].iter().find_map(ask)?)
     }
 
     /// READ ATTRIBUTE: one attribute of partition 0. A drive or a tape without memory has none.
     pub fn attribute(&self, identifier: u16) -> Option<Vec<u8>> {
+        self.attribute_of(0, identifier)
+    }
+
+    fn attribute_of(&self, partition: u8, identifier: u16) -> Option<Vec<u8>> {
         const ROOM: u16 = 1024;
         let [high, low] = identifier.to_be_bytes();
         let [room_high, room_low] = ROOM.to_be_bytes();
-        let cdb = [0x8c, 0, 0, 0, 0, 0, 0, 0, high, low, 0, 0, room_high, room_low, 0, 0];
+        let cdb = [0x8c, 0, 0, 0, 0, 0, 0, partition, high, low, 0, 0, room_high, room_low, 0, 0];
         attribute_in(&self.ask(&cdb, ROOM.into())?, identifier)
     }
 
@@ -132,13 +134,6 @@ fn flags_in(page: &[u8]) -> Vec<u8> {
 const TAPE_ALERT: u8 = 0x2e;
 const LOG_ROOM: u16 = 4096;
 
-// 3 length of the block descriptors, which are 4…; page: 0 code 11h, 1 length, 2 the most that there can be, 3 additional partitions defined
-fn partitions_in(answer: &[u8]) -> Option<u8> {
-    let descriptors = usize::from(*answer.get(3)?);
-    let page = answer.get(4..)?.get(descriptors..)?;
-    (page.first()? & 0x3f == 0x11).then(|| page.get(3).copied()).flatten()
-}
-
 fn attribute_in(answer: &[u8], identifier: u16) -> Option<Vec<u8>> {
     let mut there = attributes_in(answer).into_iter();
     there.find(|attribute| attribute.identifier == identifier).map(|attribute| attribute.value)
@@ -170,18 +165,6 @@ const TYPE_TAPE: u8 = 0x01;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A tape with an index partition was imported as if the index were all of it.
-    #[test]
-    fn partitions_are_counted_behind_block_descriptors_too() {
-        let page = [0x91, 8, 3, 1, 0x3c, 3, 9, 0, 0, 0];
-        let with = |head: &[u8]| [head, &page].concat();
-        assert_eq!(partitions_in(&with(&[13, 0, 0x10, 0])), Some(1));
-        let descriptor = [21, 0, 0x10, 8, 0x58, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(partitions_in(&with(&descriptor)), Some(1));
-        assert_eq!(partitions_in(&[3, 0, 0x10, 0]), None);
-        assert_eq!(partitions_in(&[13, 0, 0x10, 0, 0x10, 8, 3, 1]), None, "another page");
-    }
 
     #[test]
     fn attributes_and_parameters_are_found() {

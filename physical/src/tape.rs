@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::protection::{CHECKSUM_BYTES, Protection};
 use crate::sense::Sense;
 use crate::sg_io::{Answer, Data, Device, DeviceError};
 
@@ -16,6 +17,10 @@ pub struct TapeDrive {
     pub(crate) device: Device,
     /// The longest block.
     max_block_bytes: usize,
+    /// How blocks are protected on their way.
+    pub(crate) protection: Option<Protection>,
+    /// A block with its checksum, on its way to the drive.
+    protected: Vec<u8>,
 }
 
 /// How a read or a write ended where the drive did it, or had nothing to do it with.
@@ -39,6 +44,11 @@ pub enum TapeFault {
     /// It said why.
     #[error("the drive says {0}")]
     Sense(Sense),
+    /// A block that came was not what the drive had sent.
+    #[error(
+        "the checksum of a block is wrong ({0}): the drive, its cable or the host adapter has changed the block on its way"
+    )]
+    Checksum(&'static str),
     /// It did not, or could not be asked.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -48,7 +58,12 @@ impl TapeDrive {
     /// Opens a drive for oneself alone.
     pub fn open(path: &Path) -> Result<Self, TapeFault> {
         let device = Device::open_exclusively(path).map_err(DeviceError::from)?;
-        let mut drive = Self { device, max_block_bytes: BLOCK_BYTES_LIMIT };
+        let mut drive = Self {
+            device,
+            max_block_bytes: BLOCK_BYTES_LIMIT,
+            protection: None,
+            protected: Vec::new(),
+        };
         // READ BLOCK LIMITS; a drive without it takes what it takes.
         if let Ok(limits) = drive.device.read(&[0x05, 0, 0, 0, 0, 0], 6, SHORT)
             && let Some([high, middle, low]) = limits.get(1..4)
@@ -63,7 +78,8 @@ impl TapeDrive {
 
     /// The longest block that it writes and reads.
     pub fn max_block_bytes(&self) -> usize {
-        self.max_block_bytes
+        // A protected one is longer on its way.
+        self.max_block_bytes - self.protection.map_or(0, |_| CHECKSUM_BYTES)
     }
 
     /// Sends a command that has an answer; `None` where the drive does not have it.
@@ -86,10 +102,19 @@ impl TapeDrive {
         self.order(&[0x1b, 0, 0, 0, u8::from(is_in), 0], LONG)
     }
 
-    /// LOCATE(10) to an object of the partition that it stands in.
-    pub fn locate(&self, object: u32) -> Result<(), TapeFault> {
-        let [a, b, c, d] = object.to_be_bytes();
-        self.order(&[0x2b, 0, 0, a, b, c, d, 0, 0, 0], LONG)
+    /// LOCATE to an object of a partition; without one, of that in which it stands.
+    pub fn locate(&self, partition: Option<u8>, object: u64) -> Result<(), TapeFault> {
+        // CP: the partition changes.
+        let (change, partition) = partition.map_or((0, 0), |partition| (0x02, partition));
+        // Not every drive has LOCATE(16), which is for what LOCATE(10) cannot say.
+        if let Ok(object) = u32::try_from(object) {
+            let [a, b, c, d] = object.to_be_bytes();
+            return self.order(&[0x2b, change, 0, a, b, c, d, 0, partition, 0], LONG);
+        }
+        let mut cdb = [0; 16];
+        cdb[..4].copy_from_slice(&[0x92, change, 0, partition]);
+        cdb[4..12].copy_from_slice(&object.to_be_bytes());
+        self.order(&cdb, LONG)
     }
 
     /// SPACE back over one block, after one that was too long.
@@ -98,9 +123,16 @@ impl TapeDrive {
     }
 
     /// WRITE(6) of one block.
-    pub fn write(&self, block: &[u8]) -> Result<Done, TapeFault> {
-        let [_, a, b, c] = u32::try_from(block.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let answer = self.device.send(&[0x0a, 0, a, b, c, 0], &mut Data::Out(block), LONG)?;
+    pub fn write(&mut self, block: &[u8]) -> Result<Done, TapeFault> {
+        let sent = match self.protection {
+            Some(method) => {
+                method.append(block, &mut self.protected);
+                &self.protected
+            }
+            None => block,
+        };
+        let [_, a, b, c] = u32::try_from(sent.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let answer = self.device.send(&[0x0a, 0, a, b, c, 0], &mut Data::Out(sent), LONG)?;
         written(&answer)
             .map(|is_near| if is_near { Done::EarlyWarning } else { Done::Block(block.len()) })
     }
@@ -111,15 +143,20 @@ impl TapeDrive {
         written(&answer).map(|is_near| if is_near { Done::EarlyWarning } else { Done::Block(0) })
     }
 
-    /// READ(6) of one block, whatever length it has, up to that of the buffer.
+    /// READ(6) of one block, whatever length it has, up to that of the buffer. A protected one needs room for its checksum, which is compared
+    /// and stays behind the block.
     pub fn read(&self, buffer: &mut [u8]) -> Result<Done, TapeFault> {
         let room = buffer.len();
         let [_, a, b, c] = u32::try_from(room).unwrap_or(u32::MAX).to_be_bytes();
         let answer = self.device.send(&[0x08, 0, a, b, c, 0], &mut Data::In(buffer), LONG)?;
-        match how_read(&answer, room)? {
+        match (how_read(&answer, room)?, self.protection) {
             // The position is behind it.
-            Done::TooLong(length) => self.back().map(|()| Done::TooLong(length)),
-            done => Ok(done),
+            (Done::TooLong(length), _) => self.back().map(|()| Done::TooLong(length)),
+            (Done::Block(length), Some(method)) => {
+                let there = buffer.get(..length).and_then(|block| method.check(block));
+                there.map(Done::Block).ok_or(TapeFault::Checksum(method.name()))
+            }
+            (done, _) => Ok(done),
         }
     }
 

@@ -146,6 +146,19 @@ impl PartitionDigest {
     }
 }
 
+/// One hash for all partitions of a tape: the root of the only one, else BLAKE3 over 02h and the roots in their order.
+pub fn root_of_all(partitions: &[PartitionDigest]) -> Hash {
+    if let [only] = partitions {
+        return only.root;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[2]);
+    for partition in partitions {
+        hasher.update(&partition.root.0);
+    }
+    Hash(*hasher.finalize().as_bytes())
+}
+
 impl Section {
     /// Its leaf in the tree.
     pub fn leaf(&self) -> Hash {

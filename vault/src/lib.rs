@@ -25,10 +25,11 @@ pub mod walk;
 
 pub use age::Age;
 pub use calendar::{Calendar, CalendarError};
-pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
+pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd, root_of_all};
 pub use export::{
-    Contents, ExportError, Exported, Exports, Intake, Listed, Medium, Order, Region, StackIndex,
-    StackOrder, StackedCartridge, Tape, TapeError, TapeRead, Watcher, begun_on, take_in,
+    Contents, ExportError, Exported, Exports, Intake, Listed, Medium, Order, Region, Share,
+    StackIndex, StackOrder, StackedCartridge, Tape, TapeError, TapeRead, Watcher, begun_on,
+    take_in,
 };
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};

@@ -8,13 +8,13 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-pub(crate) use self::export::{Arm, by_arm, drive_after, export};
+pub(crate) use self::export::{Arm, by_arm, carry_out, drive_after, export};
 use crate::request::{Failure, FailureKind};
 
 /// A drive, and whatever brings tapes to it.
 pub(crate) trait Bay: Send {
     /// Exports one cartridge to a tape in it.
-    fn export(&mut self, barcode: &str) -> Result<Value, Undone>;
+    fn export(&mut self, job: &Job) -> Result<Value, Undone>;
 }
 
 /// Why a cartridge was not exported, and what that means for the drive.
@@ -41,10 +41,15 @@ impl From<Failure> for Undone {
     }
 }
 
-/// A cartridge that is to be exported; with a number only by that bay.
-#[derive(Debug)]
+/// A copy of a cartridge that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Job {
     pub(crate) barcode: String,
+    /// Which of several copies.
+    pub(crate) copy: u32,
+    /// Whether it is only for tapes that are scratch: the one with the cartridge's barcode is another copy's.
+    pub(crate) is_for_scratch: bool,
+    /// With a number only by that bay.
     pub(crate) bay: Option<usize>,
 }
 
@@ -61,6 +66,7 @@ pub(crate) fn run(
             waiting: (0..jobs.len()).collect(),
             refused: BTreeSet::new(),
             at_work: 0,
+            busy: BTreeSet::new(),
             workers: bays.len(),
             done: jobs.iter().map(|_| None).collect(),
         }),
@@ -94,8 +100,8 @@ pub(crate) fn run(
 fn not_begun(job: &Job, is_stopped: bool) -> Failure {
     let why = if is_stopped { "everything was stopped before" } else { "no drive was left for it" };
     Failure::failed(format!(
-        "{} was not begun: {why}; the same command goes on with it",
-        job.barcode
+        "copy {} of {} was not begun: {why}; the same command goes on with it",
+        job.copy, job.barcode
     ))
 }
 
@@ -114,16 +120,21 @@ struct State {
     /// Jobs whose tape some drive did not take.
     refused: BTreeSet<usize>,
     at_work: usize,
+    /// Cartridges that are being read: of several copies one is made after the other.
+    busy: BTreeSet<String>,
     workers: usize,
     done: Vec<Option<Result<Value, Failure>>>,
 }
 
 /// A worker has a job until this is dropped, also by a panic: the others would wait for it for ever.
-struct Turn<'a>(&'a Queue<'a>);
+struct Turn<'a>(&'a Queue<'a>, &'a Job);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.lock().at_work -= 1;
+        let mut state = self.0.lock();
+        state.at_work -= 1;
+        state.busy.remove(&self.1.barcode);
+        drop(state);
         self.0.changed.notify_all();
     }
 }
@@ -131,8 +142,8 @@ impl Drop for Turn<'_> {
 impl Queue<'_> {
     fn work(&self, number: usize, bay: &mut dyn Bay) {
         while let Some((at, job)) = self.take(number) {
-            let turn = Turn(self);
-            let goes_on = self.finish(at, bay.export(&job.barcode));
+            let turn = Turn(self, job);
+            let goes_on = self.finish(at, bay.export(job));
             drop(turn);
             if !goes_on {
                 return;
@@ -149,12 +160,16 @@ impl Queue<'_> {
             }
             let is_for_this = |at: &usize| {
                 let job = self.jobs.get(*at);
-                job.is_some_and(|job| job.bay.is_none_or(|bay| bay == number))
+                job.is_some_and(|job| {
+                    job.bay.is_none_or(|bay| bay == number) && !state.busy.contains(&job.barcode)
+                })
             };
             if let Some(place) = state.waiting.iter().position(is_for_this) {
                 let at = state.waiting.remove(place)?;
+                let job = self.jobs.get(at)?;
                 state.at_work += 1;
-                return self.jobs.get(at).map(|job| (at, job));
+                state.busy.insert(job.barcode.clone());
+                return Some((at, job));
             }
             if state.at_work == 0 {
                 return None;
@@ -198,6 +213,7 @@ pub(crate) fn rows(jobs: &[Job], done: Vec<Result<Value, Failure>>) -> Value {
         done.unwrap_or_else(|failure| {
             json!({
                 "barcode": job.barcode,
+                "number": job.copy,
                 "state": NOT_EXPORTED,
                 "kind": failure.kind,
                 "reason": failure.message,

@@ -71,9 +71,10 @@ fn progress_request(request: &Request) -> Option<Request> {
         Request::Verify { .. } | Request::Rules(RulesRequest::Run { .. }) => {
             Some(Request::VerifyProgress {})
         }
-        Request::Export(_)
-        | Request::Import(_)
-        | Request::Vault(VaultRequest::Run { to: Some(_) }) => Some(Request::ExportProgress {}),
+        Request::Export(_) | Request::Import(_) => Some(Request::ExportProgress {}),
+        Request::Vault(VaultRequest::Run(drives)) if drives.is_any() => {
+            Some(Request::ExportProgress {})
+        }
         _ => None,
     }
 }

@@ -8,8 +8,14 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState, Verification};
-use vtl_vault::{ExportError, Exported, Exports, Order, Tape, Watcher, matches_pattern};
+use vtl_media::{
+    Barcode, CartridgeEntry, CartridgeFacts, CartridgeKind, CopyRecord, CopyState, Verification,
+    Volume,
+};
+use vtl_vault::{
+    ExportError, Exported, Exports, Order, PartitionDigest, Share, Tape, Watcher, matches_pattern,
+    root_of_all,
+};
 
 use crate::attributes;
 use crate::bays::{DriveIs, Undone, drive_after};
@@ -247,14 +253,7 @@ pub(crate) fn export_to<T: Tape>(
     if facts.is_blank() {
         return Err(nothing_on(&entry.barcode).into());
     }
-    if verification.cartridge.partition_count() > 1 {
-        return Err(Failure::refused(format!(
-            "{} has {} partitions: only cartridges with one can be exported",
-            entry.barcode,
-            verification.cartridge.partition_count()
-        ))
-        .into());
-    }
+    let partitions = shares(&verification.cartridge);
     let mut entry = entry;
     entry.set_facts(&facts);
     let attributes = attributes::of_hosts(&verification.cartridge);
@@ -271,6 +270,7 @@ pub(crate) fn export_to<T: Tape>(
         receipts: &library.receipts,
         entry: &entry,
         as_of,
+        partitions: &partitions,
         attributes: &attributes,
         number: choice.copy,
         overwrites: choice.overwrite,
@@ -293,6 +293,16 @@ pub(crate) fn export_to<T: Tape>(
         Undone { failure, drive }
     })?;
     Ok(row(&exported))
+}
+
+/// How a cartridge is divided, and what is in each partition.
+fn shares(cartridge: &Volume) -> Vec<Share> {
+    let of = |(bytes, facts): (u64, CartridgeFacts)| Share {
+        bytes,
+        written_bytes: facts.written_bytes,
+        stored_bytes: facts.stored_bytes,
+    };
+    cartridge.partition_sizes().into_iter().zip(cartridge.facts_by_partition()).map(of).collect()
 }
 
 /// The tape that a copy was being written to, as far as the ledger knows.
@@ -385,12 +395,15 @@ pub(crate) fn speed(pass: &vtl_vault::Pass) -> Value {
 
 fn row(exported: &Exported) -> Value {
     let Exported { copy, manifest, proof } = exported;
-    let partition = manifest.partitions.first();
+    let partitions = &manifest.partitions;
+    let sum = |of: fn(&PartitionDigest) -> u64| partitions.iter().map(of).sum::<u64>();
     let mut row = copy_row(copy);
     let more = json!({
-        "blocks": partition.map(|partition| partition.blocks),
-        "filemarks": partition.map(|partition| partition.filemarks),
-        "root": partition.map(|partition| partition.root),
+        "blocks": sum(|partition| partition.blocks),
+        "filemarks": sum(|partition| partition.filemarks),
+        "root": root_of_all(partitions),
+        "partitions": partitions.len(),
+        "protection": proof.read.protection,
         "drive": proof.read.drive,
         "write_bytes_per_second": speed(&proof.written),
         "read_bytes_per_second": speed(&proof.read),

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vtl_media::disk::{read_whole, replace_whole};
 use vtl_media::{
-    Barcode, CartridgeEntry, CopyRecord, ImportSource, LoadOptions, NewCartridge, Place, Store,
-    Volume, WriteOutcome, with_causes,
+    Barcode, CartridgeEntry, CopyRecord, ImportSource, LoadOptions, NewCartridge, PARTITIONS_MAX,
+    Place, Store, Volume, WriteOutcome, with_causes,
 };
-use vtl_vault::{Attribute, ExportError, Intake, Listed, Medium, PartitionDigest, Tape, take_in};
+use vtl_vault::{
+    Attribute, ExportError, Intake, Listed, Medium, PartitionDigest, Tape, root_of_all, take_in,
+};
 
 use crate::attributes;
 use crate::exports::Watched;
@@ -70,13 +72,7 @@ pub(crate) fn import_from(
     forget_half_imports(store);
     tape.ready().map_err(|error| Failure::failed(format!("{}: {error}", choice.from)))?;
     let medium = tape.medium();
-    if medium.additional_partitions > 0 {
-        return Err(Failure::refused(format!(
-            "the tape in {} has {} partitions: only tapes with one can be imported",
-            choice.from,
-            u16::from(medium.additional_partitions).saturating_add(1)
-        )));
-    }
+    check_partitions(choice, &medium)?;
     let stack = stacks::wanted(tape, choice)?;
     let member = stack.as_ref().map(|(_, member)| member);
     let barcode = barcode_for(store, choice, (&medium, member))?;
@@ -92,14 +88,14 @@ pub(crate) fn import_from(
     let entry = create(store, &barcode, choice, actor)?;
     let read = {
         let _reserved = store.reserve(entry.uuid);
-        mark(store, &entry).and_then(|()| fill(store, &entry, tape, &watched))
+        mark(store, &entry).and_then(|()| fill(store, &entry, (tape, &medium), &watched))
     };
     let identity = tape.identity();
     let known = known_copy(store, &medium, member);
     // It is in the ledger before the mark goes: a cartridge that stays is never without its origin.
     let read = read.and_then(|taken| {
         let of_tape = (&medium, &identity);
-        let source = lineage::source(library, of_tape, &taken.digest, known.as_ref());
+        let source = lineage::source(library, of_tape, &taken.digests, known.as_ref());
         store.note_import(entry.uuid, source.clone(), actor).map_err(|error| {
             ExportError::Failed(format!("its origin cannot be recorded: {}", with_causes(&error)))
         })?;
@@ -230,7 +226,7 @@ fn create(
 fn fill(
     store: &Store,
     entry: &CartridgeEntry,
-    tape: &mut dyn Tape,
+    (tape, medium): (&mut dyn Tape, &Medium),
     watched: &Watched<'_>,
 ) -> Result<TakenIn, ExportError> {
     let wrong = |text: String| ExportError::Cartridge(text);
@@ -241,24 +237,62 @@ fn fill(
     };
     let volume = Volume::load(store.disk(), &store.directory_of(entry.uuid), options);
     let mut filling = Filling(volume.map_err(|error| wrong(with_causes(&error)))?);
-    filling.0.set_compression(true);
-    let digest = take_in(tape, &mut filling, watched)?;
+    if medium.additional_partitions > 0 {
+        let sizes = sizes_for(medium, filling.0.usable_bytes());
+        filling.0.format(&sizes).map_err(|error| wrong(with_causes(&error)))?;
+    }
+    let digests = take_in(tape, &mut filling, watched)?;
     let mut volume = filling.0;
     let attributes = attributes::take_in(tape, &mut volume)?;
     volume.sync().map_err(|error| wrong(with_causes(&error)))?;
     let facts = volume.unload().map_err(|error| wrong(with_causes(&error)))?;
-    if (facts.written_bytes, facts.block_count, facts.filemark_count)
-        != (digest.bytes, digest.blocks, digest.filemarks)
-    {
+    if (facts.written_bytes, facts.block_count, facts.filemark_count) != amount(&digests) {
         return Err(wrong("it has not what was read from the tape".to_owned()));
     }
     store.update_facts(entry.uuid, &facts).map_err(|error| wrong(with_causes(&error)))?;
-    Ok(TakenIn { digest, attributes })
+    Ok(TakenIn { digests, attributes })
+}
+
+/// Bytes, blocks and filemarks in all partitions.
+fn amount(digests: &[PartitionDigest]) -> (u64, u64, u64) {
+    let sum = |of: fn(&PartitionDigest) -> u64| digests.iter().map(of).sum();
+    (sum(|digest| digest.bytes), sum(|digest| digest.blocks), sum(|digest| digest.filemarks))
+}
+
+/// A cartridge of this type would not have had so many partitions in a drive either.
+fn check_partitions(choice: &ImportChoice, medium: &Medium) -> Result<(), Failure> {
+    let most = match choice.media_type.as_str() {
+        "lto3" | "lto4" => 1,
+        "lto5" => 2,
+        _ => PARTITIONS_MAX,
+    };
+    let count = usize::from(medium.additional_partitions).saturating_add(1);
+    if count <= most {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "the tape in {} has {count} partitions, and a cartridge of type {} has {most} at most: say another --type, such as lto9",
+        choice.from, choice.media_type
+    )))
+}
+
+/// The cartridge is divided as the tape is, in the same proportions; alike where the drive does not tell them.
+fn sizes_for(medium: &Medium, usable: u64) -> Vec<u64> {
+    let count = usize::from(medium.additional_partitions).saturating_add(1);
+    let known = medium.partition_bytes.len() == count && !medium.partition_bytes.contains(&0);
+    let of_tape = if known { medium.partition_bytes.clone() } else { vec![1; count] };
+    let total: u128 = of_tape.iter().map(|bytes| u128::from(*bytes)).sum();
+    let share = |bytes: &u64| {
+        let share = u128::from(usable) * u128::from(*bytes) / total.max(1);
+        u64::try_from(share).unwrap_or(usable).max(1)
+    };
+    of_tape.iter().map(share).collect()
 }
 
 /// What was read from the tape.
 struct TakenIn {
-    digest: PartitionDigest,
+    /// Of each partition.
+    digests: Vec<PartitionDigest>,
     /// `None` if the drive does not read them.
     attributes: Option<Vec<Attribute>>,
 }
@@ -267,6 +301,13 @@ struct TakenIn {
 struct Filling(Volume);
 
 impl Intake for Filling {
+    fn partition(&mut self, number: u8) -> Result<(), String> {
+        let is_there = self.0.change_partition(number).map_err(|error| with_causes(&error))?;
+        // Each partition is a journal of its own.
+        self.0.set_compression(true);
+        if is_there { Ok(()) } else { Err(format!("it has no partition {number}")) }
+    }
+
     fn block(&mut self, data: &[u8]) -> Result<(), String> {
         let length = u32::try_from(data.len()).map_err(|_| "a block is too long".to_owned())?;
         let written = self.0.write(Box::new(data.to_vec()), length, 1);
@@ -327,17 +368,19 @@ fn explain(
 
 fn row(
     barcode: &Barcode,
-    TakenIn { digest, attributes }: &TakenIn,
+    TakenIn { digests, attributes }: &TakenIn,
     source: &ImportSource,
     twins: &[Barcode],
 ) -> Value {
+    let (bytes, blocks, filemarks) = amount(digests);
     json!({
         "barcode": barcode,
         "location": Place::Shelf,
-        "bytes": digest.bytes,
-        "blocks": digest.blocks,
-        "filemarks": digest.filemarks,
-        "root": digest.root,
+        "bytes": bytes,
+        "blocks": blocks,
+        "filemarks": filemarks,
+        "root": root_of_all(digests),
+        "partitions": digests.len(),
         "medium_serial": source.medium_serial,
         "attributes": attributes.as_deref().map(attributes::names),
         "copy_of": source.copy_of,

@@ -28,6 +28,7 @@ mod doctor;
 mod drill;
 mod elements;
 mod explain;
+mod export_choice;
 mod exports;
 mod failure;
 mod failures;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vtl_media::{Barcode, CopyRecord, ImportSource};
-use vtl_vault::{DriveIdentity, Medium, PartitionDigest};
+use vtl_vault::{DriveIdentity, Medium, PartitionDigest, root_of_all};
 
 use crate::library::Library;
 
@@ -11,14 +11,15 @@ use crate::library::Library;
 pub(crate) fn source(
     library: &Library,
     (medium, drive): (&Medium, &DriveIdentity),
-    digest: &PartitionDigest,
+    digests: &[PartitionDigest],
     known: Option<&CopyRecord>,
 ) -> ImportSource {
     // The receipt says what was on it; the root over all sections is compared, not the barcode.
     let root = known.and_then(|copy| {
         let receipt = library.receipts.receipt(copy.id).ok()?;
-        receipt.content().manifest.partitions.first().map(|partition| partition.root)
+        Some(root_of_all(&receipt.content().manifest.partitions))
     });
+    let found = root_of_all(digests);
     ImportSource {
         time: None,
         medium_serial: medium.serial.clone(),
@@ -27,9 +28,9 @@ pub(crate) fn source(
         copy: known.map(|copy| copy.id),
         copy_of: known.map(|copy| copy.barcode.to_string()),
         receipt: known.and_then(|copy| copy.facts.receipt.clone()),
-        is_what_receipt_says: root.map(|root| root == digest.root),
-        root: digest.root.to_string(),
-        bytes: digest.bytes,
+        is_what_receipt_says: root.map(|root| root == found),
+        root: found.to_string(),
+        bytes: digests.iter().map(|digest| digest.bytes).sum(),
     }
 }
 

@@ -91,13 +91,13 @@ impl Arm for PhysicalLibrary {
     /// used.
     fn bring(
         &self,
-        barcode: &str,
+        barcode: Option<&str>,
         is_scratch: &dyn Fn(&str) -> bool,
         drive: Option<u16>,
     ) -> Result<Brought, Undone> {
         let drives = self.elements(ElementKind::Drive);
-        let is_it = |element: &&Element| element.barcode.as_deref() == Some(barcode);
-        if let Some(found) = drives.iter().find(is_it) {
+        let is_it = |element: &&Element| barcode.is_some() && element.barcode.as_deref() == barcode;
+        if let (Some(barcode), Some(found)) = (barcode, drives.iter().find(is_it)) {
             let drive = self.host_drive(found).ok_or_else(|| {
                 Failure::refused(format!(
                     "{barcode} is in a drive of {} that this host does not have: unload it there",
@@ -113,8 +113,9 @@ impl Arm for PhysicalLibrary {
         let tape = tapes.iter().find(is_it).or_else(|| tapes.iter().find(has_scratch));
         let tape = tape.ok_or_else(|| {
             Failure::not_found(format!(
-                "there is no tape {barcode} in {}, and none that may be taken for it: put one in, name the drive with another one by --to, or say \
+                "there is no tape {}in {}, and none that may be taken for it: put one in, name the drive with another one by --to, or say \
                  which tapes are empty by --scratch",
+                barcode.map(|barcode| format!("{barcode} ")).unwrap_or_default(),
                 self.path
             ))
         })?;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use vtl_media::AttributeFormat;
-use vtl_physical::{Done, ErrorCounters, MemoryAttribute, Sense, TapeDrive, TapeFault};
+use vtl_physical::{
+    DivideError, Done, ErrorCounters, MemoryAttribute, Protection, Sense, TapeDrive, TapeFault,
+};
 use vtl_vault::{Attribute, Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
 
 use crate::attached::node_of;
@@ -19,6 +21,8 @@ pub(crate) struct PhysicalTape {
     label: Option<String>,
     /// What is read at once: as much as the longest block yet.
     room: usize,
+    /// Whether the tape has several partitions: then REWIND stays in the one in which it stands.
+    is_divided: bool,
 }
 
 impl PhysicalTape {
@@ -38,7 +42,7 @@ impl PhysicalTape {
             revision: facts.revision,
             serial: facts.serial,
         };
-        Ok(Self { drive, identity, label: None, room: ROOM_AT_FIRST })
+        Ok(Self { drive, identity, label: None, room: ROOM_AT_FIRST, is_divided: false })
     }
 }
 
@@ -99,13 +103,16 @@ impl Tape for PhysicalTape {
 
     fn medium(&mut self) -> Medium {
         let facts = self.drive.medium();
+        self.is_divided = facts.division.additional > 0;
         Medium {
             serial: facts.serial,
             maker: facts.maker,
             barcode: self.label.clone().or(facts.barcode),
             capacity_bytes: facts.capacity_bytes,
             is_write_protected: facts.is_write_protected,
-            additional_partitions: facts.additional_partitions,
+            additional_partitions: facts.division.additional,
+            additional_partitions_most: facts.division.additional_most,
+            partition_bytes: facts.division.bytes,
         }
     }
 
@@ -141,10 +148,42 @@ impl Tape for PhysicalTape {
         self.drive.rewind().map_err(|fault| error_of(&fault))
     }
 
+    fn enter(&mut self, partition: u8) -> Result<(), TapeError> {
+        if partition == 0 && !self.is_divided {
+            return self.rewind();
+        }
+        self.drive.locate(Some(partition), 0).map_err(|fault| error_of(&fault))
+    }
+
+    fn divide(&mut self, sizes: &[u64]) -> Result<(), TapeError> {
+        self.drive.divide(sizes).map_err(|error| match error {
+            DivideError::Fault(fault) => error_of(&fault),
+            other => TapeError::Refused(other.to_string()),
+        })?;
+        // Some drives have news after it, and some take the tape to its beginning for a while.
+        self.ready()
+    }
+
+    fn protect(&mut self) {
+        self.drive.protect();
+    }
+
+    fn unprotect(&mut self) {
+        if let Err(fault) = self.drive.unprotect() {
+            let serial = &self.identity.serial;
+            tracing::warn!(
+                serial, %fault,
+                "the drive goes on protecting blocks, which other programs do not expect: `sg_reset` it, or turn it off and on"
+            );
+        }
+    }
+
+    fn protection(&self) -> &'static str {
+        self.drive.protection().map_or("none", Protection::name)
+    }
+
     fn locate(&mut self, object: u64) -> Result<(), TapeError> {
-        let object = u32::try_from(object)
-            .map_err(|_| TapeError::Other(format!("object {object} is too far to be located")))?;
-        self.drive.locate(object).map_err(|fault| error_of(&fault))
+        self.drive.locate(None, object).map_err(|fault| error_of(&fault))
     }
 
     fn reload(&mut self) -> Result<(), TapeError> {
@@ -153,10 +192,15 @@ impl Tape for PhysicalTape {
         match loaded {
             // That there is a tape again is what was to be achieved.
             Ok(()) | Err(TapeFault::Sense(Sense { key: Sense::UNIT_ATTENTION, .. })) => {
-                self.ready()
+                self.ready()?;
             }
-            Err(fault) => Err(error_of(&fault)),
+            Err(fault) => return Err(error_of(&fault)),
         }
+        // Where the drive forgets it with the tape, what is read would be taken for blocks with wrong checksums.
+        if self.drive.protection().is_some() {
+            self.protect();
+        }
+        Ok(())
     }
 
     fn write_block(&mut self, block: &[u8]) -> Result<(), TapeError> {
@@ -211,6 +255,12 @@ impl Tape for PhysicalTape {
         let identifier = attribute.identifier;
         let of_drive = MemoryAttribute { identifier, format, is_read_only: false, value };
         self.drive.write_attribute(attribute.partition, &of_drive).map_err(|fault| error_of(&fault))
+    }
+}
+
+impl Drop for PhysicalTape {
+    fn drop(&mut self) {
+        self.unprotect();
     }
 }
 

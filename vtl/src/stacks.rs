@@ -10,7 +10,7 @@ use vtl_vault::{
 };
 
 use crate::attributes;
-use crate::bays::{self, DriveIs, Undone, drive_after};
+use crate::bays::{self, DriveIs, Job, Undone, drive_after};
 use crate::exports::{Watched, copy_row, explain, nothing_on, open_contents, speed, standing};
 use crate::fences;
 use crate::library::Library;
@@ -33,7 +33,9 @@ pub(crate) fn export(
     if let Some(done) = done_before(library, choice, barcodes)? {
         return Ok(done);
     }
-    let write = |_: &str, drive: &str, label: Option<&str>| {
+    // One job for all of them: the first one stands for the others.
+    let job = Job { barcode: first.clone(), copy: choice.copy, is_for_scratch: true, bay: None };
+    let write = |_: &Job, drive: &str, label: Option<&str>| {
         let open = || open(drive, label);
         export_to(library, (barcodes, drive), open, choice, actor, is_given_up)
     };
@@ -42,14 +44,14 @@ pub(crate) fn export(
         let mut arm = PhysicalLibrary::open(path)?;
         arm.leave_out(fences::fenced(&library.store));
         let is_stopping = || library.transfers.is_stopping(is_given_up);
-        let one = std::slice::from_ref(first);
+        let one = std::slice::from_ref(&job);
         let rows = bays::by_arm(library, choice, one, (arm, &[]), &write, &is_stopping)?;
         return Ok(rows.as_array().and_then(|rows| rows.first()).cloned().unwrap_or(rows));
     }
     let [to] = choice.to.as_slice() else {
         return Err(Failure::usage("a stack goes to one tape: say --to once, or --library"));
     };
-    write(first, to, None).map_err(|undone| undone.failure)
+    write(&job, to, None).map_err(|undone| undone.failure)
 }
 
 fn open(drive: &str, label: Option<&str>) -> Result<PhysicalTape, Undone> {

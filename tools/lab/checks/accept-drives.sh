@@ -45,6 +45,36 @@ vtl_here export VTL001L9 VTL002L9 --copy 2 --to "$(tape_dev 0)" --to "$(tape_dev
 # Each drive is told of: one has a tape that counts, and the other one goes on.
 refused 3 '1 of 2 cartridges were not exported' export VTL003L9 VTL002L9 --copy 2 --to "$(tape_dev 0)" --to "$(tape_dev 1)"
 
+# Two copies of each in one command, the second ones on tapes that are nobody's; then two that a rule asks for, by a vault run.
+free_drives
+vtl tape create --count 3 --prefix SCR --type "$LAB_MEDIA" >/dev/null
+for number in 4 5 6; do
+	cp /scratch/files/1 /scratch/files/$number
+	vtl_here load VTL00${number}L9 0 >/dev/null
+	wait_ready "$virtual"
+	mt -f "$virtual" setblk 0
+	tar -b 20 -cf "$virtual" -C /scratch/files $number
+	vtl_here unload 0 >/dev/null
+done
+vtl_here --format json export VTL004L9 VTL005L9 --copies 2 --library "$changer" --scratch 'SCR*' >/results/copies.json
+equal "$(grep -c '"state": "receipted"' /results/copies.json)" 4 "the number of receipts of two copies each"
+equal "$(sed -n 's/.*"volume": "\(.*\)".*/\1/p' /results/copies.json | sort | tr '\n' ' ')" 'SCR001L9 SCR002L9 VTL004L9 VTL005L9 ' "the tapes of two copies each"
+cat >/tmp/rules.toml <<'RULES'
+[group.mail]
+members = ["VTL006L9"]
+
+[policy.offsite]
+group = "mail"
+when = "unloaded"
+copies = 2
+RULES
+vtl_here policy apply /tmp/rules.toml >/dev/null
+vtl_here policy run >/dev/null
+vtl_here vault run --library "$changer" --scratch 'SCR*' | tee /results/vault-run.txt
+says 'Copy 1 of VTL006L9 is receipted now' "$(cat /results/vault-run.txt)"
+says 'Copy 2 of VTL006L9 is receipted now' "$(cat /results/vault-run.txt)"
+refused 3 'no copy is to be written' vault run --library "$changer"
+
 stop_inner
 rm -rf "$library"
 check() {
@@ -56,6 +86,8 @@ check() {
 	tar -b 20 -xf "$(tape_dev "$1")" -C /tmp/back
 	cmp "/tmp/back/$2" "/scratch/files/$2"
 }
+mtx -f "$changer" load 7 0
+mtx -f "$changer" load 8 1
 check 0 1
 check 1 2
 free_drives

@@ -10,6 +10,10 @@
 //! durable before the step: how far it is, what was written and read, and the receipt's first and second phase.
 
 mod attributes;
+mod checks;
+#[cfg(test)]
+mod divided;
+mod division;
 mod files;
 #[cfg(test)]
 mod memories;
@@ -17,6 +21,7 @@ mod order;
 mod pass;
 #[cfg(test)]
 mod power_cuts;
+mod proving;
 #[cfg(test)]
 mod scripted;
 mod stack;
@@ -25,7 +30,9 @@ mod tape;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod writing;
 
+pub use division::Share;
 pub use order::{Exported, Exports, Order};
 pub use stack::{Listed, Region, StackIndex, StackOrder, StackedCartridge};
 pub use stream::{Contents, Intake, Watcher, take_in};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::stream::Watcher;
-use super::tape::Tape;
+use super::tape::{NO_PROTECTION, Tape};
 use crate::receipt::{Counters, Pass};
 
 /// One way through the tape has begun.
@@ -27,9 +27,20 @@ impl Begun {
             ended: watcher.now(),
             elapsed_ms: watcher.clock_ms().saturating_sub(self.clock_ms),
             bytes,
-            protection: "none".to_owned(),
+            protection: tape.protection().to_owned(),
             before: self.before,
             after: tape.counters(self.is_writing),
         }
     }
+}
+
+/// What block protection there was not; nothing if there was all.
+pub(super) fn unprotected(written: &Pass, read: &Pass) -> Option<String> {
+    let when: Vec<&str> = [(written, "writing"), (read, "reading back")]
+        .into_iter()
+        .filter(|(pass, _)| pass.protection == NO_PROTECTION)
+        .map(|(_, when)| when)
+        .collect();
+    let when = when.join(" and ");
+    (!when.is_empty()).then(|| format!("logical block protection when {when}: the drive has none"))
 }

@@ -26,7 +26,18 @@ pub(super) enum Object {
 /// A tape in a drive in memory.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Drive {
+    /// Partition 0, or the one in which it stands.
     pub(super) objects: Vec<Object>,
+    /// The other partitions, each in its place; that in which it stands is empty here.
+    pub(super) others: Vec<Vec<Object>>,
+    pub(super) partition: usize,
+    pub(super) partitions_most: u8,
+    /// What it was told to divide the tape into, and what that ends with.
+    pub(super) divided: Vec<Vec<u64>>,
+    pub(super) on_divide: Option<TapeError>,
+    /// Which checksums it has, and whether blocks go with them.
+    pub(super) method: Option<&'static str>,
+    pub(super) is_protecting: bool,
     pub(super) at: usize,
     pub(super) serial: Option<String>,
     pub(super) barcode: Option<String>,
@@ -48,6 +59,9 @@ pub(super) struct Drive {
 pub(super) enum Swap {
     Stranger,
     Flip(usize),
+    /// In another partition than the first one.
+    FlipIn(usize, usize),
+    Divided(u8),
     Forgets,
     Gone,
 }
@@ -55,6 +69,11 @@ pub(super) enum Swap {
 impl Drive {
     pub(super) fn blank() -> Self {
         Self { serial: Some("PHY1".into()), max_block_bytes: 4096, ..Self::default() }
+    }
+
+    /// What is in a partition, wherever it stands.
+    pub(super) fn on(&self, partition: usize) -> &[Object] {
+        if partition == self.partition { &self.objects } else { &self.others[partition] }
     }
 
     fn write(&mut self, object: Option<Object>) -> Result<(), TapeError> {
@@ -87,6 +106,7 @@ impl Tape for Drive {
             barcode: self.barcode.clone(),
             is_write_protected: self.is_protected,
             additional_partitions: self.additional_partitions,
+            additional_partitions_most: self.partitions_most,
             capacity_bytes: Some(1 << 20),
             ..Medium::default()
         }
@@ -104,14 +124,50 @@ impl Tape for Drive {
         self.at = 0;
         Ok(())
     }
+    fn enter(&mut self, partition: u8) -> Result<(), TapeError> {
+        if partition > self.additional_partitions {
+            return Err(TapeError::Refused("5/24/00".into()));
+        }
+        let count = usize::from(self.additional_partitions) + 1;
+        self.others.resize(count, Vec::new());
+        let left = std::mem::take(&mut self.objects);
+        self.others[self.partition] = left;
+        self.partition = usize::from(partition);
+        self.objects = std::mem::take(&mut self.others[self.partition]);
+        self.rewind()
+    }
+    fn divide(&mut self, sizes: &[u64]) -> Result<(), TapeError> {
+        assert_eq!((self.partition, self.at), (0, 0), "a drive divides at the beginning only");
+        if let Some(error) = self.on_divide.take() {
+            return Err(error);
+        }
+        self.divided.push(sizes.to_vec());
+        (self.objects, self.others) = (Vec::new(), Vec::new());
+        self.additional_partitions = u8::try_from(sizes.len()).unwrap() - 1;
+        Ok(())
+    }
+    fn protect(&mut self) {
+        self.is_protecting = self.method.is_some();
+    }
+    fn unprotect(&mut self) {
+        self.is_protecting = false;
+    }
+    fn protection(&self) -> &'static str {
+        self.method.filter(|_| self.is_protecting).unwrap_or("none")
+    }
     fn locate(&mut self, object: u64) -> Result<(), TapeError> {
         self.at = usize::try_from(object).unwrap().min(self.objects.len());
         Ok(())
     }
     fn reload(&mut self) -> Result<(), TapeError> {
-        self.at = 0;
+        self.enter(0)?;
         match self.on_reload.take() {
             Some(Swap::Stranger) => self.serial = Some("STRANGER".into()),
+            Some(Swap::Divided(additional)) => self.additional_partitions = additional,
+            Some(Swap::FlipIn(partition, at)) => match &mut self.others[partition][at] {
+                Object::Block(block) => block[0] ^= 1,
+                Object::Filemark => unreachable!("a block is wanted"),
+            },
             Some(Swap::Flip(at)) => match &mut self.objects[at] {
                 Object::Block(block) => block[0] ^= 1,
                 Object::Filemark => {
@@ -166,20 +222,31 @@ impl Tape for Drive {
 }
 
 /// What is on the cartridge.
-pub(super) struct Script(pub(super) Vec<Object>, pub(super) usize);
+pub(super) struct Script {
+    partitions: Vec<Vec<Object>>,
+    partition: usize,
+    at: usize,
+}
+
+impl Script {
+    pub(super) fn of(partitions: Vec<Vec<Object>>) -> Self {
+        Self { partitions, partition: 0, at: 0 }
+    }
+}
 
 impl Contents for Script {
     fn next(&mut self) -> Result<ReadOutcome, MediumError> {
-        let object = self.0.get(self.1).cloned();
-        self.1 += 1;
+        let object = self.partitions[self.partition].get(self.at).cloned();
+        self.at += 1;
         Ok(match object {
             Some(Object::Block(block)) => ReadOutcome::Block(Bytes::from(block)),
             Some(Object::Filemark) => ReadOutcome::Filemark,
             None => ReadOutcome::EndOfData,
         })
     }
-    fn go_to(&mut self, object: u64) -> Result<(), MediumError> {
-        self.1 = usize::try_from(object).unwrap();
+    fn go_to(&mut self, partition: u8, object: u64) -> Result<(), MediumError> {
+        self.partition = usize::from(partition);
+        self.at = usize::try_from(object).unwrap();
         Ok(())
     }
 }
@@ -219,6 +286,11 @@ pub(super) fn objects() -> Vec<Object> {
         mark,
         block(1, 5),
     ]
+}
+
+/// What is in a partition of a divided cartridge.
+pub(super) fn of_partition(number: usize) -> Vec<Object> {
+    objects().into_iter().skip(number - 1).collect()
 }
 
 pub(super) struct Scene {
@@ -285,6 +357,7 @@ impl Scene {
             receipts: &self.receipts,
             entry,
             as_of: Timestamp::UNIX_EPOCH,
+            partitions: &[],
             attributes: &[],
             number: 1,
             overwrites: false,
@@ -308,7 +381,12 @@ impl Scene {
         drive: &mut Drive,
         watcher: &dyn Watcher,
     ) -> Result<Exported, ExportError> {
-        order.run(&self.exports, drive, &mut Script(objects(), 0), watcher)
+        let partitions = match order.partitions.len() {
+            0 => vec![objects()],
+            // Each has something else on it, and the last one nothing.
+            count => (1..count).map(of_partition).chain([Vec::new()]).collect(),
+        };
+        order.run(&self.exports, drive, &mut Script::of(partitions), watcher)
     }
 
     pub(super) fn states(&self) -> Vec<CopyState> {

@@ -9,14 +9,14 @@ use vtl_media::{MediumError, ObjectNumber, ReadOutcome, Volume};
 
 use super::ExportError;
 use super::tape::{Tape, TapeRead};
-use crate::digest::{Digester, PartitionDigest, Section, SectionEnd};
+use crate::digest::{Digester, PartitionDigest, Section};
 
 /// Where the objects come from.
 pub trait Contents: Send {
     /// The next object.
     fn next(&mut self) -> Result<ReadOutcome, MediumError>;
-    /// Goes to an object.
-    fn go_to(&mut self, object: u64) -> Result<(), MediumError>;
+    /// Goes to an object of a partition.
+    fn go_to(&mut self, partition: u8, object: u64) -> Result<(), MediumError>;
 }
 
 impl Contents for Volume {
@@ -24,7 +24,11 @@ impl Contents for Volume {
         self.read()
     }
 
-    fn go_to(&mut self, object: u64) -> Result<(), MediumError> {
+    fn go_to(&mut self, partition: u8, object: u64) -> Result<(), MediumError> {
+        if !self.change_partition(partition)? {
+            let text = format!("there is no partition {partition}");
+            return Err(MediumError::Io(std::io::Error::other(text)));
+        }
         self.locate(ObjectNumber(object)).map(drop)
     }
 }
@@ -48,16 +52,16 @@ enum Step {
     Filemark(Option<Section>),
 }
 
-/// Writes what is there from `done` on, while another thread reads ahead and hashes. `keep` is told of all sections that are on the
+/// Writes what is there of a partition from `done` on, while another thread reads ahead and hashes. `keep` is told of all sections that are on the
 /// tape for sure, now and then.
 pub(super) fn write(
     tape: &mut dyn Tape,
     contents: &mut dyn Contents,
-    done: Vec<Section>,
+    (partition, done): (u8, Vec<Section>),
     watcher: &dyn Watcher,
     keep: &mut dyn FnMut(&[Section]) -> Result<(), ExportError>,
 ) -> Result<PartitionDigest, ExportError> {
-    let digester = Digester::resume(0, done.clone());
+    let digester = Digester::resume(partition, done.clone());
     let object = digester.next_object();
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(BATCHES_AHEAD);
@@ -181,18 +185,19 @@ enum Found {
     Filemark,
 }
 
-/// Reads the tape from its beginning to its end, while another thread hashes. It stops where there is more than `objects_max`.
+/// Reads a partition from its beginning to its end, while another thread hashes. It stops where there is more than `objects_max`.
 pub(super) fn read_back(
     tape: &mut dyn Tape,
+    partition: u8,
     objects_max: u64,
     watcher: &dyn Watcher,
 ) -> Result<PartitionDigest, ExportError> {
-    tape.rewind().map_err(|error| ExportError::Tape { object: 0, error })?;
+    tape.enter(partition).map_err(|error| ExportError::Tape { object: 0, error })?;
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Found>(BLOCKS_AHEAD);
         let (empty, emptied) = sync_channel::<Vec<u8>>(BLOCKS_AHEAD);
         let hash = move || {
-            let mut digester = Digester::new(0);
+            let mut digester = Digester::new(partition);
             for found in receiver {
                 match found {
                     Found::Block(block) => {
@@ -237,21 +242,39 @@ pub(super) fn read_back(
 
 /// Where what is read from a tape goes to.
 pub trait Intake: Send {
+    /// What comes from here on is of this partition.
+    fn partition(&mut self, number: u8) -> Result<(), String>;
     /// Takes a block.
     fn block(&mut self, data: &[u8]) -> Result<(), String>;
     /// Takes a filemark.
     fn filemark(&mut self) -> Result<(), String>;
 }
 
-/// Reads a tape from its beginning to its end into a cartridge, hashing on the way.
+/// Reads all partitions of a tape from their beginnings to their ends into a cartridge, hashing on the way. Blocks are protected on their
+/// way, if the drive can.
 pub fn take_in(
     tape: &mut dyn Tape,
     intake: &mut dyn Intake,
     watcher: &dyn Watcher,
-) -> Result<PartitionDigest, ExportError> {
+) -> Result<Vec<PartitionDigest>, ExportError> {
     tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
-    tape.rewind().map_err(|error| ExportError::Tape { object: 0, error })?;
-    let (mut digester, mut buffer) = (Digester::new(0), Vec::new());
+    let last = tape.medium().additional_partitions;
+    tape.protect();
+    let taken = (0..=last).map(|partition| take_partition(tape, partition, intake, watcher));
+    let taken = taken.collect();
+    tape.unprotect();
+    taken
+}
+
+fn take_partition(
+    tape: &mut dyn Tape,
+    partition: u8,
+    intake: &mut dyn Intake,
+    watcher: &dyn Watcher,
+) -> Result<PartitionDigest, ExportError> {
+    tape.enter(partition).map_err(|error| ExportError::Tape { object: 0, error })?;
+    intake.partition(partition).map_err(ExportError::Cartridge)?;
+    let (mut digester, mut buffer) = (Digester::new(partition), Vec::new());
     loop {
         if watcher.is_given_up() {
             return Err(ExportError::GivenUp);
@@ -274,9 +297,14 @@ pub fn take_in(
     }
 }
 
-/// Whether the last of these sections is on the tape; the tape then stands behind it.
-pub(super) fn has_section(tape: &mut dyn Tape, section: &Section) -> Result<bool, ExportError> {
+/// Whether a section is on the tape; the tape then stands behind it.
+pub(super) fn has_section(
+    tape: &mut dyn Tape,
+    partition: u8,
+    section: &Section,
+) -> Result<bool, ExportError> {
     let failed = |error| ExportError::Tape { object: section.first_object, error };
+    tape.enter(partition).map_err(failed)?;
     tape.locate(section.first_object).map_err(failed)?;
     let mut digester = Digester::new(0);
     let mut buffer = Vec::new();
@@ -291,10 +319,10 @@ pub(super) fn has_section(tape: &mut dyn Tape, section: &Section) -> Result<bool
             Err(error) => return Err(failed(error)),
         }
     }
-    let found = digester.sections().first();
-    Ok(found.is_some_and(|found| {
+    let found = digester.finish();
+    Ok(found.sections.first().is_some_and(|found| {
         (found.framed, found.blocks, found.bytes, found.end)
-            == (section.framed, section.blocks, section.bytes, SectionEnd::Filemark)
+            == (section.framed, section.blocks, section.bytes, section.end)
     }))
 }
 

@@ -16,9 +16,26 @@ pub trait Tape: Send {
     fn max_block_bytes(&self) -> usize;
     /// Waits until the tape is ready. That another one was put in is no news: it is the beginning.
     fn ready(&mut self) -> Result<(), TapeError>;
-    /// To the beginning.
+    /// To the beginning of the partition in which it stands.
     fn rewind(&mut self) -> Result<(), TapeError>;
-    /// To an object.
+    /// To the beginning of a partition. A tape with one only is rewound.
+    fn enter(&mut self, partition: u8) -> Result<(), TapeError> {
+        if partition == 0 { self.rewind() } else { Err(TapeError::Refused(UNDIVIDED.to_owned())) }
+    }
+    /// Gives up all that is on the tape, and divides it into partitions of at least these sizes in bytes, of which the largest one gets the
+    /// rest. It stands at the beginning of partition 0, before and afterwards.
+    fn divide(&mut self, _sizes: &[u64]) -> Result<(), TapeError> {
+        Err(TapeError::Refused(UNDIVIDED.to_owned()))
+    }
+    /// From here on blocks have checksums on their way, if the drive can.
+    fn protect(&mut self) {}
+    /// They have none any more, so that the next program finds the drive as it was.
+    fn unprotect(&mut self) {}
+    /// With which checksums blocks go: `none`, `crc32c` or `reed-solomon`.
+    fn protection(&self) -> &'static str {
+        NO_PROTECTION
+    }
+    /// To an object of the partition in which it stands.
     fn locate(&mut self, object: u64) -> Result<(), TapeError>;
     /// Out of its place and in again, so that what is read afterwards comes from the tape, and from the tape that is there.
     fn reload(&mut self) -> Result<(), TapeError>;
@@ -60,9 +77,16 @@ pub struct Medium {
     pub capacity_bytes: Option<u64>,
     /// Whether it is write-protected.
     pub is_write_protected: bool,
-    /// Partitions beside the first one: copies are on tapes with one only.
+    /// Partitions beside the first one.
     pub additional_partitions: u8,
+    /// As many as the drive makes of it at most.
+    pub additional_partitions_most: u8,
+    /// The sizes of all partitions in bytes, as far as the drive tells them.
+    pub partition_bytes: Vec<u64>,
 }
+
+const UNDIVIDED: &str = "it makes no partitions";
+pub(super) const NO_PROTECTION: &str = "none";
 
 /// Why a drive did not do what it was told. The texts have the drive's own words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -5,8 +5,8 @@ use vtl_media::{CopyFacts, CopyRecord, CopyState, Store};
 
 use super::ExportError;
 use super::files::{FILE_BYTES_MAX, PROGRESS, path};
-use super::order::Progress;
 use super::tape::Medium;
+use super::writing::Progress;
 
 /// Whether a copy is on a tape: the serial number decides, and the barcode where it is not known of both.
 pub(super) fn is_on(copy: &CopyRecord, medium: &Medium) -> bool {

@@ -19,10 +19,10 @@ use crate::stacks;
 
 /// What brings tapes to drives and back.
 pub(crate) trait Arm: Send {
-    /// The tape with this barcode, else one that is scratch, into this drive, or into any.
+    /// The tape with this barcode, if there is one, else one that is scratch, into this drive, or into any.
     fn bring(
         &self,
-        barcode: &str,
+        barcode: Option<&str>,
         is_scratch: &dyn Fn(&str) -> bool,
         drive: Option<u16>,
     ) -> Result<Brought, Undone>;
@@ -35,7 +35,7 @@ pub(crate) trait Arm: Send {
 }
 
 /// Writes a cartridge to the tape in a drive, of which the library may have read the barcode.
-pub(crate) type Write<'a> = dyn Fn(&str, &str, Option<&str>) -> Result<Value, Undone> + Sync + 'a;
+pub(crate) type Write<'a> = dyn Fn(&Job, &str, Option<&str>) -> Result<Value, Undone> + Sync + 'a;
 
 /// Exports cartridges.
 pub(crate) fn export(
@@ -48,41 +48,53 @@ pub(crate) fn export(
         Some(group) => rules::members(library, group)?,
         None => choice.barcodes.clone(),
     };
-    let barcodes = each_once(&barcodes);
+    carry_out(library, choice, jobs_of(&each_once(&barcodes), choice), actor, is_given_up)
+}
+
+/// Makes these copies, in the drives or the library that were chosen.
+pub(crate) fn carry_out(
+    library: &Library,
+    choice: &ExportChoice,
+    jobs: Vec<Job>,
+    actor: &str,
+    is_given_up: &AtomicBool,
+) -> Result<Value, Failure> {
     // A cartridge that is not there is no reason to stop when others are written already.
-    for barcode in &barcodes {
-        find(library, barcode)?;
+    for job in &jobs {
+        find(library, &job.barcode)?;
     }
     if choice.stack {
+        let barcodes: Vec<String> = jobs.iter().map(|job| job.barcode.clone()).collect();
         return stacks::export(library, choice, &barcodes, actor, is_given_up);
     }
-    let write = |barcode: &str, drive: &str, label: Option<&str>| {
-        export_one(library, (barcode, (drive, label)), choice, actor, is_given_up)
+    let write = |job: &Job, drive: &str, label: Option<&str>| {
+        let choice = of_job(choice, job);
+        export_one(library, (&job.barcode, (drive, label)), &choice, actor, is_given_up)
     };
     let is_stopping = || library.transfers.is_stopping(is_given_up);
     if let Some(path) = &choice.library {
         let mut arm = PhysicalLibrary::open(path)?;
         arm.leave_out(fences::fenced(&library.store));
         let idle = arm.idle_drives();
-        return by_arm(library, choice, &barcodes, (arm, &idle), &write, &is_stopping);
+        return by_arm(library, choice, &jobs, (arm, &idle), &write, &is_stopping);
     }
-    if let ([barcode], [to]) = (barcodes.as_slice(), choice.to.as_slice()) {
-        return write(barcode, to, None).map_err(|undone| undone.failure);
+    if let ([job], [to]) = (jobs.as_slice(), choice.to.as_slice()) {
+        return write(job, to, None).map_err(|undone| undone.failure);
     }
-    check_drives(&barcodes, &choice.to)?;
-    to_drives(library, choice, &barcodes, &write, &is_stopping)
+    check_drives(jobs.len(), &choice.to)?;
+    to_drives(library, choice, jobs, &write, &is_stopping)
 }
 
 /// The first cartridge to the tape in the first drive, the second to that in the second, and so on.
 pub(crate) fn to_drives(
     library: &Library,
     choice: &ExportChoice,
-    barcodes: &[String],
+    jobs: Vec<Job>,
     write: &Write<'_>,
     is_stopping: &(dyn Fn() -> bool + Sync),
 ) -> Result<Value, Failure> {
-    let job = |(bay, barcode): (usize, &String)| Job { barcode: barcode.clone(), bay: Some(bay) };
-    let jobs: Vec<Job> = barcodes.iter().enumerate().map(job).collect();
+    let numbered = jobs.into_iter().enumerate();
+    let jobs: Vec<Job> = numbered.map(|(bay, job)| Job { bay: Some(bay), ..job }).collect();
     let bay = |(drive, _): (&String, &Job)| -> Box<dyn Bay + '_> {
         Box::new(DriveBay { library, choice, drive: drive.clone(), write })
     };
@@ -94,28 +106,46 @@ pub(crate) fn to_drives(
 pub(crate) fn by_arm(
     library: &Library,
     choice: &ExportChoice,
-    barcodes: &[String],
+    jobs: &[Job],
     (arm, idle): (impl Arm, &[u16]),
     write: &Write<'_>,
     is_stopping: &(dyn Fn() -> bool + Sync),
 ) -> Result<Value, Failure> {
     let arm = Mutex::new(arm);
     let bay = |drive: Option<u16>| LibraryBay { arm: &arm, drive, library, choice, write };
-    if let [barcode] = barcodes {
-        let row = bay(None).fetch_and_write(barcode).map_err(|undone| undone.failure)?;
+    if let [job] = jobs {
+        let row = bay(None).fetch_and_write(job).map_err(|undone| undone.failure)?;
         return Ok(Value::Array(vec![row]));
     }
     let most = choice.drives.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     let boxed = |drive: Option<u16>| -> Box<dyn Bay + '_> { Box::new(bay(drive)) };
     let mut bays: Vec<_> =
-        idle.iter().take(most.min(barcodes.len())).map(|drive| boxed(Some(*drive))).collect();
+        idle.iter().take(most.min(jobs.len())).map(|drive| boxed(Some(*drive))).collect();
     if bays.is_empty() {
         // Their tapes may lie in drives already.
         bays.push(boxed(None));
     }
-    let jobs: Vec<Job> =
-        barcodes.iter().map(|barcode| Job { barcode: barcode.clone(), bay: None }).collect();
-    Ok(super::rows(&jobs, super::run(&jobs, bays, is_stopping)))
+    Ok(super::rows(jobs, super::run(jobs, bays, is_stopping)))
+}
+
+/// What is to be made: one copy of each cartridge, or all first copies, then all second ones, and so on.
+pub(crate) fn jobs_of(barcodes: &[String], choice: &ExportChoice) -> Vec<Job> {
+    let numbers = choice.copies.map_or(choice.copy..=choice.copy, |copies| 1..=copies);
+    let is_for_scratch = |copy| choice.copies.is_some() && copy > 1;
+    let of = |copy| {
+        let job = move |barcode: &String| Job {
+            barcode: barcode.clone(),
+            copy,
+            is_for_scratch: is_for_scratch(copy),
+            bay: None,
+        };
+        barcodes.iter().map(job)
+    };
+    numbers.flat_map(of).collect()
+}
+
+fn of_job(choice: &ExportChoice, job: &Job) -> ExportChoice {
+    ExportChoice { copy: job.copy, ..choice.clone() }
 }
 
 /// No cartridge is exported twice because it was named twice.
@@ -125,14 +155,13 @@ fn each_once(barcodes: &[String]) -> Vec<String> {
     upper.filter(|barcode| named.insert(barcode.clone())).collect()
 }
 
-fn check_drives(barcodes: &[String], drives: &[String]) -> Result<(), Failure> {
+fn check_drives(cartridges: usize, drives: &[String]) -> Result<(), Failure> {
     if drives.is_empty() {
         return Err(Failure::usage("where to? Say --to a drive, or --library"));
     }
-    if drives.len() != barcodes.len() {
+    if drives.len() != cartridges {
         return Err(Failure::usage(format!(
-            "a drive has one tape, and a tape takes one cartridge: there are {} cartridges and {} drives. Say --to once for each cartridge, or --library",
-            barcodes.len(),
+            "a drive has one tape, and a tape takes one cartridge: there are {cartridges} cartridges and {} drives. Say --to once for each cartridge, or --library",
             drives.len()
         )));
     }
@@ -154,10 +183,10 @@ struct DriveBay<'a> {
 }
 
 impl Bay for DriveBay<'_> {
-    fn export(&mut self, barcode: &str) -> Result<Value, Undone> {
-        match standing(self.library, barcode, self.choice)? {
+    fn export(&mut self, job: &Job) -> Result<Value, Undone> {
+        match standing(self.library, &job.barcode, &of_job(self.choice, job))? {
             Some(copy) => Ok(copy_row(&copy)),
-            None => (self.write)(barcode, &self.drive, None),
+            None => (self.write)(job, &self.drive, None),
         }
     }
 }
@@ -172,26 +201,26 @@ struct LibraryBay<'a, A> {
 }
 
 impl<A: Arm> Bay for LibraryBay<'_, A> {
-    fn export(&mut self, barcode: &str) -> Result<Value, Undone> {
-        match standing(self.library, barcode, self.choice)? {
+    fn export(&mut self, job: &Job) -> Result<Value, Undone> {
+        match standing(self.library, &job.barcode, &of_job(self.choice, job))? {
             Some(copy) => Ok(copy_row(&copy)),
-            None => self.fetch_and_write(barcode),
+            None => self.fetch_and_write(job),
         }
     }
 }
 
 impl<A: Arm> LibraryBay<'_, A> {
-    fn fetch_and_write(&self, barcode: &str) -> Result<Value, Undone> {
-        let begun = begun_on(self.library, barcode, self.choice)?;
+    fn fetch_and_write(&self, job: &Job) -> Result<Value, Undone> {
+        let begun = begun_on(self.library, &job.barcode, &of_job(self.choice, job))?;
         // Several cartridges on one tape never take that of one of them.
         let named = self.choice.scratch.as_deref().filter(|_| self.choice.stack);
-        let wanted = named.unwrap_or(barcode).to_ascii_uppercase();
-        let wanted = begun.clone().unwrap_or(wanted);
+        let own = named.or((!job.is_for_scratch).then_some(job.barcode.as_str()));
+        let wanted = begun.clone().or(own.map(str::to_ascii_uppercase));
         let is_scratch = |label: &str| {
             begun.is_none() && is_scratch(self.library, self.choice.scratch.as_deref(), label)
         };
-        let brought = self.arm().bring(&wanted, &is_scratch, self.drive)?;
-        let done = (self.write)(barcode, &brought.drive, Some(&brought.barcode));
+        let brought = self.arm().bring(wanted.as_deref(), &is_scratch, self.drive)?;
+        let done = (self.write)(job, &brought.drive, Some(&brought.barcode));
         let arm = self.arm();
         let is_dirty = done.as_ref().is_ok_and(cleaning::has_asked) || arm.is_dirty(&brought);
         let back = arm.bring_back(&brought);
@@ -283,10 +312,22 @@ mod unit {
     fn as_many_drives_as_cartridges_and_none_twice() {
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(each_once(&names(&["a1", "A2", "A1"])), ["A1", "A2"]);
-        let refused = |drives: &[&str]| check_drives(&names(&["A1", "A2"]), &names(drives)).err();
+        let refused = |drives: &[&str]| check_drives(2, &names(drives)).err();
         for drives in [&[][..], &["/dev/nst0"], &["/dev/nst0", "/dev/nst0"], &["a", "b", "c"]] {
             assert_eq!(refused(drives).unwrap().kind, FailureKind::Usage, "{drives:?}");
         }
         assert!(refused(&["/dev/nst0", "/dev/nst1"]).is_none());
+        let jobs = |copy, copies| {
+            let choice = ExportChoice { copy, copies, ..ExportChoice::default() };
+            let jobs = jobs_of(&names(&["A1", "A2"]), &choice).into_iter();
+            jobs.map(|job| (job.barcode, job.copy, job.is_for_scratch)).collect::<Vec<_>>()
+        };
+        let job = |barcode: &str, copy, is_for_scratch| (barcode.to_owned(), copy, is_for_scratch);
+        assert_eq!(jobs(3, None), [job("A1", 3, false), job("A2", 3, false)]);
+        let first = [job("A1", 1, false), job("A2", 1, false)];
+        assert_eq!(
+            jobs(1, Some(2)),
+            [&first[..], &[job("A1", 2, true), job("A2", 2, true)]].concat()
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vtl_media::{Barcode, CopyState, LoadOptions, NewCartridge, Place, Volume};
 use vtl_vault::{Counters, DriveIdentity, Medium, Tape, TapeError, TapeRead};
 
-use super::export::{by_arm, to_drives};
+use super::export::{by_arm, jobs_of, to_drives};
 use super::*;
 use crate::exports::export_to;
 use crate::library::Library;
@@ -61,12 +61,23 @@ impl Hall {
 
     /// `vtl export --library` with these drives.
     fn export(&self, library: &Library, barcodes: &[String], drives: &[u16]) -> Value {
-        let choice = choice();
-        let write = |barcode: &str, drive: &str, label: Option<&str>| {
-            self.write(library, &choice, [barcode, drive, label.unwrap()])
+        self.export_as(library, barcodes, drives, &choice())
+    }
+
+    fn export_as(
+        &self,
+        library: &Library,
+        barcodes: &[String],
+        drives: &[u16],
+        choice: &ExportChoice,
+    ) -> Value {
+        let write = |job: &Job, drive: &str, label: Option<&str>| {
+            let choice = ExportChoice { copy: job.copy, ..choice.clone() };
+            self.write(library, &choice, [&job.barcode, drive, label.unwrap()])
         };
         let is_stopping = || self.is_given_up.load(Ordering::Relaxed);
-        by_arm(library, &choice, barcodes, (Gripper(self), drives), &write, &is_stopping).unwrap()
+        let jobs = jobs_of(barcodes, choice);
+        by_arm(library, choice, &jobs, (Gripper(self), drives), &write, &is_stopping).unwrap()
     }
 }
 
@@ -88,7 +99,7 @@ impl Gripper<'_> {
 impl Arm for Gripper<'_> {
     fn bring(
         &self,
-        barcode: &str,
+        barcode: Option<&str>,
         is_scratch: &dyn Fn(&str) -> bool,
         drive: Option<u16>,
     ) -> Result<Brought, Undone> {
@@ -96,9 +107,9 @@ impl Arm for Gripper<'_> {
         let taken: Vec<String> = self.0.drives.lock().unwrap().values().cloned().collect();
         let labels: Vec<String> = self.0.tapes.lock().unwrap().keys().cloned().collect();
         let mut free = labels.iter().filter(|label| !taken.contains(label));
-        let found = free.clone().find(|label| *label == barcode);
+        let found = free.clone().find(|label| Some(label.as_str()) == barcode);
         let label = found.or_else(|| free.find(|label| is_scratch(label)));
-        let label = label.ok_or_else(|| Failure::not_found(format!("no tape for {barcode}")))?;
+        let label = label.ok_or_else(|| Failure::not_found(format!("no tape for {barcode:?}")))?;
         if self.0.not_taking.contains(&element) {
             let failure = Failure::new(FailureKind::Damaged, format!("{element} does not take it"));
             return Err(Undone { failure, drive: DriveIs::NotTaking });
@@ -366,10 +377,11 @@ fn each_named_drive_has_its_own_cartridge() {
     *hall.faults.lock().unwrap() = [("drive1".to_owned(), TapeError::NoMedium)].into();
     let to = (0..3).map(|drive| format!("drive{drive}")).collect();
     let choice = ExportChoice { to, ..choice() };
-    let write = |barcode: &str, drive: &str, _: Option<&str>| {
-        hall.write(library, &choice, [barcode, drive, drive])
+    let write = |job: &Job, drive: &str, _: Option<&str>| {
+        hall.write(library, &choice, [&job.barcode, drive, drive])
     };
-    let run = || to_drives(library, &choice, &barcodes, &write, &|| false).unwrap();
+    let jobs = || jobs_of(&barcodes, &choice);
+    let run = || to_drives(library, &choice, jobs(), &write, &|| false).unwrap();
     let rows = run();
     assert_eq!(states(&rows), ["receipted", NOT_EXPORTED, "receipted"], "{rows}");
     assert_eq!(verdict(&rows).unwrap_err().kind, FailureKind::Failed);
@@ -378,4 +390,44 @@ fn each_named_drive_has_its_own_cartridge() {
         assert_eq!(hall.on(drive), content(number));
     }
     assert!(library.store.copies().iter().all(|copy| copy.state == CopyState::Receipted));
+}
+
+/// Several copies in one command were as many commands, and the second one took the tape of the first.
+#[test]
+fn each_copy_is_on_a_tape_of_its_own_with_a_receipt_of_its_own() {
+    for (drives, stop_at) in [(&[0][..], usize::MAX), (&[0, 1], usize::MAX), (&[0, 1, 2], 9)] {
+        let scene = Scene::new();
+        let library = &scene.library;
+        let barcodes = filled(&scene, 2);
+        let tapes = ["MNY001L9", "MNY002L9", "SCR001L9", "SCR002L9", "SCR003L9", "SCR004L9"];
+        let mut hall = Hall::with(&tapes);
+        hall.stop_at = stop_at;
+        let choice = ExportChoice { copies: Some(3), ..choice() };
+        if stop_at < usize::MAX {
+            let rows = hall.export_as(library, &barcodes, drives, &choice);
+            assert!(states(&rows).contains(&NOT_EXPORTED));
+            hall.is_given_up.store(false, Ordering::SeqCst);
+        }
+        let rows = hall.export_as(library, &barcodes, drives, &choice);
+        assert_eq!(states(&rows), ["receipted"; 6], "{rows}");
+        let rows = rows.as_array().unwrap();
+        let of = |key: &str| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
+        assert_eq!(of("number"), [1, 1, 2, 2, 3, 3]);
+        let different = |key| of(key).iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        assert_eq!((different("volume").len(), different("receipt").len()), (6, 6));
+        for row in rows {
+            let number = row["barcode"].as_str().unwrap().as_bytes()[5] - b'0';
+            assert_eq!(hall.on(row["volume"].as_str().unwrap()), content(number), "{row}");
+        }
+        assert_eq!(rows[0]["volume"], "MNY001L9");
+        // The same command makes none once more.
+        let writes = hall.writes.load(Ordering::SeqCst);
+        hall.export_as(library, &barcodes, drives, &choice);
+        assert_eq!(hall.writes.load(Ordering::SeqCst), writes);
+        // And there is no tape for another one, as that of the cartridge has copy 1.
+        let more = ExportChoice { copies: Some(4), ..choice };
+        let rows = hall.export_as(library, &barcodes[..1], drives, &more);
+        assert_eq!(states(&rows), ["receipted", "receipted", "receipted", NOT_EXPORTED]);
+        assert_eq!(rows[3]["number"], 4);
+    }
 }

@@ -21,6 +21,8 @@ struct Reel {
     serial: Option<String>,
     fails_at: u64,
     additional_partitions: u8,
+    /// The one in which it stands. Each has a block less than the one before, and other bytes.
+    partition: u8,
     memory: Result<Vec<Attribute>, TapeError>,
     /// Called when so much has been read.
     midway: Option<(u64, Box<dyn FnMut() + Send>)>,
@@ -37,6 +39,7 @@ impl Reel {
             serial: None,
             fails_at: u64::MAX,
             additional_partitions: 0,
+            partition: 0,
             memory: Ok(Vec::new()),
             midway: None,
         }
@@ -51,7 +54,10 @@ impl Tape for Reel {
     fn medium(&mut self) -> Medium {
         let (barcode, additional_partitions) = (self.barcode.clone(), self.additional_partitions);
         let serial = self.serial.clone();
-        Medium { barcode, additional_partitions, serial, ..Medium::default() }
+        // The first is three times as large as each of the others.
+        let mut partition_bytes = vec![1_000; usize::from(additional_partitions) + 1];
+        partition_bytes[0] = 3_000;
+        Medium { barcode, additional_partitions, serial, partition_bytes, ..Medium::default() }
     }
     fn counters(&mut self, _: bool) -> Counters {
         Counters::default()
@@ -65,6 +71,10 @@ impl Tape for Reel {
     fn rewind(&mut self) -> Result<(), TapeError> {
         self.at = 0;
         Ok(())
+    }
+    fn enter(&mut self, partition: u8) -> Result<(), TapeError> {
+        self.partition = partition;
+        self.rewind()
     }
     fn locate(&mut self, object: u64) -> Result<(), TapeError> {
         self.at = object;
@@ -97,14 +107,15 @@ impl Tape for Reel {
             call();
         }
         self.at += 1;
-        if at >= self.blocks * 2 {
+        let blocks = self.blocks.saturating_sub(self.partition.into());
+        if at >= blocks * 2 {
             return Ok(TapeRead::EndOfData);
         }
         if at % 2 == 1 {
             return Ok(TapeRead::Filemark);
         }
         // What no compression makes shorter.
-        let mut state = at + 1;
+        let mut state = (at + 1) << self.partition;
         buffer.clear();
         buffer.resize_with(self.block_bytes, || {
             state ^= state << 13;
@@ -210,12 +221,55 @@ fn the_next_start_takes_half_an_import_away() {
 }
 
 /// Only the first partition was read, and the cartridge was said to be all of the tape.
+/// A tape with an index partition was refused: LTFS volumes could not be imported.
 #[test]
-fn a_tape_with_partitions_is_refused() {
+fn a_divided_tape_becomes_a_divided_cartridge() {
     let scene = Scene::new();
-    let parted = &mut Reel { additional_partitions: 1, ..Reel::of(2) };
-    assert_eq!(import(&scene, parted, None).unwrap_err().kind, FailureKind::Refused);
-    assert!(scene.library.store.find("PHY001L9").is_none());
+    let parted = || Reel { additional_partitions: 1, ..Reel::of(3) };
+    let answer = import(&scene, &mut parted(), None).unwrap();
+    assert_eq!((&answer["partitions"], &answer["blocks"]), (&2.into(), &5.into()));
+    let store = &scene.library.store;
+    let entry = store.find("PHY001L9").unwrap();
+    let (mut volume, mut reel) = (load(store, entry.uuid), parted());
+    let sizes = volume.partition_sizes();
+    assert!(sizes[0] / 3 == sizes[1], "{sizes:?}");
+    for partition in 0..2 {
+        assert!(volume.change_partition(partition).unwrap());
+        reel.enter(partition).unwrap();
+        let mut buffer = Vec::new();
+        loop {
+            let there = reel.read(&mut buffer).unwrap();
+            match volume.read().unwrap() {
+                vtl_media::ReadOutcome::Block(block) => {
+                    assert_eq!((there, &block[..]), (TapeRead::Block, &buffer[..]));
+                }
+                vtl_media::ReadOutcome::Filemark => assert_eq!(there, TapeRead::Filemark),
+                vtl_media::ReadOutcome::EndOfData => break assert_eq!(there, TapeRead::EndOfData),
+            }
+        }
+    }
+    // Two tapes that are the same but for their second partition are not the same.
+    let mut other = Reel { barcode: Some("PHY002L9".into()), ..parted() };
+    other.additional_partitions = 2;
+    let answer = import(&scene, &mut other, None).unwrap();
+    assert_eq!(answer["also_imported_as"], json!([]));
+    let mut third = Reel { barcode: Some("PHY003L9".into()), ..parted() };
+    assert_eq!(import(&scene, &mut third, None).unwrap()["also_imported_as"], json!(["PHY001L9"]));
+    // No drive would make so many of a cartridge of that type.
+    let of_type = |media_type: &str, barcode: &str| ImportChoice {
+        media_type: media_type.into(),
+        ..choice(Some(barcode))
+    };
+    let old = of_type("lto4", "OLD001L4");
+    let refused = import_from(&scene.library, &mut parted(), &old, "op", &AtomicBool::new(false))
+        .unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Refused);
+    assert!(refused.message.contains("2 partitions") && store.find("OLD001L4").is_none());
+}
+
+fn load(store: &Store, uuid: uuid::Uuid) -> vtl_media::Volume {
+    let options = LoadOptions::default();
+    vtl_media::Volume::load(store.disk(), &store.directory_of(uuid), options).unwrap()
 }
 
 /// A mark was left behind, and somebody made another cartridge of that barcode: the next start deleted it, with all that was on it. One that

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::VaultRequest;
 use super::retire::Retired;
+use super::write::WhereTo;
 
 /// The way of copies off-site and back.
 #[derive(Debug, Subcommand)]
@@ -14,11 +15,7 @@ pub(crate) enum VaultCommand {
     /// Say what is next for each copy, and who does it.
     Plan,
     /// Go on with what can be done: tapes with a receipt are taken out, and the pick list says which.
-    Run {
-        /// Write the next copy that was asked for to the tape in this drive (/dev/nstN) and prove it; nothing is taken out then.
-        #[arg(long, value_name = "DEVICE")]
-        to: Option<String>,
-    },
+    Run(WhereTo),
     /// Put tapes that were taken out into a container and give it to the courier (default: all of them).
     Ship(Shipped),
     /// Note that the other site has a container.
@@ -142,7 +139,7 @@ impl VaultCommand {
     pub(crate) fn request(self) -> VaultRequest {
         match self {
             Self::Plan => VaultRequest::Plan {},
-            Self::Run { to } => VaultRequest::Run { to },
+            Self::Run(drives) => VaultRequest::Run(drives),
             Self::Ship(shipped) => VaultRequest::Ship(shipped),
             Self::Receive(received) => VaultRequest::Receive(received),
             Self::Recall(recalled) => VaultRequest::Recall(recalled),

@@ -2,6 +2,7 @@
 
 mod cli;
 mod retire;
+mod write;
 
 use std::fmt::Write as _;
 
@@ -19,7 +20,7 @@ use crate::bays;
 use crate::cli::Format;
 use crate::library::Library;
 use crate::operations::{self, Caller};
-use crate::request::{ExportChoice, Failure, FailureKind};
+use crate::request::{Failure, FailureKind};
 use crate::rules::policies::explain_copy;
 use crate::rules::rules_in_force;
 
@@ -29,11 +30,8 @@ use crate::rules::rules_in_force;
 pub(crate) enum VaultRequest {
     /// What is next for each copy.
     Plan {},
-    /// What can be done is done; with a drive, a copy is written first.
-    Run {
-        #[serde(default)]
-        to: Option<String>,
-    },
+    /// What can be done is done; with drives or a library, copies are written first.
+    Run(write::WhereTo),
     /// Tapes go to the courier.
     Ship(Shipped),
     /// The other site has them.
@@ -62,8 +60,8 @@ pub(crate) fn answer(
     let actor = caller.actor;
     match request {
         VaultRequest::Plan {} => plan(library, now.timestamp()),
-        VaultRequest::Run { to } => {
-            let written = to.map(|to| write_next(library, &to, caller)).transpose()?;
+        VaultRequest::Run(drives) => {
+            let written = write::write_next(library, &drives, caller)?;
             run(library, written.as_ref(), now.timestamp(), actor)
         }
         VaultRequest::Ship(shipped) => ship(library, shipped, &now, actor),
@@ -95,12 +93,9 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
     }
     let rows = |key: &str| answer.get(key).and_then(Value::as_array).into_iter().flatten();
     let mut text = list.to_text();
-    let written = answer.get("written").and_then(Value::as_object);
-    if let Some(written) = written {
-        let field = |key: &str| written.get(key).map(ToString::to_string).unwrap_or_default();
-        let (number, barcode, state) = (field("number"), field("barcode"), field("state"));
-        let told = format!("Copy {number} of {barcode} is {state} now.\n\n{text}");
-        text = told.replace('"', "");
+    let told = write::told(answer);
+    if !told.is_empty() {
+        text = format!("{told}\n{text}");
     }
     let taken: Vec<&str> = rows("taken_out").filter_map(Value::as_str).collect();
     if !taken.is_empty() {
@@ -133,6 +128,9 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
             |row: &Value| row.as_str().or_else(|| row.get("barcode")?.as_str()).map(str::to_owned);
         rows.filter_map(name).collect()
     };
+    if let Some(written) = answer.get("written") {
+        return bays::verdict(written);
+    }
     if answer.get("container").is_none() || answer.get("returned").is_none() {
         return Ok(());
     }
@@ -161,25 +159,6 @@ fn plan(library: &Library, now: Timestamp) -> Result<Value, Failure> {
     let waits = Waits::of(&rules, &copies, &operations::current(library));
     let rows = walk::next_steps(&rules, &copies, &waits, now);
     serde_json::to_value(rows).map_err(Failure::failed)
-}
-
-/// Writes the copy that is first in line to the tape in a drive: one that was begun, else the one that was asked for first.
-fn write_next(library: &Library, to: &str, caller: &Caller<'_>) -> Result<Value, Failure> {
-    let copies = library.store.copies();
-    let waiting = copies.iter().filter(|copy| copy.state.is_under_way());
-    let first = waiting.min_by_key(|copy| (copy.state == CopyState::Staged, copy.staged));
-    let Some(copy) = first else {
-        return Err(Failure::refused(
-            "no copy is to be written; `vtl policy plan` says what the policies ask for",
-        ));
-    };
-    let choice = ExportChoice {
-        barcodes: vec![copy.barcode.to_string()],
-        to: vec![to.to_owned()],
-        copy: copy.number,
-        ..ExportChoice::default()
-    };
-    bays::export(library, &choice, caller.actor, caller.is_gone)
 }
 
 fn run(

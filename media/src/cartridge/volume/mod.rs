@@ -59,6 +59,11 @@ impl Volume {
         others.fold(self.first.facts(), |all, other| all.with(&other))
     }
 
+    /// What is on each partition, partition 0 first.
+    pub fn facts_by_partition(&self) -> Vec<CartridgeFacts> {
+        self.each().map(Cartridge::facts).collect()
+    }
+
     /// Where it stands.
     pub fn position(&self) -> Position {
         let partition = PartitionNumber(u8::try_from(self.active).unwrap_or(u8::MAX));

@@ -22,7 +22,7 @@ use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, CopyStep, Stor
 pub use self::index::{Listed, StackIndex};
 pub use self::region::Region;
 
-use self::begun::Begun;
+use self::begun::{Begun, Standing};
 use super::files::{MANIFEST, PROOF};
 use super::order::{Exported, Exports, Order};
 use super::stream::{Contents, Watcher};
@@ -87,13 +87,27 @@ impl StackOrder<'_> {
         for order in self.orders() {
             order.check_standing()?;
         }
-        let mut begun = self.begun()?;
+        let begun = self.begun()?;
         if let Some((members, _)) =
             begun.as_ref().filter(|(members, _)| is(members, CopyState::Proved))
         {
             return self.sign_again(members);
         }
         tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
+        tape.protect();
+        let done = self.run_protected(begun, tape, contents, watcher);
+        // Also when it failed: the next program finds the drive as it was.
+        tape.unprotect();
+        done
+    }
+
+    fn run_protected<'s>(
+        &'s self,
+        mut begun: Option<Standing<'s>>,
+        tape: &mut dyn Tape,
+        contents: &mut [&mut dyn Contents],
+        watcher: &dyn Watcher,
+    ) -> Result<Vec<Exported>, ExportError> {
         let medium = tape.medium();
         self.check_tape(&medium)?;
         if begun.is_none() {
@@ -199,6 +213,7 @@ impl StackOrder<'_> {
             receipts: self.receipts,
             entry: cartridge.entry,
             as_of: cartridge.as_of,
+            partitions: &[],
             attributes: &[],
             number: self.number,
             overwrites: self.overwrites,

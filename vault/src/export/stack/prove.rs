@@ -3,8 +3,10 @@
 use super::super::ExportError;
 use super::super::attributes;
 use super::super::files::PROOF;
-use super::super::order::{Exported, compare};
+use super::super::order::Exported;
 use super::super::pass;
+use super::super::pass::unprotected;
+use super::super::proving::compare;
 use super::super::stream::{self, Watcher};
 use super::super::tape::{Medium, Tape, TapeRead};
 use super::super::volume::is_same_tape;
@@ -63,7 +65,7 @@ impl StackOrder<'_> {
         let expected = manifest.partitions.first();
         let expected = expected.ok_or_else(|| failed("the manifest has no partition"))?;
         let mismatches = compare(expected, &found);
-        let mut not_checked = vec!["logical block protection: it was not in use".to_owned()];
+        let mut not_checked: Vec<String> = unprotected(&written, &read).into_iter().collect();
         not_checked.extend(attributes::not_on_tape(&manifest.attributes_left_out));
         Ok(Proof {
             time: watcher.now(),
@@ -97,7 +99,7 @@ fn read_all(
     for (listed, first) in index.members.iter().zip(&firsts) {
         let objects = listed.objects();
         let mut region = Region::new(tape, *first, objects);
-        all.push(stream::read_back(&mut region, objects, watcher)?);
+        all.push(stream::read_back(&mut region, 0, objects, watcher)?);
         let end = first.saturating_add(objects);
         if tape.read(&mut Vec::new()).map_err(at(end))? != TapeRead::Filemark {
             return Err(ExportError::Different(format!(

@@ -35,7 +35,19 @@ impl Tape for Region<'_> {
         self.tape.identity()
     }
     fn medium(&mut self) -> Medium {
-        self.tape.medium()
+        Medium { additional_partitions: 0, ..self.tape.medium() }
+    }
+    fn enter(&mut self, _: u8) -> Result<(), TapeError> {
+        self.rewind()
+    }
+    fn protect(&mut self) {
+        self.tape.protect();
+    }
+    fn unprotect(&mut self) {
+        self.tape.unprotect();
+    }
+    fn protection(&self) -> &'static str {
+        self.tape.protection()
     }
     fn counters(&mut self, is_writing: bool) -> Counters {
         self.tape.counters(is_writing)

@@ -98,7 +98,7 @@ impl StackOrder<'_> {
         let last = last.ok_or_else(|| failed("a member without sections"))?;
         let moved = first(at_end.saturating_sub(1)).saturating_add(last.first_object);
         let last = Section { first_object: moved, ..last.clone() };
-        if !stream::has_section(tape, &last)? {
+        if !stream::has_section(tape, 0, &last)? {
             return Err(ExportError::Refused(format!(
                 "the tape in the drive is not the one that the stack of {} was begun on: what was written last is not on it. It was left as it is; --anew gives that stack up",
                 self.names()
@@ -126,7 +126,7 @@ impl StackOrder<'_> {
             let cartridge = self.cartridges.get(member.at);
             let attributes = cartridge.map_or(&[][..], |cartridge| cartridge.attributes);
             remembered.left_out.extend(attributes.iter().map(left_out));
-            let what = (digest.clone(), remembered);
+            let what = (vec![digest.clone()], remembered);
             let mut manifest: Manifest =
                 member.order.manifest(&member.copy, medium, what, watcher.now());
             manifest.stack = Some(StackPlace {
@@ -152,8 +152,8 @@ fn write_member(
     (listed, first): (&Listed, u64),
     watcher: &dyn Watcher,
 ) -> Result<PartitionDigest, ExportError> {
-    contents.go_to(0).map_err(|error| ExportError::Cartridge(error.to_string()))?;
-    let digest = stream::write(tape, contents, Vec::new(), watcher, &mut |_| Ok(()));
+    contents.go_to(0, 0).map_err(|error| ExportError::Cartridge(error.to_string()))?;
+    let digest = stream::write(tape, contents, (0, Vec::new()), watcher, &mut |_| Ok(()));
     let digest = digest.map_err(|error| moved(error, first))?;
     if (digest.blocks, digest.filemarks, digest.bytes)
         != (listed.blocks, listed.filemarks, listed.bytes)
