@@ -11,6 +11,7 @@ mod archives;
 mod cpio;
 mod drill;
 mod hostile;
+mod twenty;
 
 use std::path::Path;
 use std::process::Command;
@@ -37,6 +38,6 @@ fn tar(directory: &Path, options: &[&str]) -> Vec<u8> {
         .args(["-cf", "-", "."])
         .output()
         .expect("tar is a part of every Debian");
-    assert!(output.status.success(), "{output:?}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }

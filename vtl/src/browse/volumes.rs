@@ -22,7 +22,8 @@ pub(super) fn rest_of<'a>(
     following: &[Listed],
 ) -> Result<(Vec<Rest<'a>>, Vec<Joined>), String> {
     let size = member.size_bytes;
-    if member.kind != MemberKind::File || member.part.is_some() {
+    let is_later = member.part.is_some_and(|part| part.offset_bytes > 0);
+    if member.kind != MemberKind::File || is_later {
         return Err(String::new());
     }
     let (mut rest, mut joined) = (Vec::new(), Vec::new());
