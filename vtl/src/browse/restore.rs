@@ -310,7 +310,7 @@ impl<'a> Run<'a> {
     }
 
     fn unpack(&mut self, member: &'a Member, failure: &mut Option<Failure>) -> io::Result<bool> {
-        if let Some(part) = member.part.as_ref().filter(|part| part.offset_bytes > 0) {
+        if let Some(part) = &member.part {
             return Err(io::Error::other(volumes::without_beginning(part)));
         }
         if self.is_cpio {
@@ -321,8 +321,6 @@ impl<'a> Run<'a> {
             // The name of a sparse file is in its records; what its header has is made up.
             let name = match sparse::name(entry)? {
                 Some(name) => PathBuf::from(name),
-                // Its header alone was at the end of the volume before: here it has a made-up name.
-                None if member.part.is_some() => PathBuf::from(&member.path),
                 None => entry.path()?.into_owned(),
             };
             let Some(target) = place::inside(&options.directory, &name)? else { return Ok(None) };
