@@ -11,6 +11,7 @@ mod archives;
 mod cpio;
 mod drill;
 mod hostile;
+mod measured;
 mod twenty;
 
 use std::path::Path;
