@@ -41,7 +41,17 @@ fn header(path: &str, size: u64) -> Vec<u8> {
 #[test]
 #[ignore = "it writes 20 GiB: by hand, with a release build"]
 fn one_file_of_a_long_tape_costs_twice_its_length_and_the_way_there() {
-    let (total, file) = (setting("GIB", 20) << 30, setting("FILE_MIB", 1024) * MIB);
+    one_file(setting("GIB", 20) << 30, setting("FILE_MIB", 1024) * MIB);
+}
+
+/// With each piece of a file all of the last segment was read anew, as if the moment had to be found that is the newest one; and what was read
+/// ahead was many times what was wanted.
+#[test]
+fn one_file_of_a_short_tape_costs_no_more() {
+    one_file(256 * MIB, 16 * MIB);
+}
+
+fn one_file(total: u64, file: u64) {
     let scene = Scene::loaded();
     let content = noise(1, 32 << 20);
     let wanted = noise(2, 1 << 20);

@@ -111,8 +111,12 @@ impl Cartridge {
         } else {
             None
         };
+        let mut reader = Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view));
+        if !options.reads_ahead {
+            reader.keep_close();
+        }
         Ok(Self {
-            reader: Reader::new(Arc::clone(&disk), Arc::clone(&layers), Arc::clone(&view)),
+            reader,
             disk,
             directory: directory.to_owned(),
             capacity: Capacity::new(label.capacity_bytes),

@@ -29,6 +29,8 @@ pub struct LoadOptions {
     pub at_parts: Vec<PartOrigin>,
     /// Whether it lay in the drive all the while and only the program was started again, which is not counted as a load.
     pub is_resumed: bool,
+    /// Whether what follows is read before it is asked for: good for a host, and in vain where a few blocks of a long tape are wanted.
+    pub reads_ahead: bool,
     /// How long records wait for others to be written with them.
     pub idle_flush: Duration,
     /// How long written records may stay without being made durable.
@@ -59,6 +61,7 @@ impl Default for LoadOptions {
             at: None,
             at_parts: Vec::new(),
             is_resumed: false,
+            reads_ahead: true,
             idle_flush: Duration::from_millis(20),
             background_sync: Duration::from_millis(250),
             background_sync_bytes: 64 * 1024 * 1024,
@@ -78,6 +81,7 @@ impl fmt::Debug for LoadOptions {
             .field("at", &self.at)
             .field("at_parts", &self.at_parts)
             .field("is_resumed", &self.is_resumed)
+            .field("reads_ahead", &self.reads_ahead)
             .finish_non_exhaustive()
     }
 }

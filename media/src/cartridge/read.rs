@@ -45,7 +45,8 @@ impl Cartridge {
             self.read_flow.add(&header);
         }
         self.current = Some(Current { header, end, data, opened: None });
-        if self.sequential_count >= SEQUENTIAL_MIN && end < self.end.objects {
+        let is_row = self.sequential_count >= SEQUENTIAL_MIN && self.options.reads_ahead;
+        if is_row && end < self.end.objects {
             let reader = &self.reader;
             self.ahead.start(end, || reader.another());
         }

@@ -20,6 +20,8 @@ pub(crate) struct SegmentReader {
     window: Window,
     /// How much is read at once; doubled while places follow each other.
     ahead_bytes: usize,
+    /// How long that may get.
+    ahead_bytes_max: usize,
     /// The length of the last piece that did not fit into a window: windows end where records of that length do.
     stride_bytes: usize,
     /// Memory of windows. What nobody looks at any more is used again: fresh memory costs more than reading the disk.
@@ -52,9 +54,15 @@ impl SegmentReader {
             file: None,
             window: Window::default(),
             ahead_bytes: AHEAD_BYTES_MIN,
+            ahead_bytes_max: AHEAD_BYTES_MAX,
             stride_bytes: SECTOR_SIZE,
             kept: Vec::new(),
         }
+    }
+
+    /// Reads little more than it is asked for, from now on.
+    pub(crate) fn keep_close(&mut self) {
+        self.ahead_bytes_max = AHEAD_BYTES_MIN;
     }
 
     /// Another reader of the same segments, with files and memory of its own.
@@ -81,7 +89,7 @@ impl SegmentReader {
         }
         let follows =
             self.window.start.segment == place.segment && self.window.touches(place.offset);
-        let doubled = self.ahead_bytes.saturating_mul(2).min(AHEAD_BYTES_MAX);
+        let doubled = self.ahead_bytes.saturating_mul(2).min(self.ahead_bytes_max);
         self.ahead_bytes = if follows { doubled } else { AHEAD_BYTES_MIN };
         let whole_records =
             self.ahead_bytes - self.ahead_bytes % self.stride_bytes.min(self.ahead_bytes);

@@ -55,6 +55,11 @@ impl Reader {
         Self { segments, view, indexes: VecDeque::new(), cursor: None, decoder }
     }
 
+    /// Reads little more than it is asked for, from now on.
+    pub(crate) fn keep_close(&mut self) {
+        self.segments.keep_close();
+    }
+
     /// Another reader of the same cartridge, for another thread.
     pub(crate) fn another(&self) -> Self {
         Self {

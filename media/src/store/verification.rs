@@ -57,6 +57,7 @@ impl Store {
         let now = self.clock.now();
         let options = LoadOptions {
             read_only: true,
+            reads_ahead: false,
             clock: Arc::new(move || now),
             compliance: self.compliance.as_clock(),
             ..LoadOptions::default()

@@ -217,6 +217,12 @@ fn open(
     {
         return Err(Failure::refused(format!("that is no moment of {}", entry.barcode)));
     }
+    if let Some(moment) = &at
+        && let Some(volume) = newest(library, entry, moment)
+    {
+        let kept = KeptMoment { origin: moment.origin, parts: moment.parts.clone() };
+        return Ok((volume, Some(kept)));
+    }
     let volume = match library.store.read_cartridge(entry.uuid, at.clone()) {
         Err(UndoError::InDrive { .. }) => {
             return Err(Failure::refused(format!(
@@ -234,6 +240,14 @@ fn open(
     };
     let kept = moment.map(|moment| KeptMoment { origin: moment.origin, parts: moment.parts });
     Ok((volume, kept))
+}
+
+/// The cartridge as it is, if that is what it was at a moment. To find an earlier one, all of the segment that it lies in is read, and that is
+/// asked for with each piece of a file.
+fn newest(library: &Library, entry: &CartridgeEntry, moment: &Moment) -> Option<Volume> {
+    let volume = library.store.read_cartridge(entry.uuid, None).ok()?;
+    let is_it = volume.last_moment().ok()?.is_some_and(|newest| newest == *moment);
+    is_it.then_some(volume)
 }
 
 /// Whether a moment that was asked for is one of this cartridge, or of what it was made from.
