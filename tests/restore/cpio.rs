@@ -12,7 +12,7 @@ use crate::archives::{content, source};
 use crate::write_files;
 
 /// What `cpio` makes of a directory in a form; none where there is no `cpio`.
-fn cpio(directory: &Path, form: &str) -> Option<Vec<u8>> {
+pub(crate) fn cpio(directory: &Path, form: &str) -> Option<Vec<u8>> {
     let listed = Command::new("find").arg(".").current_dir(directory).output().unwrap();
     let child = Command::new("cpio")
         .args(["-o", "--quiet", "-H", form])

@@ -12,6 +12,8 @@ mod at_rest;
 mod cpio;
 mod drill;
 mod hostile;
+mod measured;
+mod twenty;
 
 use std::path::Path;
 use std::process::Command;
@@ -38,6 +40,6 @@ fn tar(directory: &Path, options: &[&str]) -> Vec<u8> {
         .args(["-cf", "-", "."])
         .output()
         .expect("tar is a part of every Debian");
-    assert!(output.status.success(), "{output:?}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }

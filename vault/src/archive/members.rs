@@ -134,6 +134,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let first = beginning(file)?;
     let kind = Kind::of(&first);
     let begin = match kind {
+        Kind::Tar if has_label(&first) => Some(BLOCK_BYTES),
         Kind::Tar | Kind::Cpio => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
         _ => None,
@@ -143,6 +144,9 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
     let found = &mut listing.members;
+    if begin == BLOCK_BYTES {
+        found.push(label(&first));
+    }
     let listed = match kind {
         Kind::Cpio => cpio::members(file, begin, found, budget),
         _ => members(file, begin, length, found, budget),
@@ -151,6 +155,25 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
         listing.broken = Some(vtl_media::with_causes(&error));
     }
     Ok(listing)
+}
+
+/// Whether a tar archive begins with a name of its own, as `tar --label` gives it one: a header that lacks numbers which the others have.
+pub fn has_label(first: &[u8]) -> bool {
+    first.get(TYPE_AT) == Some(&b'V')
+}
+
+fn label(first: &[u8]) -> Member {
+    let name = first.split(|byte| *byte == 0).next().unwrap_or_default();
+    Member {
+        path: lossy(name.get(..LABEL_BYTES_MAX).unwrap_or(name)),
+        kind: MemberKind::Label,
+        size_bytes: 0,
+        modified: 0,
+        link: None,
+        begin: 0,
+        end: BLOCK_BYTES,
+        part: None,
+    }
 }
 
 /// The bytes that tell what a tape file is.
@@ -259,7 +282,8 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
         tar::EntryType::Directory => MemberKind::Directory,
         tar::EntryType::Symlink => MemberKind::SymbolicLink,
         tar::EntryType::Link => MemberKind::HardLink,
-        other if other.as_byte() == b'V' => MemberKind::Label,
+        // In an incremental archive of GNU tar a directory has the names of what was in it as its data.
+        other if other.as_byte() == b'D' => MemberKind::Directory,
         _ => MemberKind::Other,
     }
 }
@@ -298,6 +322,9 @@ impl Seek for Behind<'_, '_> {
 /// Why a listing ends with the last member that is there.
 pub(super) const CUT: &str = "the tape file ends within this member (if that was the first of several volumes, it goes on on the next one)";
 const PEEK_BYTES: u64 = 1024;
+/// Where a header says what it is of.
+const TYPE_AT: usize = 156;
+const LABEL_BYTES_MAX: usize = 100;
 const BLOCK_BYTES: u64 = 512;
 const AMANDA_HEADER_BYTES: u64 = 32 << 10;
 const HEADERS_BYTES_MAX: u64 = 16 << 20;

@@ -8,7 +8,7 @@ mod tape_file;
 
 pub use cpio::CpioHeader;
 pub use kind::Kind;
-pub use members::{Budget, Listing, Member, MemberKind, Part, list};
+pub use members::{Budget, Listing, Member, MemberKind, Part, has_label, list};
 pub use tape_file::TapeFile;
 
 /// The longest path that Linux takes.

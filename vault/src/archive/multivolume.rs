@@ -13,7 +13,9 @@ pub(super) fn of_header(header: &tar::Header) -> Option<Continued> {
     if header.entry_type().as_byte() != b'M' {
         return None;
     }
-    let offset_bytes = number(&header.as_gnu()?.offset)?;
+    // Such a header has no mark of its format.
+    let field = header.as_bytes().get(OFFSET_AT..)?.first_chunk()?;
+    let offset_bytes = number(field)?;
     Some((None, Part { offset_bytes, left_bytes: header.entry_size().ok()? }))
 }
 
@@ -50,4 +52,5 @@ fn number(field: &[u8; 12]) -> Option<u64> {
     u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()
 }
 
+const OFFSET_AT: usize = 369;
 const RECORDS_BYTES_MAX: u64 = 64 << 10;

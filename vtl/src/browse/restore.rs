@@ -133,6 +133,8 @@ struct Together {
     directories: BTreeMap<PathBuf, Stamp>,
     /// Parts that have come with the file that they are of.
     joined: Vec<Joined>,
+    /// Where the files of the volumes before were put, by their names: a link may be on a later one.
+    named: HashMap<String, PathBuf>,
 }
 
 /// Restores what was chosen of one tape file.
@@ -145,6 +147,7 @@ fn restore_of(
     let mut run = Run::new((data, listed, file), chosen, options);
     run.tally = std::mem::take(&mut together.tally);
     run.directories = std::mem::take(&mut together.directories);
+    run.named = std::mem::take(&mut together.named);
     let is_joined = |member: &&Member| {
         let here = (listed.barcode.as_str(), member.begin);
         together.joined.iter().any(|joined| (joined.barcode.as_str(), joined.begin) == here)
@@ -168,7 +171,13 @@ fn restore_of(
             run.restore(member)?;
         }
     }
-    (together.tally, together.directories) = (run.tally, run.directories);
+    let named = file
+        .members
+        .iter()
+        .filter_map(|member| Some((normal(&member.path), run.placed.get(&member.begin)?.clone())));
+    run.named.extend(named);
+    (together.tally, together.directories, together.named) =
+        (run.tally, run.directories, run.named);
     Ok(())
 }
 
@@ -217,6 +226,8 @@ struct Run<'a> {
     /// With what those members go on that do not end in it, by their beginnings; or why that cannot be told.
     going_on: HashMap<u64, Vec<Rest<'a>>>,
     broken: HashMap<u64, String>,
+    /// Where the files of the volumes before are.
+    named: HashMap<String, PathBuf>,
 }
 
 impl<'a> Run<'a> {
@@ -240,6 +251,7 @@ impl<'a> Run<'a> {
             bytes: file.bytes,
             going_on: HashMap::new(),
             broken: HashMap::new(),
+            named: HashMap::new(),
         }
     }
 
@@ -366,6 +378,11 @@ impl<'a> Run<'a> {
     ) -> io::Result<()> {
         let options = self.options;
         let source = self.data_of(link).filter(|source| source.kind != MemberKind::Directory);
+        if source.is_none()
+            && let Some(placed) = self.named.get(&normal(link.link.as_deref().unwrap_or_default()))
+        {
+            return place::link(placed, target, options.overwrite);
+        }
         let source = source.ok_or_else(|| {
             let name = link.link.as_deref().unwrap_or_default();
             io::Error::other(format!(

@@ -61,6 +61,11 @@ pub(super) fn rest_of<'a>(
 
 /// Why a part of a file is not restored alone.
 pub(super) fn without_beginning(part: &Part) -> String {
+    if part.offset_bytes == 0 {
+        // `tar -M` has written its header in two pieces, and the second one lies in what looks like its data.
+        return "its header is divided between two volumes, which only `tar -M -x` itself joins: read the tape files from the drive with it"
+            .to_owned();
+    }
     format!(
         "it is the rest of a file, from byte {} on, that begins on another cartridge: name all of them in their order, as in \
          A00001L9,A00002L9:PATH",

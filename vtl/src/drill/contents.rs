@@ -3,12 +3,14 @@
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use vtl_vault::archive::{CpioHeader, Kind};
+use vtl_vault::archive::{CpioHeader, Kind, has_label};
 
 use super::drive::{Ended, FileStream, Host, Step};
 
 /// Amanda's header has a block of its own before the dump.
 const AMANDA_HEADER_BYTES: usize = 32 << 10;
+/// The name of an archive has a block of its own before the members.
+const LABEL_BYTES: u64 = 512;
 /// So much of a dump tells what it is.
 const BEGINNING_BYTES: u64 = 1024;
 /// Troubles that are named one by one.
@@ -133,7 +135,12 @@ fn members(
     contents: &mut Contents,
     at: &mut Option<String>,
 ) -> io::Result<bool> {
-    let mut archive = tar::Archive::new(stream);
+    let mut first = Vec::new();
+    stream.by_ref().take(LABEL_BYTES).read_to_end(&mut first)?;
+    if has_label(&first) {
+        first.clear();
+    }
+    let mut archive = tar::Archive::new(first.as_slice().chain(stream));
     for entry in archive.entries()? {
         let mut entry = entry?;
         *at = Some(String::from_utf8_lossy(&entry.path_bytes()).into_owned());

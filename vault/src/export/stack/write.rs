@@ -9,7 +9,7 @@ use super::super::volume::is_same_tape;
 use super::begun::{Begun, keep_done};
 use super::index::{self, Listed, StackIndex};
 use super::{CopyState, Member, StackOrder, at, failed};
-use crate::digest::{Digester, Hash, PartitionDigest, Section};
+use crate::digest::{Digester, Hash, PartitionDigest, Section, SectionEnd};
 use crate::receipt::{LeftOut, Manifest, StackMember, StackPlace, how_to_read};
 
 impl StackOrder<'_> {
@@ -97,7 +97,9 @@ impl StackOrder<'_> {
         let last = begun.done.last().and_then(|digest| digest.sections.last());
         let last = last.ok_or_else(|| failed("a member without sections"))?;
         let moved = first(at_end.saturating_sub(1)).saturating_add(last.first_object);
-        let last = Section { first_object: moved, ..last.clone() };
+        // Behind each member is a filemark, whatever it ends with itself.
+        let end = SectionEnd::Filemark;
+        let last = Section { first_object: moved, end, ..last.clone() };
         if !stream::has_section(tape, 0, &last)? {
             return Err(ExportError::Refused(format!(
                 "the tape in the drive is not the one that the stack of {} was begun on: what was written last is not on it. It was left as it is; --anew gives that stack up",

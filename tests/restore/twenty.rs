@@ -1,0 +1,229 @@
+//! Archives as the system's own programs write them, of all forms and dialects, come back equal.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use vtl_tests::{Scene, noise};
+
+use crate::archives::content;
+use crate::cpio::cpio;
+use crate::{tar, write_files};
+
+/// What fits into every dialect.
+fn short_names(at: &Path) {
+    fs::create_dir_all(at.join("a directory/below")).unwrap();
+    fs::create_dir_all(at.join("empty")).unwrap();
+    fs::write(at.join("a directory/below/data.bin"), noise(1, 100_001)).unwrap();
+    fs::write(at.join("first"), noise(2, 400_000)).unwrap();
+    fs::write(at.join("nothing"), "").unwrap();
+    fs::hard_link(at.join("first"), at.join("second name")).unwrap();
+    symlink("../outside", at.join("a directory/link")).unwrap();
+}
+
+/// And what needs a better one.
+fn long_names(at: &Path) {
+    short_names(at);
+    let long = at.join("d".repeat(130)).join("e".repeat(140));
+    fs::create_dir_all(&long).unwrap();
+    fs::write(long.join("üñï"), "deep").unwrap();
+    symlink("l".repeat(300), at.join("long link")).unwrap();
+    fs::hard_link(long.join("üñï"), at.join(format!("hard {}", "h".repeat(180)))).unwrap();
+    let mut sparse = fs::File::create(at.join("sparse.img")).unwrap();
+    for place in [0u64, 128 << 10, 900 << 10] {
+        sparse.seek(SeekFrom::Start(place)).unwrap();
+        sparse.write_all(&noise(place, 5000)).unwrap();
+    }
+    sparse.set_len(1 << 20).unwrap();
+}
+
+/// The volumes that `tar -M` makes of a directory, each of so many KiB at most.
+fn volumes(scene: &Scene, from: &Path, form: &str, kib: u32) -> Vec<Vec<u8>> {
+    let first = scene.beside(&format!("volume-{form}-{kib}"));
+    let name = |number: usize| PathBuf::from(format!("{}.{number}", first.display()));
+    let script = format!("echo {}.$TAR_VOLUME >&$TAR_FD", first.display());
+    let output = Command::new("tar")
+        .arg("-C")
+        .arg(from)
+        .args([
+            &format!("--format={form}"),
+            "--sort=name",
+            "-M",
+            "-L",
+            &kib.to_string(),
+            "-F",
+            &script,
+            "-cf",
+        ])
+        .arg(name(1))
+        .arg(".")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (1..).map_while(|number| fs::read(name(number)).ok()).collect()
+}
+
+/// Restores all that is on these cartridges into a new directory, and compares.
+#[track_caller]
+fn assert_equal(scene: &Scene, what: &str, more: &[&str], expected: &Path) {
+    let to = scene.beside(&format!("to {} {}", what.replace(['/', ':'], "_"), more.concat()));
+    fs::create_dir(&to).unwrap();
+    let all = ["restore", what, "-C", to.to_str().unwrap()];
+    let ran = scene.daemon().vtl(&[&all, more].concat());
+    assert_eq!(ran.code, Some(0), "{what} {more:?}: {ran:?}");
+    let (found, expected) = (content(&to), content(expected));
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>(),
+        "{what} {more:?}"
+    );
+    for (path, (bytes, time)) in &expected {
+        assert!(found[path].0 == *bytes, "{what} {more:?}: {}", path.display());
+        assert_eq!(found[path].1, *time, "{what} {more:?}: {}", path.display());
+    }
+}
+
+/// A label of Amanda's before an archive.
+fn amanda(archive: &[u8]) -> Vec<u8> {
+    let mut bytes = b"AMANDA: FILE 20261129 host /srv lev 0 comp N program /bin/tar\n".to_vec();
+    bytes.resize(32 << 10, 0);
+    bytes.extend_from_slice(archive);
+    bytes
+}
+
+/// An archive to which something is added that replaces what is in it.
+fn appended(scene: &Scene, from: &Path) -> Vec<u8> {
+    let file = scene.beside("appended.tar");
+    for options in [["-cf"], ["-rf"]] {
+        let ran = Command::new("tar")
+            .arg("-C")
+            .arg(from)
+            .args(options)
+            .arg(&file)
+            .arg("./first")
+            .status();
+        assert!(ran.unwrap().success());
+    }
+    fs::read(file).unwrap()
+}
+
+#[test]
+fn twenty_archives_are_restored_equal() {
+    let scene = Scene::loaded();
+    let (short, long) = (scene.beside("short"), scene.beside("long"));
+    short_names(&short);
+    long_names(&long);
+    let of_long: [&[&str]; 13] = [
+        &["--format=gnu"],
+        &["--format=posix"],
+        &["--format=oldgnu", "-b", "7"],
+        &["--format=gnu", "--sparse"],
+        &["--format=oldgnu", "--sparse"],
+        &["--format=posix", "--sparse", "--sparse-version=0.0"],
+        &["--format=posix", "--sparse", "--sparse-version=0.1"],
+        &["--format=posix", "--sparse", "--sparse-version=1.0"],
+        &["--format=gnu", "--label=backup of tuesday"],
+        &["--format=posix", "--label=backup of tuesday"],
+        &["--format=gnu", "--incremental"],
+        &["--format=posix", "--incremental"],
+        &["--format=posix", "--xattrs", "--acls", "--numeric-owner"],
+    ];
+    let of_short: [&[&str]; 3] =
+        [&["--format=ustar"], &["--format=v7"], &["--format=ustar", "-b", "1"]];
+    let mut archives: Vec<(&Path, Vec<u8>)> = Vec::new();
+    archives.extend(of_long.iter().map(|options| (long.as_path(), tar(&long, options))));
+    archives.extend(of_short.iter().map(|options| (short.as_path(), tar(&short, options))));
+    archives.push((&long, amanda(&tar(&long, &[]))));
+    let forms = [("newc", &long), ("crc", &long), ("odc", &long), ("bin", &short)];
+    archives
+        .extend(forms.iter().filter_map(|(form, from)| Some((from.as_path(), cpio(from, form)?))));
+    let single = appended(&scene, &short);
+    let mut files: Vec<(&[u8], usize)> = archives
+        .iter()
+        .zip([10_240, 65_536, 3584, 131_072, 12_345].into_iter().cycle())
+        .map(|((_, bytes), length)| (bytes.as_slice(), length))
+        .collect();
+    files.push((&single, 10_240));
+    let mut session = scene.session("host");
+    write_files(&mut session, &files);
+    session.logout();
+    scene.daemon().vtl(&["unload", "0"]).done();
+    for (number, (from, _)) in archives.iter().enumerate() {
+        assert_equal(&scene, "VTL001L9:", &["--file", &number.to_string()], from);
+    }
+    let only = scene.beside("only");
+    fs::create_dir(&only).unwrap();
+    fs::hard_link(short.join("first"), only.join("first")).unwrap();
+    assert_equal(&scene, "VTL001L9:", &["--file", &archives.len().to_string()], &only);
+}
+
+#[test]
+fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone_it_is_said_what_is_missing()
+ {
+    let scene = Scene::new();
+    let from = scene.beside("from");
+    short_names(&from);
+    // With what is before and behind it in an archive, this one lies on four of the smaller volumes.
+    fs::write(from.join("long.bin"), noise(9, 1_500_000)).unwrap();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    for (form, kib, first) in
+        [("gnu", 1500, 1), ("posix", 1500, 4), ("gnu", 500, 7), ("posix", 520, 12)]
+    {
+        let volumes = volumes(&scene, &from, form, kib);
+        assert_eq!(volumes.len(), if kib < 1500 { 4 } else { 2 }, "{form}");
+        let barcodes: Vec<String> =
+            (first..).take(volumes.len()).map(|number| format!("VTL{number:03}L9")).collect();
+        for (barcode, volume) in barcodes.iter().zip(&volumes) {
+            vtl(&["load", barcode, "0"]).done();
+            let mut session = scene.session("host");
+            write_files(&mut session, &[(volume, 10_240)]);
+            session.logout();
+            vtl(&["unload", "0"]).done();
+        }
+        let all = barcodes.join(",");
+        assert_equal(&scene, &format!("{all}:"), &[], &from);
+        // One file alone, from wherever it begins; and not a byte of it from a part.
+        let to = scene.beside(&format!("alone {form} {kib}"));
+        fs::create_dir(&to).unwrap();
+        let restore = |barcodes: &str| {
+            let what = format!("{barcodes}:long.bin");
+            vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"])
+        };
+        let has_rest = |barcode: &&String| {
+            let listed = vtl(&["browse", barcode, "--format", "json"]).done().json();
+            let members = listed["files"][0]["members"].as_array().unwrap().clone();
+            members.iter().any(|row| row["path"] == "./long.bin" && !row["part"].is_null())
+        };
+        let rests: Vec<&String> = barcodes.iter().filter(has_rest).collect();
+        assert_eq!(rests.len(), if kib < 1500 { 3 } else { 1 }, "{form}");
+        restore(rests[0]).ended(1).says("begins on another cartridge");
+        restore(&barcodes[barcodes.iter().position(|one| one == rests[0]).unwrap() - 1])
+            .ended(5)
+            .says("on another cartridge: name all of them");
+        if kib < 1500 {
+            let gap: Vec<&str> =
+                barcodes.iter().filter(|one| *one != rests[1]).map(String::as_str).collect();
+            restore(&gap.join(",")).ended(5).says("on another cartridge: name all of them");
+        }
+        restore(&all).done();
+        assert!(fs::read(to.join("long.bin")).unwrap() == noise(9, 1_500_000), "{form}");
+        let shown = vtl(&["browse", rests[0]]).done().stdout;
+        assert!(shown.contains("./long.bin (from byte "), "{shown}");
+    }
+    // The end of this first volume divides the headers of a file: that is said, and nothing false is written.
+    let volumes = volumes(&scene, &from, "posix", 500);
+    for (barcode, volume) in ["VTL017L9", "VTL018L9", "VTL019L9", "VTL020L9"].iter().zip(&volumes) {
+        vtl(&["load", barcode, "0"]).done();
+        let mut session = scene.session("host");
+        write_files(&mut session, &[(volume, 10_240)]);
+        session.logout();
+        vtl(&["unload", "0"]).done();
+    }
+    let to = scene.beside("divided");
+    fs::create_dir(&to).unwrap();
+    let all = "VTL017L9,VTL018L9,VTL019L9,VTL020L9:long.bin";
+    vtl(&["restore", all, "-C", to.to_str().unwrap()]).ended(1).says("divided between two volumes");
+    assert!(!to.join("long.bin").exists());
+}
