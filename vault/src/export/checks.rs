@@ -60,7 +60,7 @@ impl Order<'_> {
         }
         let mut is_blank = true;
         for partition in 0..=medium.additional_partitions {
-            let failed = |error| ExportError::Tape { object: 0, error };
+            let failed = |error| ExportError::Tape { partition, object: 0, error };
             tape.enter(partition).map_err(failed)?;
             is_blank &= tape.read(&mut Vec::new()).map_err(failed)? == TapeRead::EndOfData;
         }

@@ -56,7 +56,13 @@ fn it_goes_on_in_the_partition_in_which_it_was() {
     for at in 1..=calls {
         let (scene, mut drive) = (Scene::new(), drive());
         drive.fault = Some((at, TapeError::NoMedium));
-        assert!(!run(&scene, &mut drive).unwrap_err().is_final());
+        let error = run(&scene, &mut drive).unwrap_err();
+        assert!(!error.is_final());
+        assert_eq!(
+            error.to_string().contains(" of partition 1: "),
+            (12..=21).contains(&at),
+            "{at}: {error}"
+        );
         let is_begun = drive.on(0).len() > 3;
         let scene = scene.restarted();
         drive.writes = 0;

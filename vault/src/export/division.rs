@@ -68,7 +68,7 @@ impl Order<'_> {
                 self.entry.barcode,
                 sizes.len()
             )),
-            error => ExportError::Tape { object: 0, error },
+            error => ExportError::Tape { partition: 0, object: 0, error },
         };
         tape.enter(0).map_err(failed)?;
         tape.divide(&sizes).map_err(failed)?;

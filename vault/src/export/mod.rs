@@ -48,8 +48,10 @@ pub enum ExportError {
     #[error("{0}")]
     Refused(String),
     /// The drive did not do it.
-    #[error("object {object}: {error}")]
+    #[error("object {object}{}: {error}", of_partition(*partition))]
     Tape {
+        /// The partition in which it was.
+        partition: u8,
         /// The object at which it was. A drive that buffers may say it some objects late.
         object: u64,
         /// Why.
@@ -65,9 +67,12 @@ pub enum ExportError {
     },
     /// The drive does not write blocks of this length.
     #[error(
-        "object {object} is a block of {bytes} bytes, and this drive writes {most} at most: use another drive"
+        "object {object}{} is a block of {bytes} bytes, and this drive writes {most} at most: use another drive",
+        of_partition(*partition)
     )]
     BlockTooLong {
+        /// The partition in which it is.
+        partition: u8,
         /// The object.
         object: u64,
         /// Its length.
@@ -98,4 +103,9 @@ impl ExportError {
             Self::Refused(_) | Self::Cartridge(_) | Self::GivenUp | Self::Failed(_) => false,
         }
     }
+}
+
+/// Nobody who has one partition only wants to read of partitions.
+fn of_partition(partition: u8) -> String {
+    if partition == 0 { String::new() } else { format!(" of partition {partition}") }
 }

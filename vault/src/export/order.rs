@@ -105,7 +105,7 @@ impl Order<'_> {
         if let Some(copy) = under_way.take_if(|copy| copy.state == CopyState::Proved) {
             return self.sign_again(&copy);
         }
-        tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
+        tape.ready().map_err(|error| ExportError::Tape { partition: 0, object: 0, error })?;
         tape.protect();
         let medium = tape.medium();
         self.check_tape(&medium)?;

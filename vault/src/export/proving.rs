@@ -23,7 +23,7 @@ impl Order<'_> {
         (manifest, written): (Manifest, Pass),
         watcher: &dyn Watcher,
     ) -> Result<Exported, ExportError> {
-        let failed = |error| ExportError::Tape { object: 0, error };
+        let failed = |error| ExportError::Tape { partition: 0, object: 0, error };
         tape.reload().map_err(failed)?;
         let there = tape.medium();
         is_same_tape(medium.serial.as_ref(), &there)?;

@@ -69,7 +69,7 @@ pub(super) fn write(
             .name("export-read".to_owned())
             .spawn_scoped(scope, move || read_ahead(contents, digester, &sender))
             .map_err(|error| ExportError::Failed(format!("no thread for reading: {error}")))?;
-        let mut writer = Writer { tape, object, sections: done, unkept_bytes: 0 };
+        let mut writer = Writer { tape, partition, object, sections: done, unkept_bytes: 0 };
         let written = writer.take(receiver, watcher, keep);
         let read = reader.join().map_err(|_| {
             ExportError::Failed("reading the cartridge ended in disorder".to_owned())
@@ -84,6 +84,7 @@ pub(super) fn write(
 
 struct Writer<'a> {
     tape: &'a mut dyn Tape,
+    partition: u8,
     /// The next object.
     object: u64,
     sections: Vec<Section>,
@@ -113,6 +114,7 @@ impl Writer<'_> {
         let most = self.tape.max_block_bytes();
         if block.len() > most {
             return Err(ExportError::BlockTooLong {
+                partition: self.partition,
                 object: self.object,
                 bytes: block.len(),
                 most,
@@ -144,7 +146,7 @@ impl Writer<'_> {
     }
 
     fn failed(&self, error: super::TapeError) -> ExportError {
-        ExportError::Tape { object: self.object, error }
+        ExportError::Tape { partition: self.partition, object: self.object, error }
     }
 }
 
@@ -192,7 +194,7 @@ pub(super) fn read_back(
     objects_max: u64,
     watcher: &dyn Watcher,
 ) -> Result<PartitionDigest, ExportError> {
-    tape.enter(partition).map_err(|error| ExportError::Tape { object: 0, error })?;
+    tape.enter(partition).map_err(|error| ExportError::Tape { partition, object: 0, error })?;
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Found>(BLOCKS_AHEAD);
         let (empty, emptied) = sync_channel::<Vec<u8>>(BLOCKS_AHEAD);
@@ -226,7 +228,7 @@ pub(super) fn read_back(
                 }
                 Ok(TapeRead::Filemark) => Found::Filemark,
                 Ok(TapeRead::EndOfData) => break Ok(()),
-                Err(error) => break Err(ExportError::Tape { object, error }),
+                Err(error) => break Err(ExportError::Tape { partition, object, error }),
             };
             object += 1;
             if sender.send(found).is_err() || object > objects_max {
@@ -257,7 +259,7 @@ pub fn take_in(
     intake: &mut dyn Intake,
     watcher: &dyn Watcher,
 ) -> Result<Vec<PartitionDigest>, ExportError> {
-    tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
+    tape.ready().map_err(|error| ExportError::Tape { partition: 0, object: 0, error })?;
     let last = tape.medium().additional_partitions;
     tape.protect();
     let taken = (0..=last).map(|partition| take_partition(tape, partition, intake, watcher));
@@ -272,7 +274,7 @@ fn take_partition(
     intake: &mut dyn Intake,
     watcher: &dyn Watcher,
 ) -> Result<PartitionDigest, ExportError> {
-    tape.enter(partition).map_err(|error| ExportError::Tape { object: 0, error })?;
+    tape.enter(partition).map_err(|error| ExportError::Tape { partition, object: 0, error })?;
     intake.partition(partition).map_err(ExportError::Cartridge)?;
     let (mut digester, mut buffer) = (Digester::new(partition), Vec::new());
     loop {
@@ -280,7 +282,11 @@ fn take_partition(
             return Err(ExportError::GivenUp);
         }
         let object = digester.next_object();
-        let read = tape.read(&mut buffer).map_err(|error| ExportError::Tape { object, error })?;
+        let read = tape.read(&mut buffer).map_err(|error| ExportError::Tape {
+            partition,
+            object,
+            error,
+        })?;
         let taken = match read {
             TapeRead::Block => {
                 digester.block(&buffer);
@@ -303,7 +309,7 @@ pub(super) fn has_section(
     partition: u8,
     section: &Section,
 ) -> Result<bool, ExportError> {
-    let failed = |error| ExportError::Tape { object: section.first_object, error };
+    let failed = |error| ExportError::Tape { partition, object: section.first_object, error };
     tape.enter(partition).map_err(failed)?;
     tape.locate(section.first_object).map_err(failed)?;
     let mut digester = Digester::new(0);

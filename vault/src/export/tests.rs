@@ -216,7 +216,10 @@ fn what_may_not_be_written_is_refused_before_anything_is() {
 fn a_block_that_the_drive_does_not_write_ends_it() {
     let (scene, mut drive) = (Scene::new(), Drive { max_block_bytes: 1024, ..Drive::blank() });
     let failed = scene.run(&mut drive).unwrap_err();
-    assert!(matches!(failed, ExportError::BlockTooLong { object: 4, bytes: 4096, most: 1024 }));
+    assert!(matches!(
+        failed,
+        ExportError::BlockTooLong { partition: 0, object: 4, bytes: 4096, most: 1024 }
+    ));
     assert_eq!(scene.states(), [CopyState::Failed]);
 }
 

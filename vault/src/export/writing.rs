@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use vtl_media::{CopyRecord, CopyState};
 
-use super::ExportError;
 use super::files::{MANIFEST, PROGRESS, WRITTEN};
 use super::order::Order;
 use super::pass::Begun;
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape};
 use super::volume::is_same_tape;
+use super::{ExportError, of_partition};
 use crate::digest::{PartitionDigest, Section};
 use crate::receipt::{Manifest, Pass};
 
@@ -82,8 +82,7 @@ impl Order<'_> {
         };
         let is_there = partition <= medium.additional_partitions;
         if !(is_there && stream::has_section(tape, partition, last)?) {
-            let of =
-                if partition == 0 { String::new() } else { format!(" of partition {partition}") };
+            let of = of_partition(partition);
             return Err(ExportError::Refused(format!(
                 "the tape in the drive is not the one that the copy of {} was begun on: section {}{of} is not on it. It was left as it is; --anew gives that copy up",
                 self.entry.barcode, last.number
@@ -144,7 +143,11 @@ impl Order<'_> {
         for partition in first..=self.additional_partitions() {
             let sections = std::mem::take(&mut done.sections);
             if sections.is_empty() {
-                tape.enter(partition).map_err(|error| ExportError::Tape { object: 0, error })?;
+                tape.enter(partition).map_err(|error| ExportError::Tape {
+                    partition,
+                    object: 0,
+                    error,
+                })?;
             }
             let object = sections.iter().map(|section| section.blocks.saturating_add(1)).sum();
             let gone = contents.go_to(partition, object);
