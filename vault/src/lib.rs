@@ -29,7 +29,7 @@ pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd, root_of_a
 pub use export::{
     Contents, ExportError, Exported, Exports, Intake, Listed, Medium, Order, Region, Share,
     StackIndex, StackOrder, StackedCartridge, Tape, TapeError, TapeRead, Watcher, begun_on,
-    take_in,
+    stack_of, take_in,
 };
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};

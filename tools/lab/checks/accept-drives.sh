@@ -73,7 +73,7 @@ vtl_here policy run >/dev/null
 vtl_here vault run --library "$changer" --scratch 'SCR*' | tee /results/vault-run.txt
 says 'Copy 1 of VTL006L9 is receipted now' "$(cat /results/vault-run.txt)"
 says 'Copy 2 of VTL006L9 is receipted now' "$(cat /results/vault-run.txt)"
-refused 3 'no copy is to be written' vault run --library "$changer"
+refused 3 'no copy is to be written to a tape of its own' vault run --library "$changer"
 
 stop_inner
 rm -rf "$library"

@@ -34,7 +34,7 @@ mod writing;
 
 pub use division::Share;
 pub use order::{Exported, Exports, Order};
-pub use stack::{Listed, Region, StackIndex, StackOrder, StackedCartridge};
+pub use stack::{Listed, Region, StackIndex, StackOrder, StackedCartridge, stack_of};
 pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};
 pub use volume::begun_on;

@@ -58,7 +58,6 @@ const CODES: &[(u8, u8, &str)] = &[
     (0x03, 0x00, "Peripheral device write fault"),
     (0x03, 0x01, "No write current"),
     (0x03, 0x02, "Excessive write errors"),
-    (0x04, 0x03, "Logical unit not ready, manual intervention required"),
     (0x04, 0x04, "Logical unit not ready, format in progress"),
     (0x04, 0x07, "Logical unit not ready, operation in progress"),
     (0x04, 0x09, "Logical unit not ready, self-test in progress"),

@@ -167,8 +167,21 @@ fn cartridges(scene: &Scene, blocks: &[u64]) -> Vec<String> {
 }
 
 fn export(scene: &Scene, barcodes: &[String], reel: &mut Reel) -> Result<Value, Failure> {
+    export_until(scene, barcodes, reel, false)
+}
+
+fn stop(scene: &Scene, barcodes: &[String], reel: &mut Reel) -> Failure {
+    export_until(scene, barcodes, reel, true).unwrap_err()
+}
+
+fn export_until(
+    scene: &Scene,
+    barcodes: &[String],
+    reel: &mut Reel,
+    is_given_up: bool,
+) -> Result<Value, Failure> {
     let choice = ExportChoice { copy: 1, stack: true, ..ExportChoice::default() };
-    let given_up = AtomicBool::new(false);
+    let given_up = AtomicBool::new(is_given_up);
     let shared = Shared(Arc::new(Mutex::new(std::mem::take(reel))));
     let open = || -> Result<Shared, Undone> { Ok(Shared(Arc::clone(&shared.0))) };
     let at = (barcodes, "/dev/nst0");
@@ -237,6 +250,23 @@ fn small_cartridges_go_to_one_tape_and_each_comes_back_alone() {
         .delete_cartridge(scene.library.store.find("SML002L9").unwrap().uuid, "op")
         .unwrap();
     assert_eq!(import(&scene, &mut reel, Some("SML002L9"), None).unwrap()["barcode"], "SML002L9");
+}
+
+/// The vault's run takes the copy that was begun first: one that goes on with others only would have kept all others from their tapes.
+#[test]
+fn a_stack_that_was_stopped_keeps_no_other_copy_from_its_tape_and_goes_on() {
+    let scene = Scene::new();
+    let names = cartridges(&scene, &[40, 3]);
+    let mut reel = Reel::default();
+    let stopped = stop(&scene, &names, &mut reel);
+    assert!(stopped.message.contains("SML000L9 SML001L9 --stack --copy 1"), "{stopped}");
+    assert!(!reel.objects.is_empty());
+    let caller = crate::operations::Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+    let run = json!({ "operation": "vault", "action": "run", "to": "/dev/nst4000" });
+    let run = serde_json::from_value(run).unwrap();
+    let told = crate::operations::answer(&scene.library, run, &caller).unwrap_err();
+    assert!(told.message.contains("tape of its own"), "{told}");
+    assert_eq!(export(&scene, &names, &mut reel).unwrap()["state"], "receipted");
 }
 
 #[test]

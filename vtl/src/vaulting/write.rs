@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vtl_media::{CopyRecord, CopyState};
+use vtl_vault::stack_of;
 
 use crate::bays::{self, Job};
 use crate::library::Library;
@@ -48,10 +49,12 @@ pub(super) fn write_next(
     if !drives.is_any() {
         return Ok(None);
     }
-    let mut jobs = in_line(&library.store.copies());
+    // What is begun on a tape with others goes on with all of them, by `vtl export --stack`, and must not keep the rest waiting.
+    let is_alone = |copy: &CopyRecord| stack_of(&library.store, copy).is_none();
+    let mut jobs = in_line(&library.store.copies(), is_alone);
     if jobs.is_empty() {
         return Err(Failure::refused(
-            "no copy is to be written; `vtl policy plan` says what the policies ask for",
+            "no copy is to be written to a tape of its own; `vtl policy plan` says what the policies ask for",
         ));
     }
     let mut to = drives.to.clone();
@@ -94,10 +97,10 @@ pub(super) fn told(answer: &Value) -> String {
     text
 }
 
-/// All copies that wait to be written. The tape with a cartridge's barcode is for the first of them, unless some copy is on it.
-fn in_line(copies: &[CopyRecord]) -> Vec<Job> {
-    let mut waiting: Vec<&CopyRecord> =
-        copies.iter().filter(|copy| copy.state.is_under_way()).collect();
+/// All copies that wait to be written to a tape of their own. The tape with a cartridge's barcode is for the first of them, unless some copy is on it.
+fn in_line(copies: &[CopyRecord], is_alone: impl Fn(&CopyRecord) -> bool) -> Vec<Job> {
+    let is_waiting = |copy: &&CopyRecord| copy.state.is_under_way() && is_alone(copy);
+    let mut waiting: Vec<&CopyRecord> = copies.iter().filter(is_waiting).collect();
     waiting.sort_by_key(|copy| (copy.state == CopyState::Staged, copy.staged, copy.number));
     let has_own = |copy: &&CopyRecord| copy.facts.volume.as_deref() == Some(copy.barcode.as_str());
     let counts = |copy: &&CopyRecord| copy.state.is_receipted() || copy.state.is_under_way();
@@ -146,7 +149,7 @@ mod tests {
             copy("AA3001L9", 3, "written", Some("SCR001L9")),
             copy("AA4001L9", 1, "failed", Some("AA4001L9")),
         ];
-        let jobs: Vec<_> = in_line(&copies)
+        let jobs: Vec<_> = in_line(&copies, |_| true)
             .into_iter()
             .map(|job| (job.barcode, job.copy, job.is_for_scratch))
             .collect();

@@ -91,8 +91,8 @@ fn was(member: &Member<'_>) -> Was {
     }
 }
 
-/// The stack that a copy is being made on.
-fn stack_of(store: &Store, copy: &CopyRecord) -> Option<Uuid> {
+/// The copy that has the files of the stack that a copy is being made on; none if that has a tape of its own, or nothing was written yet.
+pub fn stack_of(store: &Store, copy: &CopyRecord) -> Option<Uuid> {
     let path = path(store, copy.id, PROGRESS);
     if !copy.state.is_under_way() || !store.disk().exists(&path).ok()? {
         return None;

@@ -73,7 +73,7 @@ impl StackIndex {
 
     /// What is on a tape; `None` if it is no stacked one.
     pub fn read(tape: &mut dyn Tape) -> Result<Option<Self>, ExportError> {
-        let failed = |object| move |error| ExportError::Tape { object, error };
+        let failed = |object| move |error| ExportError::Tape { partition: 0, object, error };
         tape.rewind().map_err(failed(0))?;
         let (mut text, mut block, mut objects) = (Vec::new(), Vec::new(), 0_u64);
         while tape.read(&mut block).map_err(failed(objects))? == TapeRead::Block {

@@ -19,6 +19,7 @@ mod write;
 use jiff::Timestamp;
 use vtl_media::{CartridgeEntry, CopyFacts, CopyRecord, CopyState, CopyStep, Store};
 
+pub use self::begun::stack_of;
 pub use self::index::{Listed, StackIndex};
 pub use self::region::Region;
 
@@ -93,7 +94,7 @@ impl StackOrder<'_> {
         {
             return self.sign_again(members);
         }
-        tape.ready().map_err(|error| ExportError::Tape { object: 0, error })?;
+        tape.ready().map_err(|error| ExportError::Tape { partition: 0, object: 0, error })?;
         tape.protect();
         let done = self.run_protected(begun, tape, contents, watcher);
         // Also when it failed: the next program finds the drive as it was.
@@ -253,5 +254,5 @@ fn failed(text: &str) -> ExportError {
 }
 
 fn at(object: u64) -> impl Fn(TapeError) -> ExportError {
-    move |error| ExportError::Tape { object, error }
+    move |error| ExportError::Tape { partition: 0, object, error }
 }

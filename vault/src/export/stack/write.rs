@@ -185,8 +185,8 @@ fn write_text(tape: &mut dyn Tape, text: &str, first: u64) -> Result<(), ExportE
 /// An error that counts objects from the beginning of the tape.
 fn moved(error: ExportError, first: u64) -> ExportError {
     match error {
-        ExportError::Tape { object, error } => {
-            ExportError::Tape { object: object.saturating_add(first), error }
+        ExportError::Tape { partition, object, error } => {
+            ExportError::Tape { partition, object: object.saturating_add(first), error }
         }
         other => other,
     }
