@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use vtl_media::disk::RealDisk;
 use vtl_media::{
-    Barcode, Cartridge, CartridgeState, Key, KeyDescription, LoadOptions, MediumError, NewTwin,
-    NextObject, Opening, Origin, Place, ReadOutcome, Sealing, Store, StoreOptions, Volume,
+    Barcode, Cartridge, CartridgeState, Key, KeyDescription, LoadError, LoadOptions, MediumError,
+    NewTwin, NextObject, Opening, Origin, Place, ReadOutcome, Sealing, Store, StoreOptions, Volume,
     WantedPoint,
 };
 
@@ -290,4 +290,35 @@ fn a_clone_of_a_divided_cartridge_and_a_snapshot_of_both() {
         let options = LoadOptions::default().at_moment(moment.clone());
         assert_eq!(partitions(&mut load(moment.origin.cartridge, options)), with(text));
     }
+}
+
+/// The key of its pool is opened with a key file.
+const POOL_SECRET: [u8; 32] = [0x5a; 32];
+
+/// Loads it with what keys there are.
+fn load(store: &Store) -> Result<Volume, LoadError> {
+    let entry = store.find("GOLD06L9").unwrap();
+    let options =
+        LoadOptions { keys: store.keys().clone(), pool: entry.pool, ..LoadOptions::default() };
+    Volume::load(store.disk(), &store.directory_of(entry.uuid), options)
+}
+
+#[test]
+fn format_1_with_encryption_at_rest() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = open("6", &temporary.path().join("data"));
+    let entry = store.find("GOLD06L9").unwrap();
+    let locked = load(&store).unwrap_err();
+    assert!(locked.to_string().contains("golden"), "{locked}");
+    // What is on it is proved without a key.
+    let mut verification = store.begin_verification(entry.uuid, None).unwrap();
+    while verification.verifier.step(u64::MAX).unwrap() {}
+    assert!(verification.verifier.finish().is_good());
+    store.unlock_pool_key("golden", &POOL_SECRET).unwrap();
+    let mut volume = load(&store).unwrap();
+    volume.set_opening(&Opening::Mixed(golden_sealing().key));
+    let block = |number| Some(golden_block(number));
+    let expected: Vec<_> =
+        (0..6).map(block).chain([None]).chain((6..20).map(block)).chain([None]).collect();
+    assert_eq!(partitions(&mut volume), [expected]);
 }

@@ -159,6 +159,33 @@ fn twenty_archives_are_restored_equal() {
     assert_equal(&scene, "VTL001L9:", &["--file", &archives.len().to_string()], &only);
 }
 
+/// A drill called each volume broken that ends in the middle of a file, though the next one went on there.
+#[track_caller]
+fn rehearse(scene: &Scene, barcodes: &[String]) {
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    let create: Vec<&str> = ["group", "create", "long"]
+        .into_iter()
+        .chain(barcodes.iter().map(String::as_str))
+        .collect();
+    vtl(&create).done();
+    let report = vtl(&["drill", "run", "long", "--format", "json"]).done().json();
+    assert_eq!((&report["result"], &report["level"]), (&"passed".into(), &3.into()), "{report:#}");
+    for row in report["cartridges"].as_array().unwrap() {
+        assert_eq!(row["archives"], 1, "{row:#}");
+    }
+    vtl(&["group", "delete", "long"]).done();
+    let create = &create[..create.len() - 1];
+    vtl(create).done();
+    let failed = vtl(&["drill", "run", "long", "--format", "json"]).ended(5).json();
+    let rows = failed["cartridges"].as_array().unwrap();
+    let troubles = |row: &serde_json::Value| row["archive_trouble"].as_array().unwrap().len();
+    // The last one that is left ends where nothing goes on.
+    let last = rows.len() - 1;
+    let expected: Vec<usize> = (0..rows.len()).map(|number| usize::from(number == last)).collect();
+    assert_eq!(rows.iter().map(troubles).collect::<Vec<_>>(), expected, "{failed:#}");
+    vtl(&["group", "delete", "long"]).done();
+}
+
 #[test]
 fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone_it_is_said_what_is_missing()
  {
@@ -184,6 +211,7 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
         }
         let all = barcodes.join(",");
         assert_equal(&scene, &format!("{all}:"), &[], &from);
+        rehearse(&scene, &barcodes);
         // One file alone, from wherever it begins; and not a byte of it from a part.
         let to = scene.beside(&format!("alone {form} {kib}"));
         fs::create_dir(&to).unwrap();

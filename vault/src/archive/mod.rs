@@ -3,7 +3,7 @@
 mod cpio;
 mod kind;
 mod members;
-mod multivolume;
+pub mod multivolume;
 mod tape_file;
 
 pub use cpio::CpioHeader;

@@ -6,10 +6,11 @@ use super::lossy;
 use super::members::Part;
 
 /// The name of the file that goes on, where it is not in the header, and which part of it follows.
-type Continued = (Option<String>, Part);
+pub type Continued = (Option<String>, Part);
 
 /// In GNU's own format it is a kind of member, with the offset in its header.
-pub(super) fn of_header(header: &tar::Header) -> Option<Continued> {
+#[must_use]
+pub fn of_header(header: &tar::Header) -> Option<Continued> {
     if header.entry_type().as_byte() != b'M' {
         return None;
     }
@@ -20,7 +21,11 @@ pub(super) fn of_header(header: &tar::Header) -> Option<Continued> {
 }
 
 /// In the pax format it is said in a header for all that follows, of which there is nothing else to be known.
-pub(super) fn of_global(entry: &mut impl Read) -> io::Result<Option<Continued>> {
+///
+/// # Errors
+///
+/// What reading the header has met with.
+pub fn of_global(entry: &mut impl Read) -> io::Result<Option<Continued>> {
     let mut records = Vec::new();
     entry.take(RECORDS_BYTES_MAX).read_to_end(&mut records)?;
     let (mut name, mut offset_bytes, mut left_bytes) = (None, None, None);

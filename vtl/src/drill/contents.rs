@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use vtl_vault::archive::{CpioHeader, Kind, has_label};
+use vtl_vault::archive::{CpioHeader, Kind, has_label, multivolume};
 
 use super::drive::{Ended, FileStream, Host, Step};
 
@@ -13,6 +13,8 @@ const AMANDA_HEADER_BYTES: usize = 32 << 10;
 const LABEL_BYTES: u64 = 512;
 /// So much of a dump tells what it is.
 const BEGINNING_BYTES: u64 = 1024;
+/// A volume begins with one such part, and a tape has so many volumes at most.
+const PARTS_MAX: usize = 10_000;
 /// Troubles that are named one by one.
 const TROUBLES_MAX: usize = 100;
 
@@ -29,6 +31,25 @@ pub(super) struct Contents {
     pub(super) bytes: u64,
     /// What is wrong with archives whose blocks can all be read.
     pub(super) trouble: Vec<Trouble>,
+    /// What goes on here from other volumes (`tar -M`).
+    #[serde(skip)]
+    pub(super) parts: Vec<Part>,
+}
+
+impl Contents {
+    fn note_part(&mut self, part: Part) {
+        if self.parts.len() < PARTS_MAX {
+            self.parts.push(part);
+        }
+    }
+}
+
+/// What is left of a file from here on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    path: String,
+    offset_bytes: u64,
+    left_bytes: u64,
 }
 
 /// An archive that ends early, or is none any more in its middle.
@@ -38,6 +59,31 @@ pub(super) struct Trouble {
     pub(super) tape_file: u64,
     pub(super) file: Option<String>,
     pub(super) why: String,
+    /// With what it goes on, if it is the volume that ends, and not the archive.
+    #[serde(skip)]
+    pub(super) rest: Option<Part>,
+}
+
+/// A volume that ends in the middle of a file is whole if another one goes on where it ends.
+pub(super) fn join_volumes<'a>(all: impl Iterator<Item = &'a mut Contents>) {
+    let mut all: Vec<&mut Contents> = all.collect();
+    let parts: Vec<Part> = all.iter().flat_map(|contents| contents.parts.iter().cloned()).collect();
+    for contents in &mut all {
+        let goes_on =
+            |trouble: &Trouble| trouble.rest.as_ref().is_some_and(|rest| parts.contains(rest));
+        let before = contents.trouble.len();
+        contents.trouble.retain(|trouble| !goes_on(trouble));
+        let joined = before - contents.trouble.len();
+        contents.archives = contents.archives.saturating_add(joined as u64);
+    }
+}
+
+/// Where in an archive one is.
+#[derive(Debug, Default)]
+struct Where {
+    file: Option<String>,
+    /// What is missing of the file at the end.
+    rest: Option<Part>,
 }
 
 /// Reads all partitions of what is loaded. With `unpacks`, archives are taken apart.
@@ -92,7 +138,7 @@ fn unpack(
     (partition, tape_file): (u8, u64),
     contents: &mut Contents,
 ) {
-    let mut at = None;
+    let mut at = Where::default();
     let unpacked = match kind {
         Kind::Tar => members(stream, contents, &mut at),
         Kind::Cpio => cpio_members(stream, contents, &mut at),
@@ -103,23 +149,20 @@ fn unpack(
         Ok(true) => contents.archives += 1,
         Ok(false) => {}
         Err(why) => {
-            if let Some(file) = &at {
+            if let Some(file) = &at.file {
                 stream.name_damage(file);
             }
             if contents.trouble.len() < TROUBLES_MAX {
                 let why = vtl_media::with_causes(&why);
-                contents.trouble.push(Trouble { partition, tape_file, file: at, why });
+                let Where { file, rest } = at;
+                contents.trouble.push(Trouble { partition, tape_file, file, why, rest });
             }
         }
     }
 }
 
 /// What lies behind Amanda's header, if that is a tar archive. False if it is something else.
-fn dump(
-    stream: &mut FileStream<'_>,
-    contents: &mut Contents,
-    at: &mut Option<String>,
-) -> io::Result<bool> {
+fn dump(stream: &mut FileStream<'_>, contents: &mut Contents, at: &mut Where) -> io::Result<bool> {
     stream.read_exact(&mut vec![0; AMANDA_HEADER_BYTES])?;
     let mut beginning = Vec::new();
     stream.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
@@ -130,35 +173,51 @@ fn dump(
 }
 
 /// Reads all members of a tar archive. `at` says which one it was when that fails.
-fn members(
-    stream: &mut impl Read,
-    contents: &mut Contents,
-    at: &mut Option<String>,
-) -> io::Result<bool> {
+fn members(stream: &mut impl Read, contents: &mut Contents, at: &mut Where) -> io::Result<bool> {
     let mut first = Vec::new();
     stream.by_ref().take(LABEL_BYTES).read_to_end(&mut first)?;
     if has_label(&first) {
         first.clear();
     }
     let mut archive = tar::Archive::new(first.as_slice().chain(stream));
+    let mut announced = None;
     for entry in archive.entries()? {
         let mut entry = entry?;
-        *at = Some(String::from_utf8_lossy(&entry.path_bytes()).into_owned());
+        if entry.header().entry_type().is_pax_global_extensions() {
+            announced = multivolume::of_global(&mut entry)?;
+            continue;
+        }
+        let part = announced.take().or_else(|| multivolume::of_header(entry.header()));
+        let name = part.as_ref().and_then(|(name, _)| name.clone());
+        let path =
+            name.unwrap_or_else(|| String::from_utf8_lossy(&entry.path_bytes()).into_owned());
+        at.file = Some(path.clone());
+        let piece =
+            |offset_bytes, left_bytes| Part { path: path.clone(), offset_bytes, left_bytes };
+        let mut begin = 0;
+        if let Some((_, part)) = part {
+            begin = part.offset_bytes;
+            contents.note_part(piece(begin, part.left_bytes));
+        }
         let wanted = entry.size();
         // The holes of a sparse file may be larger than any disk; its data is read when the next member is looked for.
         if !entry.header().entry_type().is_gnu_sparse() {
             let read = io::copy(&mut entry, &mut io::sink())?;
             if read != wanted {
+                let left = wanted.saturating_sub(read);
+                at.rest = Some(piece(begin.saturating_add(read), left));
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    format!("the archive ends {} bytes too early", wanted.saturating_sub(read)),
+                    format!(
+                        "the archive ends {left} bytes too early, and no cartridge of the group has the rest"
+                    ),
                 ));
             }
             contents.bytes += read;
         }
         contents.files += 1;
     }
-    *at = None;
+    at.file = None;
     Ok(true)
 }
 
@@ -166,10 +225,10 @@ fn members(
 fn cpio_members(
     stream: &mut impl Read,
     contents: &mut Contents,
-    at: &mut Option<String>,
+    at: &mut Where,
 ) -> io::Result<bool> {
     while let Some(header) = CpioHeader::read(stream)? {
-        *at = Some(String::from_utf8_lossy(&header.name).into_owned());
+        at.file = Some(String::from_utf8_lossy(&header.name).into_owned());
         header.copy_data(stream, &mut io::sink())?;
         let padding = header.padding_bytes;
         if io::copy(&mut stream.by_ref().take(padding), &mut io::sink())? != padding {
@@ -178,6 +237,6 @@ fn cpio_members(
         contents.bytes = contents.bytes.saturating_add(header.size_bytes);
         contents.files += 1;
     }
-    *at = None;
+    at.file = None;
     Ok(true)
 }

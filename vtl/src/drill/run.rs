@@ -111,6 +111,7 @@ fn read_members(begun: &Begun, report: &mut Report) -> Result<(), Failure> {
             }
         }
     }
+    contents::join_volumes(report.members.iter_mut().filter_map(|row| row.contents.as_mut()));
     host.logout().map_err(failed)
 }
 
