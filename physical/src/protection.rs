@@ -49,19 +49,21 @@ impl Protection {
 impl TapeDrive {
     /// Protects blocks from here on, in the best way that the drive has; `None` if it has none. It is kept for this host until it is taken away.
     pub fn protect(&mut self) -> Option<Protection> {
-        self.protection = None;
         let chosen = [Protection::Crc32c, Protection::ReedSolomon].into_iter().find(|method| {
             // A drive that does not know the method refuses it; one that does not even know the page has no protection.
             self.choose(Some(*method)).is_ok_and(|is_there| is_there)
         });
-        self.protection = chosen;
+        // One that was on and cannot be asked any more may be on still.
+        self.protection = chosen.or(self.protection);
         chosen
     }
 
     /// Protects none any more.
     pub fn unprotect(&mut self) -> Result<(), TapeFault> {
         if self.protection.is_some() {
-            self.choose(None)?;
+            if !self.choose(None)? {
+                return Err(TapeFault::Protection);
+            }
             self.protection = None;
         }
         Ok(())

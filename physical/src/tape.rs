@@ -49,6 +49,9 @@ pub enum TapeFault {
         "the checksum of a block is wrong ({0}): the drive, its cable or the host adapter has changed the block on its way"
     )]
     Checksum(&'static str),
+    /// It has block protection on, and does not say how any more.
+    #[error("the drive does not answer about its block protection any more")]
+    Protection,
     /// It did not, or could not be asked.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -76,7 +79,12 @@ impl TapeDrive {
         Ok(drive)
     }
 
-    /// The longest block that it writes and reads.
+    /// The longest block that it writes and reads without protection.
+    pub fn longest_block_bytes(&self) -> usize {
+        self.max_block_bytes
+    }
+
+    /// The longest block that it writes and reads as blocks are protected now.
     pub fn max_block_bytes(&self) -> usize {
         // A protected one is longer on its way.
         self.max_block_bytes - self.protection.map_or(0, |_| CHECKSUM_BYTES)

@@ -137,13 +137,18 @@ impl PartitionDigest {
         let filemarks = sections.iter().filter(|section| section.end == SectionEnd::Filemark);
         Self {
             partition,
-            blocks: sections.iter().map(|section| section.blocks).sum(),
+            blocks: total(&sections, |section| section.blocks),
             filemarks: u64::try_from(filemarks.count()).unwrap_or(u64::MAX),
-            bytes: sections.iter().map(|section| section.bytes).sum(),
+            bytes: total(&sections, |section| section.bytes),
             root: root(&sections.iter().map(Section::leaf).collect::<Vec<_>>()),
             sections,
         }
     }
+}
+
+// A receipt that somebody has made up says what it likes.
+fn total(sections: &[Section], of: impl Fn(&Section) -> u64) -> u64 {
+    sections.iter().map(of).fold(0, u64::saturating_add)
 }
 
 /// One hash for all partitions of a tape: the root of the only one, else BLAKE3 over 02h and the roots in their order.
@@ -288,6 +293,17 @@ impl<'de> Deserialize<'de> for Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A receipt that anybody can make up and sign brought the program that verifies it to its end.
+    #[test]
+    fn sums_that_nobody_could_have_written_are_no_panic() {
+        let mut one = Digester::new(0);
+        one.block(b"x");
+        let section = one.finish().sections.remove(0);
+        let huge = Section { blocks: u64::MAX, bytes: u64::MAX, ..section };
+        let sum = PartitionDigest::of(0, vec![huge.clone(), huge]);
+        assert_eq!((sum.blocks, sum.bytes), (u64::MAX, u64::MAX));
+    }
 
     /// The SHA-256 of a section is what `dd | sha256sum` prints, and the same bytes in other blocks are another section.
     #[test]

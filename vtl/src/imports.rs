@@ -73,7 +73,11 @@ pub(crate) fn import_from(
     tape.ready().map_err(|error| Failure::failed(format!("{}: {error}", choice.from)))?;
     let medium = tape.medium();
     check_partitions(choice, &medium)?;
-    let stack = stacks::wanted(tape, choice)?;
+    // One that an earlier program has left on would put checksums into the index.
+    tape.protect();
+    let stack = stacks::wanted(tape, choice);
+    tape.unprotect();
+    let stack = stack?;
     let member = stack.as_ref().map(|(_, member)| member);
     let barcode = barcode_for(store, choice, (&medium, member))?;
     let watched = Watched::new(&library.transfers, barcode.as_str(), 0, is_given_up);
@@ -88,7 +92,9 @@ pub(crate) fn import_from(
     let entry = create(store, &barcode, choice, actor)?;
     let read = {
         let _reserved = store.reserve(entry.uuid);
-        mark(store, &entry).and_then(|()| fill(store, &entry, (tape, &medium), &watched))
+        let taken =
+            mark(store, &entry).and_then(|()| fill(store, &entry, (tape, &medium), &watched));
+        taken.and_then(|taken| stacks::check_member(member, &taken.digests).map(|()| taken))
     };
     let identity = tape.identity();
     let known = known_copy(store, &medium, member);

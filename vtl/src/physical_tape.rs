@@ -122,7 +122,7 @@ impl Tape for PhysicalTape {
     }
 
     fn max_block_bytes(&self) -> usize {
-        self.drive.max_block_bytes()
+        self.drive.longest_block_bytes()
     }
 
     fn ready(&mut self) -> Result<(), TapeError> {
@@ -197,13 +197,18 @@ impl Tape for PhysicalTape {
             Err(fault) => return Err(error_of(&fault)),
         }
         // Where the drive forgets it with the tape, what is read would be taken for blocks with wrong checksums.
-        if self.drive.protection().is_some() {
-            self.protect();
+        if self.drive.protection().is_some() && self.drive.protect().is_none() {
+            let text = "after the tape was loaded again the drive does not say whether it protects blocks: try it again";
+            return Err(TapeError::Other(text.to_owned()));
         }
         Ok(())
     }
 
     fn write_block(&mut self, block: &[u8]) -> Result<(), TapeError> {
+        if block.len() > self.drive.max_block_bytes() {
+            // With its checksum it is longer than what the drive takes: better a copy without protection, which says so, than none.
+            self.unprotect();
+        }
         self.drive.write(block).map(drop).map_err(|fault| error_of(&fault))
     }
 
@@ -224,7 +229,16 @@ impl Tape for PhysicalTape {
                     buffer.truncate(length);
                     return Ok(TapeRead::Block);
                 }
-                Done::TooLong(length) => self.room = length.min(ROOM_MAX),
+                Done::TooLong(length) => {
+                    let most = self.drive.longest_block_bytes();
+                    if self.drive.protection().is_some() && length > most {
+                        // As when it is written: with its checksum no READ is long enough.
+                        self.unprotect();
+                        self.room = most;
+                    } else {
+                        self.room = length.min(ROOM_MAX);
+                    }
+                }
                 Done::Filemark => return Ok(TapeRead::Filemark),
                 Done::EndOfData | Done::EarlyWarning => return Ok(TapeRead::EndOfData),
             }

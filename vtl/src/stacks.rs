@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 use vtl_media::{CartridgeEntry, CartridgeKind, Verification};
 use vtl_vault::{
-    Attribute, Contents, Exported, Listed, StackIndex, StackOrder, StackedCartridge, Tape,
+    Attribute, Contents, ExportError, Exported, Listed, PartitionDigest, StackIndex, StackOrder,
+    StackedCartridge, Tape,
 };
 
 use crate::attributes;
@@ -223,6 +224,24 @@ fn member(exported: &Exported) -> Value {
         row.extend(more);
     }
     row
+}
+
+/// The index is written before the cartridges are: one whose export was stopped has only the beginning of what it says.
+pub(crate) fn check_member(
+    member: Option<&Listed>,
+    read: &[PartitionDigest],
+) -> Result<(), ExportError> {
+    let Some(Listed { barcode, blocks, filemarks, bytes, .. }) = member else { return Ok(()) };
+    let sum = |of: fn(&PartitionDigest) -> u64| read.iter().map(of).fold(0, u64::saturating_add);
+    let found = (sum(|one| one.blocks), sum(|one| one.filemarks), sum(|one| one.bytes));
+    if found == (*blocks, *filemarks, *bytes) {
+        return Ok(());
+    }
+    Err(ExportError::Different(format!(
+        "the index says that {barcode} has {blocks} blocks, {filemarks} filemarks and {bytes} bytes, and there are {}, {} and {}: its \
+         export was not finished, or the index is damaged",
+        found.0, found.1, found.2
+    )))
 }
 
 /// What an import is to read of the tape: none if it is an ordinary one, which is read as a whole.

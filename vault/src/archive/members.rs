@@ -61,7 +61,9 @@ pub struct Part {
 impl Member {
     /// Where the data of a file begins that is no sparse one.
     pub fn data_begin(&self) -> u64 {
-        self.end.saturating_sub(self.size_bytes.next_multiple_of(BLOCK_BYTES))
+        // An archive may say what it likes of a sparse file's length.
+        let stored = self.size_bytes.checked_next_multiple_of(BLOCK_BYTES).unwrap_or(u64::MAX);
+        self.end.saturating_sub(stored)
     }
 }
 
@@ -330,3 +332,24 @@ const AMANDA_HEADER_BYTES: u64 = 32 << 10;
 const HEADERS_BYTES_MAX: u64 = 16 << 20;
 const MEMBERS_MAX: usize = 1_000_000;
 const NAMES_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sparse file that says it is as long as a number can be brought a restore of everything else to its end.
+    #[test]
+    fn a_length_that_no_file_has_is_no_panic() {
+        let member = Member {
+            path: "x".into(),
+            kind: MemberKind::File,
+            size_bytes: u64::MAX,
+            modified: 0,
+            link: None,
+            begin: 0,
+            end: 2048,
+            part: None,
+        };
+        assert_eq!(member.data_begin(), 0);
+    }
+}

@@ -34,6 +34,19 @@ impl Begun {
     }
 }
 
+/// The protection of all that a tape was written with, in this run and, if it goes on, in those before: what is said of a copy has to hold for
+/// each block. An earlier program did not say what there was.
+pub(super) fn protection_of(earlier: Option<&Option<String>>, now: &str) -> String {
+    match earlier.map(|earlier| earlier.as_deref().unwrap_or(NO_PROTECTION)) {
+        Some(NO_PROTECTION) => NO_PROTECTION.to_owned(),
+        Some(earlier) if now != NO_PROTECTION && earlier != now => MIXED.to_owned(),
+        _ => now.to_owned(),
+    }
+}
+
+/// Some blocks with one checksum, some with another.
+const MIXED: &str = "mixed";
+
 /// What block protection there was not; nothing if there was all.
 pub(super) fn unprotected(written: &Pass, read: &Pass) -> Option<String> {
     let when: Vec<&str> = [(written, "writing"), (read, "reading back")]
@@ -42,5 +55,7 @@ pub(super) fn unprotected(written: &Pass, read: &Pass) -> Option<String> {
         .map(|(_, when)| when)
         .collect();
     let when = when.join(" and ");
-    (!when.is_empty()).then(|| format!("logical block protection when {when}: the drive has none"))
+    (!when.is_empty()).then(|| {
+        format!("logical block protection when {when}: the drive has none, or not for each block")
+    })
 }

@@ -6,7 +6,7 @@ use vtl_media::{CopyRecord, CopyState};
 
 use super::files::{MANIFEST, PROGRESS, WRITTEN};
 use super::order::Order;
-use super::pass::Begun;
+use super::pass::{Begun, protection_of};
 use super::stream::{self, Contents, Watcher};
 use super::tape::{Medium, Tape};
 use super::volume::is_same_tape;
@@ -39,6 +39,9 @@ pub(super) struct Done {
     pub(super) partitions: Vec<PartitionDigest>,
     /// Sections of the partition behind them.
     pub(super) sections: Vec<Section>,
+    /// How their blocks were protected.
+    #[serde(default)]
+    protection: Option<String>,
 }
 
 impl Done {
@@ -110,7 +113,9 @@ impl Order<'_> {
         contents: &mut dyn Contents,
         watcher: &dyn Watcher,
     ) -> Result<(Manifest, Pass), ExportError> {
-        let done = self.position(copy, tape, medium)?;
+        let mut done = self.position(copy, tape, medium)?;
+        let earlier = done.last().is_some().then(|| done.protection.clone());
+        done.protection = Some(protection_of(earlier.as_ref(), tape.protection()));
         watcher.moved(done.bytes());
         // From here on the tape is this copy's, whatever happens.
         self.keep(copy.id, PROGRESS, &self.progress(medium, done.clone()))?;
@@ -120,7 +125,8 @@ impl Order<'_> {
         };
         let begun = Begun::new(tape, watcher, true);
         let digests = self.write_partitions(copy, tape, medium, (contents, done), watcher)?;
-        let pass = begun.end(tape, watcher, digests.iter().map(|digest| digest.bytes).sum());
+        let mut pass = begun.end(tape, watcher, digests.iter().map(|digest| digest.bytes).sum());
+        pass.protection = protection_of(earlier.as_ref(), &pass.protection);
         let remembered = self.write_attributes(tape, medium)?;
         let manifest = self.manifest(copy, medium, (digests, remembered), watcher.now());
         self.keep(copy.id, WRITTEN, &pass)?;
@@ -154,7 +160,8 @@ impl Order<'_> {
             gone.map_err(|error| ExportError::Cartridge(error.to_string()))?;
             let keep = &mut |sections: &[Section]| {
                 let (partitions, sections) = (done.partitions.clone(), sections.to_vec());
-                let done = Done { partitions, sections };
+                let protection = done.protection.clone();
+                let done = Done { partitions, sections, protection };
                 self.keep(copy.id, PROGRESS, &self.progress(medium, done))
             };
             let digest = stream::write(tape, contents, (partition, sections), watcher, keep)?;

@@ -2,12 +2,12 @@
 //! those of pax archives are taken apart here, so that nothing is ever made under the name that is in their headers.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use vtl_vault::archive::Member;
+use vtl_vault::archive::{Member, MemberKind};
 
 use super::place::{self, Stamp};
 
@@ -33,7 +33,7 @@ pub(super) fn content<R: Read>(
     is_overwritten: bool,
 ) -> io::Result<()> {
     let map = match form(entry)? {
-        Form::None => return entry.unpack(target).map(drop),
+        Form::None => return whole(entry, member, target),
         Form::InRecords(map) => Some(map),
         Form::InData => None,
         Form::Unknown => {
@@ -44,9 +44,24 @@ pub(super) fn content<R: Read>(
     };
     let mut to = place::new_file(target, is_overwritten)?;
     let mut from = io::BufReader::new(&mut *entry);
-    let map = map.map_or_else(|| map_in_data(&mut from), Ok)?;
-    expand(&mut from, &mut to, &map, member.size_bytes)?;
+    let map = map.map_or_else(|| map_in_data(&mut from), Ok);
+    if let Err(error) = map.and_then(|map| expand(&mut from, &mut to, &map, member.size_bytes)) {
+        // Half a file under the name of a whole one is worse than none.
+        fs::remove_file(target)?;
+        return Err(error);
+    }
     place::set_time_and_mode(&to, Stamp::of_tar(entry.header()))
+}
+
+/// One that is not sparse, or in a form that the library knows.
+fn whole<R: Read>(entry: &mut tar::Entry<'_, R>, member: &Member, target: &Path) -> io::Result<()> {
+    let was_there = fs::symlink_metadata(target).is_ok();
+    entry.unpack(target).map(drop).inspect_err(|_| {
+        if member.kind == MemberKind::File && !was_there {
+            // Half of it may be there. If it cannot be removed, what is said of it is the error all the same.
+            drop(fs::remove_file(target));
+        }
+    })
 }
 
 enum Form {

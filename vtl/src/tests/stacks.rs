@@ -261,6 +261,13 @@ fn a_stack_that_was_stopped_keeps_no_other_copy_from_its_tape_and_goes_on() {
     let stopped = stop(&scene, &names, &mut reel);
     assert!(stopped.message.contains("SML000L9 SML001L9 --stack --copy 1"), "{stopped}");
     assert!(!reel.objects.is_empty());
+    // Its index says more than there is: half of a cartridge came in, and was called all of it.
+    let half = import(&scene, &mut reel, Some("SML001L9"), Some("IMP001L9")).unwrap_err();
+    assert!(
+        half.kind == FailureKind::Damaged && half.message.contains("was not finished"),
+        "{half}"
+    );
+    assert_eq!(scene.library.store.find("IMP001L9"), None);
     let caller = crate::operations::Caller { actor: "op", is_gone: &AtomicBool::new(false) };
     let run = json!({ "operation": "vault", "action": "run", "to": "/dev/nst4000" });
     let run = serde_json::from_value(run).unwrap();

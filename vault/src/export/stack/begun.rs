@@ -31,6 +31,9 @@ pub(super) struct Begun {
     pub(super) front_blocks: u64,
     /// Members that are on the tape for sure.
     pub(super) done: Vec<PartitionDigest>,
+    /// How their blocks were protected.
+    #[serde(default)]
+    pub(super) protection: Option<String>,
     /// Once everything is on the tape: how it was written.
     pub(super) written: Option<Pass>,
 }
@@ -72,6 +75,7 @@ impl Begun {
             front,
             front_blocks,
             done: Vec::new(),
+            protection: None,
             written: None,
         }
     }

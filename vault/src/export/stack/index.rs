@@ -74,7 +74,7 @@ impl StackIndex {
     /// What is on a tape; `None` if it is no stacked one.
     pub fn read(tape: &mut dyn Tape) -> Result<Option<Self>, ExportError> {
         let failed = |object| move |error| ExportError::Tape { partition: 0, object, error };
-        tape.rewind().map_err(failed(0))?;
+        tape.enter(0).map_err(failed(0))?;
         let (mut text, mut block, mut objects) = (Vec::new(), Vec::new(), 0_u64);
         while tape.read(&mut block).map_err(failed(objects))? == TapeRead::Block {
             text.extend_from_slice(&block);
@@ -153,7 +153,7 @@ fn write_hashes(out: &mut String, members: &[Listed], digests: &[PartitionDigest
     writeln!(out, "end")
 }
 
-fn parsed(text: &str) -> Option<Vec<Listed>> {
+pub(super) fn parsed(text: &str) -> Option<Vec<Listed>> {
     let lines = text.strip_prefix(FIRST_LINE)?.lines();
     let members = lines.filter(|line| line.starts_with("member ")).map(listed);
     let members: Vec<Listed> = members.collect::<Option<_>>()?;

@@ -13,7 +13,6 @@ use super::super::volume::is_same_tape;
 use super::begun::Begun;
 use super::index::{self, StackIndex};
 use super::region::Region;
-use super::write::listed;
 use super::{CopyState, Manifest, Member, Proof, StackOrder, at, failed};
 use crate::digest::PartitionDigest;
 use crate::receipt::Pass;
@@ -88,8 +87,10 @@ fn read_all(
     begun: &Begun,
     watcher: &dyn Watcher,
 ) -> Result<Vec<PartitionDigest>, ExportError> {
+    // As they were written: the cartridges may be others by now.
+    let listed = index::parsed(&begun.front).filter(|listed| listed.len() == members.len());
     let index = StackIndex {
-        members: listed(members),
+        members: listed.ok_or_else(|| failed("the index of the stack is not understood"))?,
         objects_before: begun.front_blocks.saturating_add(1),
     };
     let firsts = index.firsts();

@@ -60,6 +60,8 @@ struct How {
     anew: bool,
     overwrites: bool,
     stop_at: Option<u64>,
+    /// The first cartridge was written on since.
+    has_grown: bool,
 }
 
 fn run_these(
@@ -68,7 +70,10 @@ fn run_these(
     numbers: &[usize],
     how: How,
 ) -> Result<Vec<Exported>, ExportError> {
-    let all = contents();
+    let mut all = contents();
+    if how.has_grown {
+        all[0].push(block(9, 9));
+    }
     let entries: Vec<_> =
         numbers.iter().map(|&number| entry(scene, NAMES[number], &all[number])).collect();
     let cartridges: Vec<_> = entries
@@ -293,6 +298,57 @@ fn it_can_be_stopped_anywhere_and_goes_on() {
         let scene = scene.restarted();
         check_receipts(&scene, &run(&scene, &mut drive).unwrap());
         check_tape(&drive);
+    }
+}
+
+/// The proof asked for what the cartridge had become, where the tape had what it was: a good tape was called bad.
+#[test]
+fn what_was_written_is_read_back_whatever_the_cartridges_have_become() {
+    let (scene, mut drive) = (scene(), blank());
+    let in_proof = How { stop_at: Some(4300), ..How::default() };
+    run_these(&scene, &mut drive, &[0, 1, 2], in_proof).unwrap_err();
+    assert_eq!(scene.states(), [CopyState::Written; 3]);
+    let grown = How { has_grown: true, ..How::default() };
+    let exported = run_these(&scene, &mut drive, &[0, 1, 2], grown).unwrap();
+    check_tape(&drive);
+    check_receipts(&scene, &exported);
+}
+
+/// It was refused for what it had written itself; and another tape would have been taken in its place.
+#[test]
+fn where_a_cartridge_was_written_on_it_begins_again_on_its_own_tape() {
+    let (scene, mut drive) = (scene(), blank());
+    let in_writing = How { stop_at: Some(107), ..How::default() };
+    run_these(&scene, &mut drive, &[0, 1, 2], in_writing).unwrap_err();
+    assert_eq!(scene.states(), [CopyState::Staged; 3]);
+    let grown = How { has_grown: true, ..How::default() };
+    let mut other = Drive { serial: Some("PHY2".into()), ..blank() };
+    let text = run_these(&scene, &mut other, &[0, 1, 2], grown).unwrap_err().to_string();
+    assert!(text.contains("begun on PHY1") && other.objects.is_empty(), "{text}");
+    assert_eq!(run_these(&scene, &mut drive, &[0, 1, 2], grown).unwrap().len(), 3);
+    assert!(drive.objects.contains(&block(9, 9)));
+}
+
+/// The receipt said that all blocks had gone with checksums where only those of the last run had.
+#[test]
+fn what_is_said_of_protection_holds_for_each_block() {
+    let cases = [
+        (None, Some("crc32c"), "none"),
+        (Some("crc32c"), None, "none"),
+        (Some("crc32c"), Some("reed-solomon"), "mixed"),
+        (Some("crc32c"), Some("crc32c"), "crc32c"),
+    ];
+    for (first, then, said) in cases {
+        let (scene, mut drive) = (scene(), blank());
+        drive.method = first;
+        let in_second = How { stop_at: Some(4200), ..How::default() };
+        run_these(&scene, &mut drive, &[0, 1, 2], in_second).unwrap_err();
+        assert_eq!(scene.states(), [CopyState::Staged; 3]);
+        drive.method = then;
+        let exported = run(&scene.restarted(), &mut drive).unwrap();
+        assert_eq!(exported[0].proof.written.protection, said);
+        let is_named = exported[0].proof.not_checked.iter().any(|line| line.contains("logical"));
+        assert_eq!(is_named, said == "none" || then.is_none());
     }
 }
 

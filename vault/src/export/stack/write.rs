@@ -3,6 +3,7 @@
 use super::super::ExportError;
 use super::super::files::{MANIFEST, WRITTEN};
 use super::super::pass;
+use super::super::pass::protection_of;
 use super::super::stream::{self, Contents, Watcher};
 use super::super::tape::{Medium, Tape};
 use super::super::volume::is_same_tape;
@@ -21,15 +22,16 @@ impl StackOrder<'_> {
         contents: &mut [&mut dyn Contents],
         watcher: &dyn Watcher,
     ) -> Result<Begun, ExportError> {
-        let state = state.filter(|begun| begun.is_same(members));
         let pass = pass::Begun::new(tape, watcher, true);
         let mut begun = match state {
-            Some(begun) if !begun.done.is_empty() => {
+            Some(begun) if begun.is_same(members) && !begun.done.is_empty() => {
                 self.go_to_end(members, &begun, tape, medium)?;
                 begun
             }
             state => self.begin(members, state.as_ref(), tape, medium, watcher)?,
         };
+        let earlier = (!begun.done.is_empty()).then(|| begun.protection.clone());
+        begun.protection = Some(protection_of(earlier.as_ref(), tape.protection()));
         let listed = listed(members);
         let index =
             StackIndex { members: listed, objects_before: begun.front_blocks.saturating_add(1) };
@@ -45,7 +47,9 @@ impl StackOrder<'_> {
         let back = index::back(&begun.front, &index.members, &begun.done);
         write_text(tape, &back, firsts.last().copied().unwrap_or(0))?;
         let bytes = begun.done.iter().map(|digest| digest.bytes).sum();
-        begun.written = Some(pass.end(tape, watcher, bytes));
+        let mut pass = pass.end(tape, watcher, bytes);
+        pass.protection = protection_of(earlier.as_ref(), &pass.protection);
+        begun.written = Some(pass);
         keep_done(members, &begun)?;
         self.make_manifests(members, &begun, (tape, medium), watcher)?;
         self.step(members, CopyState::Manifested, medium, None)?;
