@@ -372,21 +372,18 @@ impl Label {
         Ok(())
     }
 
-    /// Overwrites what is behind the label in both copies: longer labels have been there.
-    pub(crate) fn wipe_rest(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-        for name in [COPY_A, COPY_B] {
+    /// How many bytes each copy has, and its path; `None` for one that cannot be read.
+    pub(crate) fn copies(disk: &dyn Disk, directory: &Path) -> [(PathBuf, Option<u64>); 2] {
+        [COPY_A, COPY_B].map(|name| {
             let path = directory.join(name);
-            let Copy::Whole(label) = read_copy(disk, &path).map_err(io::Error::other)? else {
-                return Err(io::ErrorKind::InvalidData.into());
+            let length = match read_copy(disk, &path) {
+                Ok(Copy::Whole(label)) => {
+                    label.encode(label.sequence).ok().map(|all| all.len() as u64)
+                }
+                _ => None,
             };
-            let file = disk.open(&path, OpenMode::ReadWrite)?;
-            let length = label.encode(label.sequence).map_err(io::Error::other)?.len() as u64;
-            let rest = file.length_bytes()?.saturating_sub(length);
-            let zeros = vec![0; usize::try_from(rest).unwrap_or_default().min(LABEL_BYTES_MAX)];
-            write_all_at(file.as_ref(), &zeros, length)?;
-            file.sync_data()?;
-        }
-        Ok(())
+            (path, length)
+        })
     }
 
     fn encode(&self, sequence: u64) -> Result<Vec<u8>, LabelError> {
@@ -502,7 +499,7 @@ const HEADER_BYTES: usize = 64;
 /// What both copies get at creation.
 const LABEL_BYTES_NOMINAL: u64 = 16 * 1024;
 /// The longest label: the attributes as text, twice their size, and as much again for everything else.
-const LABEL_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const LABEL_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Destroying the key of a cartridge: what was encrypted with it is gone, wherever a copy of its journal may be.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -11,9 +11,9 @@ use super::error::{DeleteError, UndoError};
 use crate::at_rest::AtRestError;
 use crate::barcode::Barcode;
 use crate::cartridge::{MediumError, ReadOutcome, Volume};
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, write_all_at};
 use crate::inventory::CartridgeEntry;
-use crate::label::{Label, LabelError};
+use crate::label::{LABEL_BYTES_MAX, Label, LabelError};
 use crate::ledger::Event;
 
 /// What was destroyed, and what has shown that it is.
@@ -117,14 +117,15 @@ impl Store {
         let Some(own) = kept.at_rest.clone() else {
             return Err(ErasureError::NotEncrypted(barcode));
         };
+        // As long as it is somewhere else, nothing is destroyed. One that was cut off had looked for it before.
+        let is_first = !own.is_destroyed();
+        let searched_files = if is_first { self.search(own.text(), &entry)? } else { 0 };
         kept.at_rest = Some(own.destroyed());
         // Both copies, each to its end: what was behind a shorter label would still be there.
         kept.write(&*self.disk, &directory).map_err(label)?;
         kept.write(&*self.disk, &directory).map_err(label)?;
-        Label::wipe_rest(&*self.disk, &directory).map_err(io)?;
+        wipe_rest(&*self.disk, &directory).map_err(io)?;
         let tried = self.try_to_read(&entry)?;
-        let is_first = !own.is_destroyed();
-        let searched_files = if is_first { self.search(own.text(), &barcode)? } else { 0 };
         let fingerprint = is_first.then(|| own.fingerprint());
         let event = Event::KeyDestroyed {
             cartridge: uuid,
@@ -170,15 +171,31 @@ impl Store {
         }
     }
 
-    /// Looks for a wrapped key in all files of the data directory but the segments of journals; how many these are.
-    fn search(&self, text: &str, barcode: &Barcode) -> Result<u64, ErasureError> {
+    /// Looks for a wrapped key in all files of the data directory but the segments of journals and the labels that it is in; how many these are.
+    fn search(&self, text: &str, entry: &CartridgeEntry) -> Result<u64, ErasureError> {
+        let (disk, barcode) = (&*self.disk, &entry.barcode);
+        let labels = Label::copies(disk, &self.directory_of(entry.uuid)).map(|(path, _)| path);
         let mut count = 0;
-        let found = search_below(&*self.disk, &self.directory.path, text.as_bytes(), &mut count);
+        let found =
+            search_below(disk, &self.directory.path, (text.as_bytes(), &labels), &mut count);
         match found.map_err(|source| ErasureError::Io { barcode: barcode.clone(), source })? {
             Some(file) => Err(ErasureError::Elsewhere { barcode: barcode.clone(), file }),
             None => Ok(count),
         }
     }
+}
+
+/// Overwrites what is behind the label in both copies: longer labels have been there.
+fn wipe_rest(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    for (path, length) in Label::copies(disk, directory) {
+        let length = length.ok_or(io::ErrorKind::InvalidData)?;
+        let file = disk.open(&path, OpenMode::ReadWrite)?;
+        let rest = file.length_bytes()?.saturating_sub(length);
+        let zeros = vec![0; usize::try_from(rest).unwrap_or_default().min(LABEL_BYTES_MAX)];
+        write_all_at(file.as_ref(), &zeros, length)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 fn check_sealed(volume: &Volume, barcode: &Barcode) -> Result<(), ErasureError> {
@@ -194,11 +211,14 @@ fn check_sealed(volume: &Volume, barcode: &Barcode) -> Result<(), ErasureError> 
 fn search_below(
     disk: &dyn Disk,
     directory: &Path,
-    wanted: &[u8],
+    (wanted, labels): (&[u8], &[PathBuf]),
     count: &mut u64,
 ) -> io::Result<Option<String>> {
     for name in disk.list(directory)? {
         let path = directory.join(&name);
+        if labels.contains(&path) {
+            continue;
+        }
         let is_segment = path.extension().is_some_and(|extension| extension == "seg")
             && directory.file_name().is_some_and(|name| name == "journal");
         if is_segment {
@@ -206,7 +226,7 @@ fn search_below(
         }
         // What is no directory cannot be listed.
         let found = match disk.list(&path) {
-            Ok(_) => search_below(disk, &path, wanted, count)?,
+            Ok(_) => search_below(disk, &path, (wanted, labels), count)?,
             Err(_) => search_in(disk, &path, wanted, count)?,
         };
         if found.is_some() {
@@ -222,8 +242,14 @@ fn search_in(
     wanted: &[u8],
     count: &mut u64,
 ) -> io::Result<Option<String>> {
-    // A socket, or what has gone meanwhile.
-    let Ok(file) = disk.open(path, OpenMode::Read) else { return Ok(None) };
+    let file = match disk.open(path, OpenMode::Read) {
+        Ok(file) => file,
+        // What has gone meanwhile, or a socket: nothing is in these. Of what cannot be looked into nothing can be said.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_socket(&error) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     *count = count.saturating_add(1);
     let mut bytes = vec![0; PIECE_BYTES];
     let (mut offset, mut kept) = (0_u64, 0);
@@ -243,6 +269,10 @@ fn search_in(
         kept = end.min(wanted.len());
         bytes.copy_within(end.saturating_sub(kept)..end, 0);
     }
+}
+
+fn is_socket(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
 }
 
 /// Most bytes are not its first one, and are passed over at once.

@@ -58,6 +58,9 @@ pub enum KeysError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody unlocks it.
+    #[error("pool {0} was unlocked or given another key meanwhile: try it again")]
+    Unlocked(String),
     /// It could not be recorded.
     #[error(transparent)]
     Store(#[from] UndoError),
@@ -116,14 +119,22 @@ impl Store {
     pub fn unlock_pool_key(&self, pool: &str, secret: &[u8]) -> Result<(), KeysError> {
         let wrapped = self.pool_key(pool)?;
         let key = wrapped.open(secret)?;
+        // That took its time: one that was removed meanwhile is in no file any more, and must encrypt nothing.
+        let changing = self.begin_change();
+        if self.pool_key_id(pool)? != wrapped.id {
+            return Err(KeysError::NoKey(pool.to_owned()));
+        }
         self.keys.put(wrapped.id, pool, Some(key));
+        drop(changing);
         Ok(())
     }
 
     /// Forgets the key of a pool. Cartridges in drives go on until they are unloaded.
     pub fn lock_pool_key(&self, pool: &str) -> Result<(), KeysError> {
+        let changing = self.begin_change();
         let id = self.pool_key_id(pool)?;
         self.keys.put(id, pool, None);
+        drop(changing);
         Ok(())
     }
 
@@ -150,8 +161,26 @@ impl Store {
 
     /// Takes the key of a pool away that no cartridge needs. The pool is not encrypted then.
     pub fn remove_pool_key(&self, pool: &str, actor: &str) -> Result<(), KeysError> {
-        let changing = self.begin_change();
         let id = self.pool_key_id(pool)?;
+        let open = self.keys.key(id).ok();
+        // No cartridge gets a key of its own from it any more; one that is getting it has it in its label once it is free.
+        self.keys.put(id, pool, None);
+        for entry in self.cartridges() {
+            drop(self.reserve(entry.uuid));
+        }
+        let changing = self.begin_change();
+        let removed = self.remove_unused(pool, id, actor);
+        if removed.is_err() && self.pool_key_id(pool).is_ok_and(|now| now == id) && open.is_some() {
+            self.keys.put(id, pool, open);
+        }
+        drop(changing);
+        removed
+    }
+
+    fn remove_unused(&self, pool: &str, id: Uuid, actor: &str) -> Result<(), KeysError> {
+        if self.pool_key_id(pool)? != id || self.keys.is_open(id) {
+            return Err(KeysError::Unlocked(pool.to_owned()));
+        }
         // The labels are asked: a cartridge may be in another pool by now, and one in a drive may have been loaded for the first time.
         let mut users = Vec::new();
         for entry in self.cartridges() {
@@ -169,9 +198,7 @@ impl Store {
         self.keys.remove(id);
         let mut file = self.read_keys()?;
         file.keys.retain(|key| key.id != id);
-        self.write_keys(&file)?;
-        drop(changing);
-        Ok(())
+        self.write_keys(&file)
     }
 
     fn pool_key_id(&self, pool: &str) -> Result<Uuid, KeysError> {

@@ -196,7 +196,7 @@ fn proof(destroyed: &KeyDestroyed) -> Vec<String> {
             "the wrapped key was looked for in all {} other files of the data directory, and is in none",
             destroyed.searched_files
         ),
-        None => "an earlier attempt had destroyed the key and was cut off: what it looked for is not known any more".to_owned(),
+        None => "an earlier attempt had looked for the wrapped key in all other files of the data directory, destroyed it, and was cut off".to_owned(),
     });
     proof
 }

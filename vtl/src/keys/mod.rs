@@ -281,9 +281,10 @@ fn warn_of_place(answer: &mut Value, library: &Library, lock: &Lock) {
 pub(crate) fn failure(error: KeysError) -> Failure {
     match error {
         KeysError::NoKey(_) => Failure::not_found(error.to_string()),
-        KeysError::Exists(_) | KeysError::InUse { .. } | KeysError::Closed(_) => {
-            Failure::refused(error.to_string())
-        }
+        KeysError::Exists(_)
+        | KeysError::InUse { .. }
+        | KeysError::Unlocked(_)
+        | KeysError::Closed(_) => Failure::refused(error.to_string()),
         KeysError::Key(vtl_media::KeyError::Wrong { .. }) => Failure::refused(error.to_string()),
         KeysError::Key(vtl_media::KeyError::ShortPassphrase | vtl_media::KeyError::BadKeyFile) => {
             Failure::usage(error.to_string())

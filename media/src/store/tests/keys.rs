@@ -432,3 +432,91 @@ fn gather(disk: &MemoryDisk, seen: &mut Seen) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+/// Whatever fails, the keys that are in the ledger are those that open: the pool is encrypted and can be unlocked, or it has no key.
+#[test]
+fn each_call_that_changes_the_keys_of_pools_may_fail() {
+    let mut failures = 0;
+    for number in 0.. {
+        let memory = MemoryDisk::new();
+        let disk = FaultDisk::over(memory.clone());
+        let store =
+            Store::open(Arc::new(disk.clone()), Path::new("/data"), memory_options()).unwrap();
+        store.initialize(small_library()).unwrap();
+        let fault = Fault { call: None, ..Fault::once(Call::Write, "", Reaction::Errno(EIO)) };
+        disk.trace();
+        disk.inject(fault.after(number));
+        let other = || (Protection::KeyFile { path: "/elsewhere/other".into() }, &[7_u8; 32][..]);
+        let done = store
+            .create_pool_key("mail", locked_with(), "test")
+            .and_then(|_| store.change_pool_key("mail", other(), "test"))
+            .and_then(|_| store.remove_pool_key("mail", "test"))
+            .and_then(|()| store.create_pool_key("mail", locked_with(), "test"));
+        let is_last = done.is_ok() && disk.failed_sites().is_empty();
+        failures += usize::from(done.is_err());
+        drop(store);
+        let store = open_memory(Arc::new(memory.clone()));
+        if store.encrypted_pools().contains_key("mail") {
+            let opened = store.unlock_pool_key("mail", SECRET);
+            opened.or_else(|_| store.unlock_pool_key("mail", other().1)).unwrap();
+            store.remove_pool_key("mail", "test").unwrap();
+        }
+        assert!(matches!(store.pool_key("mail"), Err(KeysError::NoKey(_))), "call {number}");
+        if is_last {
+            break;
+        }
+    }
+    assert!(failures > 15, "{failures}");
+}
+
+/// A pool whose key is in use keeps it unlocked.
+#[test]
+fn a_key_that_cannot_be_removed_is_as_it_was() {
+    let store = encrypted(&MemoryDisk::new());
+    write(&store, "A00001L9", &[TEXT]);
+    let refused = store.remove_pool_key("mail", "test").unwrap_err();
+    assert!(matches!(refused, KeysError::InUse { count: 1, .. }), "{refused}");
+    assert_eq!(read_tape(&store, "A00001L9"), [TEXT]);
+}
+
+/// As long as the wrapped key is in another file, it is not destroyed: the second attempt once said that it was.
+#[test]
+fn a_wrapped_key_that_is_elsewhere_is_left_where_it_is() {
+    let disk = MemoryDisk::new();
+    let store = encrypted(&disk);
+    write(&store, "A00001L9", &[TEXT]);
+    let uuid = uuid_of(&store, "A00001L9");
+    let copy = Path::new("/data/label.a.bak");
+    crate::whole::replace_whole(&disk, copy, wrapped(&store, "A00001L9").as_bytes()).unwrap();
+    for _ in 0..2 {
+        let refused = store.destroy_key(uuid, "test").unwrap_err();
+        assert!(matches!(refused, ErasureError::Elsewhere { .. }), "{refused}");
+        assert_eq!(read_tape(&store, "A00001L9"), [TEXT]);
+    }
+    disk.remove(copy).unwrap();
+    assert!(store.destroy_key(uuid, "test").unwrap().searched_files > 0);
+}
+
+#[test]
+fn each_call_that_keeps_a_listing_may_fail() {
+    for number in 0.. {
+        let memory = MemoryDisk::new();
+        let disk = FaultDisk::over(memory.clone());
+        let store =
+            Store::open(Arc::new(disk.clone()), Path::new("/data"), memory_options()).unwrap();
+        store.initialize(small_library()).unwrap();
+        let uuid = uuid_of(&store, "A00001L9");
+        let fault = Fault { call: None, ..Fault::once(Call::Write, "", Reaction::Errno(EIO)) };
+        disk.trace();
+        disk.inject(fault.after(number));
+        let kept = store.keep_listing(uuid, (0, 1), b"what was found");
+        let found = store.listing(uuid, 0, 1);
+        assert!(found.is_none() || found.as_deref() == Some(b"what was found"));
+        if disk.failed_sites().is_empty() {
+            assert!(kept.is_ok() && found.is_some());
+            break;
+        }
+        store.keep_listing(uuid, (0, 1), b"what was found").unwrap();
+        assert_eq!(store.listing(uuid, 0, 1).as_deref(), Some(&b"what was found"[..]));
+    }
+}
