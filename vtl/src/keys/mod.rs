@@ -284,8 +284,8 @@ pub(crate) fn failure(error: KeysError) -> Failure {
         KeysError::Exists(_)
         | KeysError::InUse { .. }
         | KeysError::Unlocked(_)
-        | KeysError::Closed(_) => Failure::refused(error.to_string()),
-        KeysError::Key(vtl_media::KeyError::Wrong { .. }) => Failure::refused(error.to_string()),
+        | KeysError::Closed(_)
+        | KeysError::Key(vtl_media::KeyError::Wrong { .. }) => Failure::refused(error.to_string()),
         KeysError::Key(vtl_media::KeyError::ShortPassphrase | vtl_media::KeyError::BadKeyFile) => {
             Failure::usage(error.to_string())
         }
