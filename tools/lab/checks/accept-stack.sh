@@ -80,8 +80,9 @@ to() { # FILE
 	mt -f "$physical" rewind
 	mt -f "$physical" fsf "$1"
 }
+# As the text on the tape says. `tar -b 2048` by itself fills its record of 1 MiB with blocks of 10 KiB, and cannot read the last one.
 to "$(first_file VTL001L9)"
-tar -b 2048 -xf "$physical" -C /tmp
+dd if="$physical" bs=2M status=none | tar -xf - -C /tmp
 cmp /tmp/0 /scratch/files/0
 to $(($(first_file VTL001L9) + 1))
 dd if="$physical" bs=2M of=/scratch/back status=none
@@ -93,11 +94,11 @@ equal "$(dd if="$physical" bs=2M status=none | wc -c)" 0 "the length of the empt
 dd if="$physical" bs=2M of=/scratch/back status=none
 cmp /scratch/back /scratch/files/3
 to "$(first_file VTL003L9)"
-tar -b 2048 -xf "$physical" -C /tmp
+dd if="$physical" bs=2M status=none | tar -xf - -C /tmp
 cmp /tmp/2 /scratch/files/2
 cmp /tmp/3 /scratch/files/3
 # The hashes at the end of the tape are those of what dd reads.
-mt -f "$physical" eom
+mt -f "$physical" eod
 mt -f "$physical" bsfm 2
 dd if="$physical" bs=64k of=/results/last.txt status=none
 says 'VTL STACK 1' "$(cat /results/last.txt)"

@@ -188,7 +188,7 @@ const HOW: &str = "\
 #   mt -f /dev/nst0 setblk 0                                    blocks of any length, as they are on the tape
 #   mt -f /dev/nst0 rewind; dd if=/dev/nst0 bs=64k              this text, which is tape file 0
 #   mt -f /dev/nst0 rewind; mt -f /dev/nst0 fsf FILE            to a tape file: `first-file` is a cartridge's first one
-#   tar -b 2048 -tf /dev/nst0                                   if tar wrote it; or dd if=/dev/nst0 bs=2M of=NAME
+#   dd if=/dev/nst0 bs=2M of=NAME; or if tar wrote it: dd if=/dev/nst0 bs=2M | tar -xf -     whatever its blocks' length
 # Each cartridge has `files` tape files: one more than its `filemarks`, as one filemark closes it. Where the cartridge itself ended with a
 # filemark the last of them is empty. The last tape file of the tape is this text once more, with the SHA-256 of each tape file.
 ";
