@@ -1,11 +1,49 @@
 //! What is refused before anything is written.
 
-use vtl_media::CopyState;
+use vtl_media::{CartridgeEntry, CopyRecord, CopyState, Store};
 
 use super::ExportError;
 use super::order::Order;
 use super::tape::{Medium, Tape, TapeRead};
 use super::volume::{is_begun_on, is_on};
+
+/// What it takes at least, when the drive compresses as well as this library did.
+pub(super) fn needed_bytes(entry: &CartridgeEntry) -> u64 {
+    match entry.stored_bytes {
+        0 => entry.written_bytes,
+        stored => stored.min(entry.written_bytes),
+    }
+}
+
+/// Whether a tape is free: no copy on it counts, but for those of this order that are under way, and none on it has failed.
+pub(super) fn check_use(
+    store: &Store,
+    medium: &Medium,
+    overwrites: bool,
+    is_of_order: impl Fn(&CopyRecord) -> bool,
+) -> Result<(), ExportError> {
+    let name = medium.serial.as_ref().map(|serial| format!("serial number {serial}"));
+    let name = name.or_else(|| medium.barcode.clone()).unwrap_or_default();
+    for other in store.copies() {
+        let is_there = is_on(&other, medium) || is_begun_on(store, &other, medium);
+        if !is_there || (other.state.is_under_way() && is_of_order(&other)) {
+            continue;
+        }
+        if !other.state.is_over() {
+            return Err(ExportError::Refused(format!(
+                "the tape in the drive ({name}) has copy {} of {}, which counts: take another tape",
+                other.number, other.barcode
+            )));
+        }
+        if other.state == CopyState::Failed && !overwrites {
+            return Err(ExportError::Refused(format!(
+                "the tape in the drive ({name}) failed before ({}): take another one, or say --overwrite",
+                other.facts.reason.as_deref().unwrap_or("no reason is known")
+            )));
+        }
+    }
+    Ok(())
+}
 
 impl Order<'_> {
     pub(super) fn check_tape(&self, medium: &Medium) -> Result<(), ExportError> {
@@ -16,38 +54,16 @@ impl Order<'_> {
             )));
         }
         self.check_division(medium)?;
-        let needed = match self.entry.stored_bytes {
-            0 => self.entry.written_bytes,
-            stored => stored.min(self.entry.written_bytes),
-        };
+        let needed = needed_bytes(self.entry);
         if medium.capacity_bytes.is_some_and(|capacity| needed > capacity) {
             return Err(ExportError::Refused(format!(
                 "{barcode} has {needed} bytes even when compressed, and the tape in the drive takes {}: take a larger one",
                 medium.capacity_bytes.unwrap_or(0)
             )));
         }
-        let name = medium.serial.as_ref().map(|serial| format!("serial number {serial}"));
-        let name = name.or_else(|| medium.barcode.clone()).unwrap_or_default();
-        for other in self.store.copies() {
-            let is_this = other.cartridge == self.entry.uuid && other.number == self.number;
-            let is_there = is_on(&other, medium) || is_begun_on(self.store, &other, medium);
-            if !is_there || (is_this && other.state.is_under_way()) {
-                continue;
-            }
-            if other.state.is_under_way() || other.state.is_receipted() {
-                return Err(ExportError::Refused(format!(
-                    "the tape in the drive ({name}) has copy {} of {}, which counts: take another tape",
-                    other.number, other.barcode
-                )));
-            }
-            if other.state == CopyState::Failed && !self.overwrites {
-                return Err(ExportError::Refused(format!(
-                    "the tape in the drive ({name}) failed before ({}): take another one, or say --overwrite",
-                    other.facts.reason.as_deref().unwrap_or("no reason is known")
-                )));
-            }
-        }
-        Ok(())
+        check_use(self.store, medium, self.overwrites, |other| {
+            other.cartridge == self.entry.uuid && other.number == self.number
+        })
     }
 
     pub(super) fn check_blank(

@@ -1,31 +1,17 @@
 //! The power fails at every call of the disk while a cartridge is exported: nothing is receipted without proof, and it goes on.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use vtl_media::disk::{Disk, FaultDisk, MemoryDisk};
-use vtl_media::store::CatalogueKind;
-use vtl_media::{CopyState, Store, StoreOptions};
+use vtl_media::CopyState;
+use vtl_media::disk::Disk;
 
 use super::Exports;
 use super::scripted::{Drive, Scene, archive, objects, open};
 
 #[test]
 fn after_a_power_cut_at_any_call_it_goes_on_and_nothing_is_receipted_without_proof() {
-    let Scene { disk, store, receipts, .. } = Scene::new();
-    drop(store);
-    let cuts: Arc<Mutex<Vec<MemoryDisk>>> = Arc::default();
-    let watched = FaultDisk::over(disk.clone());
-    let (memory, noted) = (disk.clone(), Arc::clone(&cuts));
-    let shared: Arc<dyn Disk> = Arc::new(watched.clone());
-    let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
-    let store = Store::open(shared, Path::new("/data"), options).unwrap();
-    watched.watch(Arc::new(move |_, _| noted.lock().unwrap().push(memory.after_power_cut())));
-    let scene = Scene { disk, store, receipts, exports: Exports::default() };
     let mut drive = Drive::blank();
-    scene.run(&mut drive).unwrap();
-    drop(scene);
-    let cuts = std::mem::take(&mut *cuts.lock().unwrap());
+    let cuts = Scene::new().cut_at_each_call(|scene| drop(scene.run(&mut drive).unwrap()));
     let mut seen = Vec::new();
     for (at, disk) in cuts.into_iter().enumerate() {
         let store = open(&disk);

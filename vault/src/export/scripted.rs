@@ -1,12 +1,12 @@
 //! Exports to a drive in memory that fails when it is told to.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use vtl_media::disk::{Disk, MemoryDisk};
+use vtl_media::disk::{Disk, FaultDisk, MemoryDisk};
 use vtl_media::store::CatalogueKind;
 use vtl_media::{
     Barcode, CartridgeEntry, CopyState, LibrarySpec, MediumError, NewCartridge, ReadOutcome, Store,
@@ -317,6 +317,23 @@ impl Scene {
         let cartridges = vec![NewCartridge::new(Barcode::new("A00001L9").unwrap(), "lto9")];
         store.initialize(LibrarySpec { cartridges, ..LibrarySpec::default() }).unwrap();
         Self { receipts: archive(&disk), disk, store, exports: Exports::default() }
+    }
+
+    /// What a power cut leaves at each call to the disk while something is done.
+    pub(super) fn cut_at_each_call(self, work: impl FnOnce(&Self)) -> Vec<MemoryDisk> {
+        let Self { disk, store, receipts, .. } = self;
+        drop(store);
+        let cuts: Arc<Mutex<Vec<MemoryDisk>>> = Arc::default();
+        let watched = FaultDisk::over(disk.clone());
+        let (memory, noted) = (disk.clone(), Arc::clone(&cuts));
+        let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
+        let shared = Arc::new(watched.clone());
+        let store = Store::open(shared, Path::new("/data"), options).unwrap();
+        watched.watch(Arc::new(move |_, _| noted.lock().unwrap().push(memory.after_power_cut())));
+        let scene = Self { disk, store, receipts, exports: Exports::default() };
+        work(&scene);
+        drop(scene);
+        std::mem::take(&mut *cuts.lock().unwrap())
     }
 
     /// The program is started again.

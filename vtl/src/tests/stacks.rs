@@ -1,7 +1,7 @@
 //! Several cartridges on one tape, as an operator asks for it, and each of them back from there.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 use vtl_media::{LoadOptions, Volume};
@@ -13,19 +13,24 @@ use crate::imports::import_from;
 use crate::request::{ExportChoice, Failure, FailureKind, ImportChoice};
 use crate::stacks;
 
-/// A tape in memory; a filemark is none.
+/// A tape in memory; a filemark is none. Its clones are the same tape.
 #[derive(Debug, Clone, Default)]
 struct Reel {
-    objects: Vec<Option<Vec<u8>>>,
+    objects: Arc<Mutex<Vec<Option<Vec<u8>>>>>,
     at: usize,
     capacity_bytes: Option<u64>,
 }
 
 impl Reel {
     fn put(&mut self, object: Option<Vec<u8>>) {
-        self.objects.truncate(self.at);
-        self.objects.push(object);
+        let mut objects = self.objects.lock().unwrap();
+        objects.truncate(self.at);
+        objects.push(object);
         self.at += 1;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.objects.lock().unwrap().is_empty()
     }
 }
 
@@ -76,70 +81,16 @@ impl Tape for Reel {
         Ok(())
     }
     fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError> {
-        let object = self.objects.get(self.at);
+        let object = self.objects.lock().unwrap().get(self.at).cloned();
         self.at += 1;
         Ok(match object {
             Some(Some(block)) => {
-                buffer.clone_from(block);
+                *buffer = block;
                 TapeRead::Block
             }
             Some(None) => TapeRead::Filemark,
             None => TapeRead::EndOfData,
         })
-    }
-}
-
-/// The same, for an export that wants the drive for itself.
-struct Shared(Arc<Mutex<Reel>>);
-
-impl Shared {
-    fn reel(&self) -> MutexGuard<'_, Reel> {
-        self.0.lock().unwrap()
-    }
-}
-
-impl Tape for Shared {
-    fn identity(&self) -> DriveIdentity {
-        self.reel().identity()
-    }
-    fn medium(&mut self) -> Medium {
-        self.reel().medium()
-    }
-    fn counters(&mut self, is_writing: bool) -> Counters {
-        self.reel().counters(is_writing)
-    }
-    fn max_block_bytes(&self) -> usize {
-        self.reel().max_block_bytes()
-    }
-    fn ready(&mut self) -> Result<(), TapeError> {
-        self.reel().ready()
-    }
-    fn rewind(&mut self) -> Result<(), TapeError> {
-        self.reel().rewind()
-    }
-    fn locate(&mut self, object: u64) -> Result<(), TapeError> {
-        self.reel().locate(object)
-    }
-    fn reload(&mut self) -> Result<(), TapeError> {
-        self.reel().reload()
-    }
-    fn write_block(&mut self, block: &[u8]) -> Result<(), TapeError> {
-        self.reel().write_block(block)
-    }
-    fn write_filemark(&mut self) -> Result<(), TapeError> {
-        self.reel().write_filemark()
-    }
-    fn synchronize(&mut self) -> Result<(), TapeError> {
-        self.reel().synchronize()
-    }
-    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<TapeRead, TapeError> {
-        self.reel().read(buffer)
-    }
-    fn attributes(&mut self, partition: u8) -> Result<Vec<Attribute>, TapeError> {
-        self.reel().attributes(partition)
-    }
-    fn write_attribute(&mut self, attribute: &Attribute) -> Result<(), TapeError> {
-        self.reel().write_attribute(attribute)
     }
 }
 
@@ -166,27 +117,25 @@ fn cartridges(scene: &Scene, blocks: &[u64]) -> Vec<String> {
     blocks.iter().enumerate().map(make).collect()
 }
 
-fn export(scene: &Scene, barcodes: &[String], reel: &mut Reel) -> Result<Value, Failure> {
+fn export(scene: &Scene, barcodes: &[String], reel: &Reel) -> Result<Value, Failure> {
     export_until(scene, barcodes, reel, false)
 }
 
-fn stop(scene: &Scene, barcodes: &[String], reel: &mut Reel) -> Failure {
+fn stop(scene: &Scene, barcodes: &[String], reel: &Reel) -> Failure {
     export_until(scene, barcodes, reel, true).unwrap_err()
 }
 
 fn export_until(
     scene: &Scene,
     barcodes: &[String],
-    reel: &mut Reel,
+    reel: &Reel,
     is_given_up: bool,
 ) -> Result<Value, Failure> {
     let choice = ExportChoice { copy: 1, stack: true, ..ExportChoice::default() };
     let given_up = AtomicBool::new(is_given_up);
-    let shared = Shared(Arc::new(Mutex::new(std::mem::take(reel))));
-    let open = || -> Result<Shared, Undone> { Ok(Shared(Arc::clone(&shared.0))) };
+    let open = || -> Result<Reel, Undone> { Ok(reel.clone()) };
     let at = (barcodes, "/dev/nst0");
     let done = stacks::export_to(&scene.library, at, open, &choice, "op", &given_up);
-    *reel = std::mem::take(&mut *shared.0.lock().unwrap());
     done.map_err(|undone| undone.failure)
 }
 
@@ -210,7 +159,7 @@ fn small_cartridges_go_to_one_tape_and_each_comes_back_alone() {
     let scene = Scene::new();
     let names = cartridges(&scene, &[40, 3, 1]);
     let mut reel = Reel::default();
-    let told = export(&scene, &names, &mut reel).unwrap();
+    let told = export(&scene, &names, &reel).unwrap();
     assert_eq!((&told["state"], &told["volume"]), (&json!("receipted"), &json!("STK001L9")));
     let members = told["members"].as_array().unwrap();
     assert_eq!(members.len(), 3);
@@ -258,9 +207,9 @@ fn a_stack_that_was_stopped_keeps_no_other_copy_from_its_tape_and_goes_on() {
     let scene = Scene::new();
     let names = cartridges(&scene, &[40, 3]);
     let mut reel = Reel::default();
-    let stopped = stop(&scene, &names, &mut reel);
+    let stopped = stop(&scene, &names, &reel);
     assert!(stopped.message.contains("SML000L9 SML001L9 --stack --copy 1"), "{stopped}");
-    assert!(!reel.objects.is_empty());
+    assert!(!reel.is_empty());
     // Its index says more than there is: half of a cartridge came in, and was called all of it.
     let half = import(&scene, &mut reel, Some("SML001L9"), Some("IMP001L9")).unwrap_err();
     assert!(
@@ -273,26 +222,27 @@ fn a_stack_that_was_stopped_keeps_no_other_copy_from_its_tape_and_goes_on() {
     let run = serde_json::from_value(run).unwrap();
     let told = crate::operations::answer(&scene.library, run, &caller).unwrap_err();
     assert!(told.message.contains("tape of its own"), "{told}");
-    assert_eq!(export(&scene, &names, &mut reel).unwrap()["state"], "receipted");
+    assert_eq!(export(&scene, &names, &reel).unwrap()["state"], "receipted");
 }
 
 #[test]
 fn what_cannot_go_on_one_tape_is_refused_and_no_copy_is_begun() {
     let scene = Scene::new();
     let names = cartridges(&scene, &[40, 3]);
-    let mut small = Reel { capacity_bytes: Some(10), ..Reel::default() };
-    let refused = export(&scene, &names, &mut small).unwrap_err();
-    assert!(refused.message.contains("leave some out") && small.objects.is_empty(), "{refused}");
+    let small = Reel { capacity_bytes: Some(10), ..Reel::default() };
+    let refused = export(&scene, &names, &small).unwrap_err();
+    assert!(refused.message.contains("leave some out") && small.is_empty(), "{refused}");
     let mut with_blank = names.clone();
     let mut new = NewCartridge::new(Barcode::new("BLK001L9").unwrap(), "lto9");
     new.to = Some(Place::Shelf);
     scene.library.store.create_cartridges(vec![new], "op").unwrap();
     with_blank.push("BLK001L9".into());
-    let refused = export(&scene, &with_blank, &mut Reel::default()).unwrap_err();
+    let refused = export(&scene, &with_blank, &Reel::default()).unwrap_err();
     assert!(refused.message.contains("nothing on BLK001L9"), "{refused}");
     assert!(scene.library.store.copies().is_empty());
     // The plain tape of one cartridge has no members.
-    let mut plain = Reel { objects: vec![Some(vec![1; 10]), None], ..Reel::default() };
+    let mut plain =
+        Reel { objects: Arc::new(Mutex::new(vec![Some(vec![1; 10]), None])), ..Reel::default() };
     let refused = import(&scene, &mut plain, Some("SML001L9"), None).unwrap_err();
     assert!(refused.message.contains("without --member"), "{refused}");
 }

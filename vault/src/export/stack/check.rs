@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use vtl_media::{CopyRecord, CopyState};
-
 use super::super::ExportError;
+use super::super::checks::{check_use, needed_bytes};
 use super::super::tape::{Medium, Tape};
-use super::super::volume::{is_begun_on, is_on};
 use super::{StackOrder, at};
 
 impl StackOrder<'_> {
@@ -49,16 +47,16 @@ impl StackOrder<'_> {
             ));
         }
         self.check_size(medium)?;
-        self.check_use(medium)
+        check_use(self.store, medium, self.overwrites, |other| {
+            other.number == self.number
+                && self.cartridges.iter().any(|one| one.entry.uuid == other.cartridge)
+        })
     }
 
     /// Nothing is spanned: all of them fit, or none is written.
     fn check_size(&self, medium: &Medium) -> Result<(), ExportError> {
         let Some(capacity) = medium.capacity_bytes else { return Ok(()) };
-        let needed = self.cartridges.iter().map(|one| match one.entry.stored_bytes {
-            0 => one.entry.written_bytes,
-            stored => stored.min(one.entry.written_bytes),
-        });
+        let needed = self.cartridges.iter().map(|one| needed_bytes(one.entry));
         let needed = needed.fold(INDEX_BYTES, u64::saturating_add);
         if needed <= capacity {
             return Ok(());
@@ -67,34 +65,6 @@ impl StackOrder<'_> {
             "{} have {needed} bytes even when compressed, and the tape in the drive takes {capacity}: leave some out, or take a larger tape",
             self.names()
         )))
-    }
-
-    fn check_use(&self, medium: &Medium) -> Result<(), ExportError> {
-        let name = medium.barcode.as_deref().or(medium.serial.as_deref()).unwrap_or("no name");
-        let is_ours = |other: &CopyRecord| {
-            other.number == self.number
-                && other.state.is_under_way()
-                && self.cartridges.iter().any(|one| one.entry.uuid == other.cartridge)
-        };
-        for other in self.store.copies() {
-            let is_there = is_on(&other, medium) || is_begun_on(self.store, &other, medium);
-            if !is_there || is_ours(&other) {
-                continue;
-            }
-            if !other.state.is_over() {
-                return Err(ExportError::Refused(format!(
-                    "the tape in the drive ({name}) has copy {} of {}, which counts: take another tape",
-                    other.number, other.barcode
-                )));
-            }
-            if other.state == CopyState::Failed && !self.overwrites {
-                return Err(ExportError::Refused(format!(
-                    "the tape in the drive ({name}) failed before ({}): take another one, or say --overwrite",
-                    other.facts.reason.as_deref().unwrap_or("no reason is known")
-                )));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn check_blank(

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 
-use vtl_media::disk::{Disk, FaultDisk, MemoryDisk};
-use vtl_media::store::CatalogueKind;
-use vtl_media::{Barcode, LibrarySpec, NewCartridge, StoreOptions};
+use vtl_media::disk::{Disk, MemoryDisk};
+use vtl_media::{Barcode, LibrarySpec, NewCartridge};
 
 use super::super::scripted::{Drive, Looker, Object, Scene, Script, Swap, archive, open};
 use super::super::stream::{Intake, take_in};
@@ -354,20 +352,8 @@ fn what_is_said_of_protection_holds_for_each_block() {
 
 #[test]
 fn after_a_power_cut_at_any_call_it_goes_on_and_all_or_none_are_receipted() {
-    let Scene { disk, store, receipts, .. } = scene();
-    drop(store);
-    let cuts: Arc<Mutex<Vec<MemoryDisk>>> = Arc::default();
-    let watched = FaultDisk::over(disk.clone());
-    let (memory, noted) = (disk.clone(), Arc::clone(&cuts));
-    let shared: Arc<dyn Disk> = Arc::new(watched.clone());
-    let options = StoreOptions { catalogue: CatalogueKind::Memory, ..StoreOptions::default() };
-    let store = Store::open(shared, Path::new("/data"), options).unwrap();
-    watched.watch(Arc::new(move |_, _| noted.lock().unwrap().push(memory.after_power_cut())));
-    let scene = Scene { disk, store, receipts, exports: Exports::default() };
     let mut drive = blank();
-    run(&scene, &mut drive).unwrap();
-    drop(scene);
-    let cuts = std::mem::take(&mut *cuts.lock().unwrap());
+    let cuts = scene().cut_at_each_call(|scene| drop(run(scene, &mut drive).unwrap()));
     let mut seen = Vec::new();
     for (at, disk) in cuts.into_iter().enumerate() {
         let store = open(&disk);
