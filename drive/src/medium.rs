@@ -3,6 +3,7 @@
 use nom::bytes::complete::take;
 use nom::number::complete::be_u8;
 
+use vtl_media::LoadError;
 use vtl_scsi::cdb::bit;
 use vtl_scsi::device::Executed;
 use vtl_scsi::sense::Sense;
@@ -33,9 +34,17 @@ pub(crate) fn prevent_allow_medium_removal(drive: &mut Drive, task: &mut Task) -
 fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
     match std::mem::replace(&mut drive.bay, Bay::Empty) {
         Bay::Unloaded(loaded) => {
-            let Some(loaded) = reopened(&mut drive.statistics, loaded) else {
-                drive.refuse(NotLoaded::Damaged);
-                return Err(Sense::medium_load_failed().into());
+            let loaded = match reopened(&mut drive.statistics, loaded) {
+                Ok(loaded) => loaded,
+                // Somebody has locked the key of its pool since; nothing is wrong with it.
+                Err(LoadError::AtRest(_)) => {
+                    drive.refuse(NotLoaded::Locked);
+                    return Err(Sense::manual_intervention_required().into());
+                }
+                Err(_) => {
+                    drive.refuse(NotLoaded::Damaged);
+                    return Err(Sense::medium_load_failed().into());
+                }
             };
             drive.bay = Bay::Ready(loaded);
             drive.show_medium();
@@ -62,14 +71,14 @@ fn load(drive: &mut Drive, nexus: ItNexus) -> Executed {
 }
 
 /// A cartridge on which a write has failed is read anew from its journal, and can be written again then.
-fn reopened(statistics: &mut Statistics, loaded: Loaded) -> Option<Loaded> {
+fn reopened(statistics: &mut Statistics, loaded: Loaded) -> Result<Loaded, LoadError> {
     if !loaded.cartridge.is_fenced() {
-        return Some(loaded);
+        return Ok(loaded);
     }
     let Loaded { cartridge, generation, is_read_only } = loaded;
     statistics.keep_traffic_of(&cartridge);
-    let cartridge = cartridge.reopen().ok()?;
-    Some(Loaded { cartridge, generation, is_read_only })
+    let cartridge = cartridge.reopen()?;
+    Ok(Loaded { cartridge, generation, is_read_only })
 }
 
 fn unload(drive: &mut Drive, nexus: ItNexus) -> Executed {

@@ -28,7 +28,7 @@ pub use calendar::{Calendar, CalendarError};
 pub use digest::{Digester, Hash, PartitionDigest, Section, SectionEnd, root_of_all};
 pub use export::{
     Contents, ExportError, Exported, Exports, Intake, Listed, Medium, Order, Region, Share,
-    StackIndex, StackOrder, StackedCartridge, Tape, TapeError, TapeRead, Watcher, begun_on,
+    StackIndex, StackOrder, StackedCartridge, Taken, Tape, TapeError, TapeRead, Watcher, begun_on,
     stack_of, take_in,
 };
 pub use facts::Situation;

@@ -1,7 +1,18 @@
 //! Locks and holds: the label has them too, so that a cartridge protects itself wherever it is.
 
 use super::{Cartridge, MediumError, Volume};
+use crate::label::{Label, LabelError};
 use crate::retention::Retention;
+
+impl Label {
+    /// What is locked and held from now on.
+    fn set_retention(&mut self, retention: Retention) {
+        self.retained_until = retention.until;
+        self.hold = retention.hold;
+        self.governed_until = retention.governed_until;
+        self.dispose_after = retention.dispose_after;
+    }
+}
 
 impl Cartridge {
     /// Whether retention or a hold keeps everything that ever was on the cartridge.
@@ -36,19 +47,12 @@ impl Cartridge {
             return Err(MediumError::ReadOnly);
         }
         let before = self.retention();
-        self.put(retention.clone());
+        self.label.set_retention(retention.clone());
         if let Err(error) = self.label.write(self.disk.as_ref(), &self.directory) {
-            self.put(before);
+            self.label.set_retention(before);
             return Err(error.into());
         }
         Ok(())
-    }
-
-    fn put(&mut self, retention: Retention) {
-        self.label.retained_until = retention.until;
-        self.label.hold = retention.hold;
-        self.label.governed_until = retention.governed_until;
-        self.label.dispose_after = retention.dispose_after;
     }
 }
 
@@ -56,5 +60,15 @@ impl Volume {
     /// Writes a lock or a hold into the labels of all partitions.
     pub fn set_retention(&mut self, retention: &Retention) -> Result<(), MediumError> {
         self.each_mut().try_for_each(|cartridge| cartridge.set_retention(retention))
+    }
+
+    /// The same on the disk alone, of what is in no drive and cannot be opened to be written: a lock needs no key.
+    pub(crate) fn label_retention(&self, retention: &Retention) -> Result<(), LabelError> {
+        self.each().try_for_each(|cartridge| {
+            let (disk, directory) = (cartridge.disk.as_ref(), cartridge.directory.as_path());
+            let mut label = Label::read(disk, directory)?;
+            label.set_retention(retention.clone());
+            label.write(disk, directory)
+        })
     }
 }

@@ -194,7 +194,7 @@ impl Store {
     }
 
     /// Whether a cartridge may be given up for good.
-    pub(super) fn check_deletion(&self, entry: &CartridgeEntry) -> Result<(), DeleteError> {
+    pub fn check_deletion(&self, entry: &CartridgeEntry) -> Result<(), DeleteError> {
         if matches!(entry.place, Place::Drive { .. }) {
             return Err(DeleteError::InDrive(entry.place.clone()));
         }

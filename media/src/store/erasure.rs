@@ -13,7 +13,9 @@ use crate::barcode::Barcode;
 use crate::cartridge::{MediumError, ReadOutcome, Volume};
 use crate::disk::{Disk, OpenMode, write_all_at};
 use crate::inventory::CartridgeEntry;
+use crate::journal::number_of;
 use crate::label::{LABEL_BYTES_MAX, Label, LabelError};
+use crate::layout::PARTITIONS_MAX;
 use crate::ledger::Event;
 
 /// What was destroyed, and what has shown that it is.
@@ -95,7 +97,7 @@ impl Store {
         let (entry, _reserved) = self.for_work(uuid)?;
         self.check_deletion(&entry)?;
         let volume = self.open_cartridge(&entry, true)?;
-        check_sealed(&volume, &entry.barcode)
+        check_sealed(&*self.disk, &volume, &entry.barcode)
     }
 
     /// Destroys the key of a cartridge that is in no drive, and proves that nothing opens any more. What was cut off may be done again.
@@ -105,7 +107,7 @@ impl Store {
         self.check_deletion(&entry)?;
         let barcode = entry.barcode.clone();
         let volume = self.open_cartridge(&entry, true)?;
-        check_sealed(&volume, &barcode)?;
+        check_sealed(&*self.disk, &volume, &barcode)?;
         let block_count = volume.facts().block_count;
         drop(volume);
         let io = |source| ErasureError::Io { barcode: barcode.clone(), source };
@@ -121,9 +123,13 @@ impl Store {
         let is_first = !own.is_destroyed();
         let searched_files = if is_first { self.search(own.text(), &entry)? } else { 0 };
         kept.at_rest = Some(own.destroyed());
+        // Once more: a snapshot that was made meanwhile would be one of nothing, and one that comes later sees that the key is gone.
+        let changing = self.begin_change();
+        self.check_deletion(&entry)?;
         // Both copies, each to its end: what was behind a shorter label would still be there.
         kept.write(&*self.disk, &directory).map_err(label)?;
         kept.write(&*self.disk, &directory).map_err(label)?;
+        drop(changing);
         wipe_rest(&*self.disk, &directory).map_err(io)?;
         let tried = self.try_to_read(&entry)?;
         let fingerprint = is_first.then(|| own.fingerprint());
@@ -198,14 +204,32 @@ fn wipe_rest(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn check_sealed(volume: &Volume, barcode: &Barcode) -> Result<(), ErasureError> {
+fn check_sealed(disk: &dyn Disk, volume: &Volume, barcode: &Barcode) -> Result<(), ErasureError> {
     if volume.label().at_rest.is_none() {
         return Err(ErasureError::NotEncrypted(barcode.clone()));
     }
-    match volume.plain_segment_count() {
+    let given_up = given_up_in_clear(disk, volume)
+        .map_err(|source| UndoError::Load { barcode: barcode.clone(), source: source.into() })?;
+    match volume.plain_segment_count().saturating_add(given_up) {
         0 => Ok(()),
         segments => Err(ErasureError::InTheClear { barcode: barcode.clone(), segments }),
     }
+}
+
+/// How many segments that are not encrypted are in partitions that the cartridge has no more: what was on them is kept.
+fn given_up_in_clear(disk: &dyn Disk, volume: &Volume) -> Result<usize, LabelError> {
+    let mut count = 0_usize;
+    for number in volume.partition_count()..u8::try_from(PARTITIONS_MAX).unwrap_or(u8::MAX) {
+        let directory = volume.directory_of(number);
+        if disk.exists(&directory)? {
+            let since = Label::read(disk, &directory)?.at_rest_since;
+            let is_plain = |number: &u32| since.is_none_or(|since| *number < since);
+            let names = disk.list(&directory.join("journal"))?;
+            let numbers = names.iter().filter_map(|name| number_of(name.to_str()?));
+            count = count.saturating_add(numbers.filter(is_plain).count());
+        }
+    }
+    Ok(count)
 }
 
 fn search_below(

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::error::UndoError;
 use super::{Store, lock};
-use crate::cartridge::{MediumError, Volume};
+use crate::cartridge::{LoadError, MediumError, Volume};
+use crate::label::LabelError;
 use crate::ledger::Event;
 use crate::retention::{ComplianceClock, Retention};
 
@@ -85,7 +86,17 @@ impl Store {
     fn label_retention(&self, uuid: Uuid, retention: &Retention) -> Result<(), UndoError> {
         let (entry, _reserved) = self.for_work(uuid)?;
         let medium = |source| UndoError::Medium { barcode: entry.barcode.clone(), source };
-        let mut cartridge = self.open_cartridge(&entry, false)?;
+        let mut cartridge = match self.open_cartridge(&entry, false) {
+            Err(UndoError::Load { source: LoadError::AtRest(_), .. }) => {
+                let failed = |source: LabelError| UndoError::Load {
+                    barcode: entry.barcode.clone(),
+                    source: source.into(),
+                };
+                let closed = self.open_cartridge(&entry, true)?;
+                return closed.label_retention(retention).map_err(failed);
+            }
+            opened => opened?,
+        };
         cartridge.set_retention(retention).map_err(medium)?;
         let facts = Volume::unload(cartridge).map_err(medium)?;
         Ok(self.update_facts(uuid, &facts)?)

@@ -8,7 +8,8 @@ use super::error::{StoreError, UndoError};
 use super::library::{LibrarySpec, make_record};
 use super::{MAX_ELEMENTS, Store};
 use crate::access::AccessRule;
-use crate::cartridge::Volume;
+use crate::at_rest::AtRestError;
+use crate::cartridge::{LoadError, Volume};
 use crate::inventory::{CartridgeEntry, SnapshotMember, SnapshotRecord};
 use crate::label::{CartridgeKind, Label, Moment};
 use crate::ledger::Event;
@@ -64,6 +65,9 @@ impl Store {
         if self.snapshot(name).is_some() {
             return Err(UndoError::SnapshotExists(name.to_owned()));
         }
+        for member in &members {
+            self.check_key(member.cartridge)?;
+        }
         let library = self.record_of(id, members.len())?;
         let snapshot = name.to_owned();
         let mut events: Vec<Event> = members
@@ -77,6 +81,21 @@ impl Store {
         self.record_changes(&events, actor)?;
         drop(changing);
         self.snapshot(name).ok_or_else(|| UndoError::NoSnapshot(name.to_owned()))
+    }
+
+    /// One whose key was destroyed since it was read has nothing that could be gone back to.
+    fn check_key(&self, uuid: Uuid) -> Result<(), UndoError> {
+        let entry = self.cartridge(uuid).ok_or(UndoError::NoCartridge(uuid))?;
+        if entry.pool_key.is_none() {
+            return Ok(());
+        }
+        let failed = |source: LoadError| UndoError::Load { barcode: entry.barcode.clone(), source };
+        let label = Label::read(&*self.disk, &self.directory_of(uuid));
+        let key = label.map_err(|error| failed(error.into()))?.at_rest;
+        match key {
+            Some(key) if key.is_destroyed() => Err(failed(AtRestError::Destroyed.into())),
+            _ => Ok(()),
+        }
     }
 
     /// Shows a snapshot as a library of its own, or hides it again.

@@ -33,7 +33,7 @@ mod volume;
 mod writing;
 
 pub use division::Share;
-pub use order::{Exported, Exports, Order};
+pub use order::{Exported, Exports, Order, Taken};
 pub use stack::{Listed, Region, StackIndex, StackOrder, StackedCartridge, stack_of};
 pub use stream::{Contents, Intake, Watcher, take_in};
 pub use tape::{Medium, Tape, TapeError, TapeRead};

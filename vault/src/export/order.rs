@@ -21,7 +21,7 @@ pub struct Exports(Mutex<BTreeSet<Uuid>>);
 
 /// It is being exported until this is dropped.
 #[derive(Debug)]
-pub(super) struct Taken<'a>(&'a Exports, Uuid);
+pub struct Taken<'a>(&'a Exports, Uuid);
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
@@ -30,7 +30,12 @@ impl Drop for Taken<'_> {
 }
 
 impl Exports {
-    pub(super) fn take(&self, entry: &CartridgeEntry) -> Result<Taken<'_>, ExportError> {
+    /// Keeps all others from a cartridge until what comes back goes.
+    ///
+    /// # Errors
+    ///
+    /// It is being exported.
+    pub fn take(&self, entry: &CartridgeEntry) -> Result<Taken<'_>, ExportError> {
         let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.uuid);
         if is_new {
             return Ok(Taken(self, entry.uuid));

@@ -120,11 +120,23 @@ fn erase(
     about: &str,
     actor: &str,
 ) -> Result<Value, Failure> {
+    let _alone = alone(library, entry)?;
     let destroyed = library.store.destroy_key(entry.uuid, actor).map_err(|error| told(&error))?;
     finish(library, entry, (about, Some(&destroyed)), actor)
 }
 
+/// An export that is running has the key, and would go on with it.
+fn alone<'a>(
+    library: &'a Library,
+    entry: &CartridgeEntry,
+) -> Result<impl Sized + use<'a>, Failure> {
+    library.transfers.exports.take(entry).map_err(|error| Failure::refused(error.to_string()))
+}
+
 fn delete(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Value, Failure> {
+    let _alone = alone(library, entry)?;
+    // The others may have taken a while.
+    check_due(library, entry)?;
     finish(library, entry, (DISPOSITION, None), actor)
 }
 
@@ -136,6 +148,8 @@ fn finish(
     actor: &str,
 ) -> Result<Value, Failure> {
     let store = &library.store;
+    // Nobody gets a certificate about a cartridge that stays.
+    store.check_deletion(entry).map_err(|error| told(&error.into()))?;
     let head = store.ledger().head();
     let certificate = Certificate {
         barcode: entry.barcode.to_string(),
@@ -170,12 +184,14 @@ fn finish(
     if library.receipts.report(entry.uuid).is_err() {
         library.receipts.keep_report(entry.uuid, &statement).map_err(receipts::failure)?;
     }
+    let kept = library.receipts.report(entry.uuid).map_err(receipts::failure)?;
+    let kept = Statement::verify(&kept).map_err(Failure::failed)?;
     store.delete_cartridge(entry.uuid, actor).map_err(|error| told(&error.into()))?;
     Ok(json!({
         "barcode": entry.barcode,
         "destroyed": true,
         "certificate": library.receipts.report_path(entry.uuid),
-        "sha256": statement.sha256().to_string(),
+        "sha256": kept.sha256.to_string(),
         "not_destroyed": certificate.not_destroyed,
     }))
 }

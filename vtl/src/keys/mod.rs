@@ -4,6 +4,7 @@ mod destroy;
 mod file;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -181,14 +182,13 @@ fn load_refused(library: &Library) {
         for number in 0..record.drives.len() {
             let Ok(number) = u16::try_from(number) else { break };
             let place = Place::Drive { library: record.id.clone(), number: number.into() };
-            let (Some(unit), Some(entry)) = (library.drive_at(&place), library.store.at(&place))
-            else {
-                continue;
-            };
-            let loader = library.loader();
+            let Some(unit) = library.drive_at(&place) else { continue };
+            let (loader, store) = (library.loader(), Arc::clone(&library.store));
             unit.leave(move |device| {
                 let refused = MediumState::Refused(NotLoaded::Locked);
+                // Looked at when it is this unit's turn: the arm may have been there meanwhile.
                 if let Some(drive) = device.drive().filter(|drive| drive.medium_state() == refused)
+                    && let Some(entry) = store.at(&place)
                 {
                     loader.load(drive, number, &entry, true);
                 }

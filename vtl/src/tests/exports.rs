@@ -145,3 +145,33 @@ fn nothing_is_written_to_a_drive_that_broke_until_it_is_cleared() {
     let again = export(vtl_vault::TapeError::Hardware("4/44/00".into()));
     assert_eq!(again.kind, crate::request::FailureKind::Damaged, "it is tried again");
 }
+
+/// An export that had begun went on with the key that was destroyed, and the certificate did not know of its tape.
+#[test]
+fn what_is_being_exported_is_not_destroyed() {
+    let scene = Scene::new();
+    let store = scene.library.store();
+    let entry = store.find(BARCODE).unwrap();
+    scene.library.relocate(&entry, &Place::slot(1), "test").unwrap();
+    store.assign_pool(&[entry.uuid], Some("mail"), "test").unwrap();
+    let with = vtl_media::Protection::KeyFile { path: "/elsewhere/key".into() };
+    store.create_pool_key("mail", (with, &[7; 32]), "test").unwrap();
+    let move_to = |place: &Place| {
+        let entry = store.find(BARCODE).unwrap();
+        scene.library.relocate(&entry, place, "test").unwrap();
+    };
+    move_to(&Place::drive(0));
+    scene.take_attentions(A);
+    assert_eq!(scene.write(A, &[1; 1000]).status, Status::GOOD);
+    move_to(&Place::slot(1));
+    let entry = store.find(BARCODE).unwrap();
+    let erase = || crate::keys::crypto_erase(&scene.library, &[BARCODE.to_owned()], "op");
+    let exporting = scene.library.transfers.exports.take(&entry).unwrap();
+    let refused = erase().unwrap_err();
+    assert!(refused.message.contains("being exported"), "{refused}");
+    drop(exporting);
+    let done = erase().unwrap();
+    let kept = Path::new("/data/reports").join(format!("{}.json", entry.uuid));
+    assert_eq!(done[0]["certificate"], kept.to_str().unwrap());
+    assert_eq!(store.find(BARCODE), None);
+}

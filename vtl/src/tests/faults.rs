@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vtl_media::disk::{Call, Fault, Reaction};
 use vtl_media::ledger::RecordedEvent;
-use vtl_media::{EntryFilter, Event, Place, Volume};
+use vtl_media::{EntryFilter, Event, Place, Protection, Volume};
 use vtl_scsi::sense::SenseFormat;
 
 use super::*;
@@ -323,6 +323,38 @@ fn a_cartridge_that_cannot_be_loaded_again_says_so_and_can_be_taken_out() {
     scene.library.relocate(&entry, &Place::drive(0), "test").unwrap();
     scene.take_attentions(A);
     good(&scene.write(A, &[1; 100]));
+}
+
+/// It was said to be damaged, with a flag of `TapeAlert`, though nothing but its key was missing.
+#[test]
+fn a_cartridge_whose_key_was_locked_meanwhile_is_not_damaged() {
+    let scene = Scene::new();
+    let store = scene.library.store();
+    let move_to = |place: &Place| {
+        let entry = store.find(BARCODE).unwrap();
+        scene.library.relocate(&entry, place, "test").unwrap();
+    };
+    move_to(&Place::slot(1));
+    store.assign_pool(&[store.find(BARCODE).unwrap().uuid], Some("mail"), "test").unwrap();
+    let secret = [7; 32];
+    let with = || (Protection::KeyFile { path: "/elsewhere/key".into() }, &secret[..]);
+    store.create_pool_key("mail", with(), "test").unwrap();
+    move_to(&Place::drive(0));
+    scene.take_attentions(A);
+    written(&scene);
+    fail_syncs(&scene);
+    assert_eq!(sense(&scene.send(A, &REWIND)), write_error(2));
+    good(&scene.send(A, &UNLOAD));
+    store.lock_pool_key("mail").unwrap();
+    scene.tape_alerts();
+    assert_eq!(sense(&scene.send(A, &LOAD)), Sense::manual_intervention_required());
+    assert_eq!(sense(&scene.send(A, &TEST_UNIT_READY)), Sense::manual_intervention_required());
+    assert_eq!(scene.tape_alerts(), Vec::<u16>::new());
+    store.unlock_pool_key("mail", &secret).unwrap();
+    move_to(&Place::slot(1));
+    move_to(&Place::drive(0));
+    scene.take_attentions(A);
+    assert_eq!(scene.read(A, LENGTH).data_in, block(0, LENGTH));
 }
 
 #[test]

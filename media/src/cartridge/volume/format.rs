@@ -115,7 +115,7 @@ impl Volume {
         Ok(facts.map_err(as_medium_error)?.generation.saturating_add(1))
     }
 
-    pub(super) fn directory_of(&self, number: u8) -> std::path::PathBuf {
+    pub(crate) fn directory_of(&self, number: u8) -> std::path::PathBuf {
         super::directory_of(&self.first.directory, number)
     }
 

@@ -13,10 +13,10 @@ use crate::seal::{Key, KeyDescription, Opening, Sealing};
 use crate::store::{ErasureError, KeysError, NewTwin, UndoError};
 use crate::whole::read_whole;
 
-const SECRET: &[u8] = &[0x5a; 32];
-const TEXT: &str = "the text that nobody may find on the disk";
+pub(super) const SECRET: &[u8] = &[0x5a; 32];
+pub(super) const TEXT: &str = "the text that nobody may find on the disk";
 
-fn locked_with() -> (Protection, &'static [u8]) {
+pub(super) fn locked_with() -> (Protection, &'static [u8]) {
     (Protection::KeyFile { path: "/elsewhere/key".into() }, SECRET)
 }
 
@@ -29,15 +29,15 @@ fn encrypted(disk: &MemoryDisk) -> Store {
     store
 }
 
-fn uuid_of(store: &Store, barcode: &str) -> Uuid {
+pub(super) fn uuid_of(store: &Store, barcode: &str) -> Uuid {
     store.find(barcode).unwrap().uuid
 }
 
-fn open(store: &Store, barcode: &str, read_only: bool) -> Result<Volume, UndoError> {
+pub(super) fn open(store: &Store, barcode: &str, read_only: bool) -> Result<Volume, UndoError> {
     store.open_cartridge(&store.find(barcode).unwrap(), read_only)
 }
 
-fn write(store: &Store, barcode: &str, texts: &[&str]) {
+pub(super) fn write(store: &Store, barcode: &str, texts: &[&str]) {
     let mut volume = open(store, barcode, false).unwrap();
     volume.space_to_end_of_data().unwrap();
     for text in texts {
@@ -83,7 +83,7 @@ fn files(disk: &dyn Disk, directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn holds(disk: &MemoryDisk, text: &[u8]) -> Vec<PathBuf> {
+pub(super) fn holds(disk: &MemoryDisk, text: &[u8]) -> Vec<PathBuf> {
     let has = |bytes: &[u8]| {
         let text = std::str::from_utf8(text).unwrap();
         String::from_utf8_lossy(bytes).contains(text)
@@ -92,7 +92,7 @@ fn holds(disk: &MemoryDisk, text: &[u8]) -> Vec<PathBuf> {
     files.into_iter().filter(|(_, bytes)| has(bytes)).map(|(path, _)| path).collect()
 }
 
-fn wrapped(store: &Store, barcode: &str) -> String {
+pub(super) fn wrapped(store: &Store, barcode: &str) -> String {
     let label = Label::read(&*store.disk(), &store.directory_of(uuid_of(store, barcode))).unwrap();
     label.at_rest.unwrap().text().to_owned()
 }
@@ -316,48 +316,6 @@ fn destroying_a_key_is_refused_where_it_would_not_mean_anything() {
     assert!(matches!(refused("A00002L9"), ErasureError::Undo(UndoError::InDrive { .. })));
 }
 
-/// F24, S18: wherever it is cut off, it can be done again, and then the wrapped key is nowhere and nothing opens.
-#[test]
-fn a_destroyed_key_is_nowhere_even_if_each_call_fails_once() {
-    let mut failures = 0;
-    for number in 0.. {
-        let memory = MemoryDisk::new();
-        let disk = FaultDisk::over(memory.clone());
-        let store =
-            Store::open(Arc::new(disk.clone()), Path::new("/data"), memory_options()).unwrap();
-        store.initialize(small_library()).unwrap();
-        let uuid = uuid_of(&store, "A00001L9");
-        store.assign_pool(&[uuid], Some("mail"), "test").unwrap();
-        store.create_pool_key("mail", locked_with(), "test").unwrap();
-        write(&store, "A00001L9", &[TEXT, "more"]);
-        let text = wrapped(&store, "A00001L9");
-        assert_eq!(holds(&memory, text.as_bytes()).len(), 2, "in both labels");
-        let fault = Fault { call: None, ..Fault::once(Call::Write, "", Reaction::Errno(EIO)) };
-        disk.trace();
-        disk.inject(fault.after(number));
-        let first = store.destroy_key(uuid, "test");
-        let is_last = first.is_ok() && disk.failed_sites().is_empty();
-        let done = first.unwrap_or_else(|_| {
-            failures += 1;
-            drop(store);
-            let store = open_memory(Arc::new(memory.clone()));
-            store.unlock_pool_key("mail", SECRET).unwrap();
-            let done = store.destroy_key(uuid, "test").unwrap();
-            assert!(matches!(open(&store, "A00001L9", false), Err(UndoError::Load { .. })));
-            done
-        });
-        assert_eq!((done.tried, done.block_count), (Some(0), 2), "call {number}");
-        for disk in [memory.snapshot(), memory.after_power_cut()] {
-            assert_eq!(holds(&disk, text.as_bytes()), Vec::<PathBuf>::new(), "call {number}");
-        }
-        if is_last {
-            assert!(done.searched_files > 5 && done.fingerprint.is_some());
-            break;
-        }
-    }
-    assert!(failures > 20, "{failures}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -433,40 +391,62 @@ fn gather(disk: &MemoryDisk, seen: &mut Seen) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Whatever fails, the keys that are in the ledger are those that open: the pool is encrypted and can be unlocked, or it has no key.
+/// A snapshot that was made while a key was being destroyed was acknowledged, and there was nothing in it.
 #[test]
-fn each_call_that_changes_the_keys_of_pools_may_fail() {
-    let mut failures = 0;
-    for number in 0.. {
-        let memory = MemoryDisk::new();
-        let disk = FaultDisk::over(memory.clone());
-        let store =
-            Store::open(Arc::new(disk.clone()), Path::new("/data"), memory_options()).unwrap();
-        store.initialize(small_library()).unwrap();
-        let fault = Fault { call: None, ..Fault::once(Call::Write, "", Reaction::Errno(EIO)) };
-        disk.trace();
-        disk.inject(fault.after(number));
-        let other = || (Protection::KeyFile { path: "/elsewhere/other".into() }, &[7_u8; 32][..]);
-        let done = store
-            .create_pool_key("mail", locked_with(), "test")
-            .and_then(|_| store.change_pool_key("mail", other(), "test"))
-            .and_then(|_| store.remove_pool_key("mail", "test"))
-            .and_then(|()| store.create_pool_key("mail", locked_with(), "test"));
-        let is_last = done.is_ok() && disk.failed_sites().is_empty();
-        failures += usize::from(done.is_err());
-        drop(store);
-        let store = open_memory(Arc::new(memory.clone()));
-        if store.encrypted_pools().contains_key("mail") {
-            let opened = store.unlock_pool_key("mail", SECRET);
-            opened.or_else(|_| store.unlock_pool_key("mail", other().1)).unwrap();
-            store.remove_pool_key("mail", "test").unwrap();
-        }
-        assert!(matches!(store.pool_key("mail"), Err(KeysError::NoKey(_))), "call {number}");
-        if is_last {
-            break;
-        }
-    }
-    assert!(failures > 15, "{failures}");
+fn there_is_no_snapshot_of_what_was_destroyed() {
+    let store = encrypted(&MemoryDisk::new());
+    write(&store, "A00001L9", &[TEXT]);
+    let uuid = uuid_of(&store, "A00001L9");
+    store.destroy_key(uuid, "test").unwrap();
+    let refused = store.create_snapshot("s", &[uuid], &HashMap::new(), "test").unwrap_err();
+    assert!(matches!(refused, UndoError::Load { .. }), "{refused}");
+    assert!(store.snapshots().is_empty());
+}
+
+/// After each start of the program a pool with a passphrase is locked: no hold could be put on its cartridges then, though anybody could delete them.
+#[test]
+fn what_is_closed_can_be_held_and_locked() {
+    let store = encrypted(&MemoryDisk::new());
+    write(&store, "A00001L9", &[TEXT]);
+    let uuid = uuid_of(&store, "A00001L9");
+    store.lock_pool_key("mail").unwrap();
+    let change = |change| store.change_retention(uuid, &change, None, "test").map(drop);
+    change(RetentionChange::Hold("trial".into())).unwrap();
+    let refused = store.delete_cartridge(uuid, "test").unwrap_err();
+    assert!(matches!(refused, DeleteError::Locked { .. }), "{refused}");
+    store.unlock_pool_key("mail", SECRET).unwrap();
+    let mut volume = open(&store, "A00001L9", false).unwrap();
+    let refused = volume.write(Box::new(vec![1]), 1, 1).unwrap_err();
+    assert!(matches!(refused, MediumError::Locked { .. }), "{refused}");
+    volume.unload().unwrap();
+    store.lock_pool_key("mail").unwrap();
+    change(RetentionChange::Lift).unwrap();
+    store.unlock_pool_key("mail", SECRET).unwrap();
+    assert_eq!(read_tape(&store, "A00001L9"), [TEXT]);
+    assert_eq!(open(&store, "A00001L9", true).unwrap().retention().hold, None);
+    store.delete_cartridge(uuid, "test").unwrap();
+}
+
+/// A partition that was given up before there was a key is kept as it is: the certificate said that everything had been encrypted.
+#[test]
+fn what_is_in_the_clear_in_a_partition_that_was_given_up_counts() {
+    let disk = MemoryDisk::new();
+    let store = encrypted(&disk);
+    let uuid = uuid_of(&store, "A00002L9");
+    let mut volume = open(&store, "A00002L9", false).unwrap();
+    volume.format(&[1 << 30, 1 << 30]).unwrap();
+    assert!(volume.change_partition(1).unwrap());
+    volume.write(Box::new(TEXT.as_bytes().to_vec()), 41, 1).unwrap();
+    volume.format(&[1 << 30]).unwrap();
+    volume.unload().unwrap();
+    store.assign_pool(&[uuid], Some("mail"), "test").unwrap();
+    let mut volume = open(&store, "A00002L9", false).unwrap();
+    volume.write(Box::new(b"new".to_vec()), 3, 1).unwrap();
+    volume.unload().unwrap();
+    store.prune(uuid, jiff::Timestamp::MAX, "test").unwrap();
+    assert_eq!(holds(&disk, &TEXT.as_bytes()[..16]).len(), 1, "it is there");
+    let refused = store.check_erasure(uuid).unwrap_err();
+    assert!(matches!(refused, ErasureError::InTheClear { segments: 1.., .. }), "{refused}");
 }
 
 /// A pool whose key is in use keeps it unlocked.
@@ -495,28 +475,4 @@ fn a_wrapped_key_that_is_elsewhere_is_left_where_it_is() {
     }
     disk.remove(copy).unwrap();
     assert!(store.destroy_key(uuid, "test").unwrap().searched_files > 0);
-}
-
-#[test]
-fn each_call_that_keeps_a_listing_may_fail() {
-    for number in 0.. {
-        let memory = MemoryDisk::new();
-        let disk = FaultDisk::over(memory.clone());
-        let store =
-            Store::open(Arc::new(disk.clone()), Path::new("/data"), memory_options()).unwrap();
-        store.initialize(small_library()).unwrap();
-        let uuid = uuid_of(&store, "A00001L9");
-        let fault = Fault { call: None, ..Fault::once(Call::Write, "", Reaction::Errno(EIO)) };
-        disk.trace();
-        disk.inject(fault.after(number));
-        let kept = store.keep_listing(uuid, (0, 1), b"what was found");
-        let found = store.listing(uuid, 0, 1);
-        assert!(found.is_none() || found.as_deref() == Some(b"what was found"));
-        if disk.failed_sites().is_empty() {
-            assert!(kept.is_ok() && found.is_some());
-            break;
-        }
-        store.keep_listing(uuid, (0, 1), b"what was found").unwrap();
-        assert_eq!(store.listing(uuid, 0, 1).as_deref(), Some(&b"what was found"[..]));
-    }
 }

@@ -5,6 +5,7 @@ mod copies;
 mod crash;
 mod directory;
 mod keeping;
+mod key_faults;
 mod keys;
 mod retention;
 mod rules;
