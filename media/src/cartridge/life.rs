@@ -78,7 +78,8 @@ impl Cartridge {
         directory: &Path,
         options: LoadOptions,
     ) -> Result<Self, LoadError> {
-        let mut label = Label::read(disk.as_ref(), directory)?;
+        let as_read = Label::read(disk.as_ref(), directory)?;
+        let mut label = as_read.clone();
         let layers = layers_of(disk.as_ref(), directory, &label, options.at.as_ref())?;
         let promised = match &options.at {
             Some(moment) => moment.sequence,
@@ -110,7 +111,8 @@ impl Cartridge {
         let writer = if is_writable {
             let taken = (&disk, directory, &options);
             let is_at_rest = seals.sealer().is_some();
-            Some(take_over(taken, (&mut label, is_at_rest), &recovered, &facts, &view)?)
+            let labels = (&as_read, &mut label, is_at_rest);
+            Some(take_over(taken, labels, &recovered, &facts, &view)?)
         } else {
             None
         };
@@ -200,7 +202,7 @@ fn promised(disk: &dyn Disk, directory: &Path, label: &Label) -> Result<u64, Loa
 /// Puts in order what an unclean end has left, names a new owner in the label, and gets ready to write.
 fn take_over(
     (disk, directory, options): (&Arc<dyn Disk>, &Path, &LoadOptions),
-    (label, is_at_rest): (&mut Label, bool),
+    (as_read, label, is_at_rest): (&Label, &mut Label, bool),
     recovered: &Recovered,
     facts: &CartridgeFacts,
     view: &Arc<Mutex<View>>,
@@ -233,7 +235,7 @@ fn take_over(
     if let Some(tail) = recovered.open.as_ref().filter(|_| !recovered.is_end_missing) {
         appender.close_recovered(tail, recovered.last_written_us)?;
     }
-    label.confirm(disk.as_ref(), directory)?;
+    as_read.confirm(disk.as_ref(), directory)?;
     count_unclean_load(label, recovered.sequence);
     label.owner_epoch = owner_epoch;
     label.is_clean = false;
@@ -244,6 +246,10 @@ fn take_over(
         label.durable = DurableMark { sequence: appender.last_sequence(), object_count };
     }
     label.write(disk.as_ref(), directory)?;
+    if as_read.at_rest != label.at_rest {
+        // A key that is in one copy alone would be lost with it, and with the key everything.
+        label.write(disk.as_ref(), directory)?;
+    }
     Ok(start_writer(appender, disk, &journal, label.uuid, options)?)
 }
 

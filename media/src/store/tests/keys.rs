@@ -403,6 +403,27 @@ fn there_is_no_snapshot_of_what_was_destroyed() {
     assert!(store.snapshots().is_empty());
 }
 
+/// With the first load for writing the key is in both copies of the label, whatever becomes of that load.
+#[test]
+fn one_copy_of_the_label_is_enough_to_read_what_was_written_first() {
+    for lost in ["label.a", "label.b"] {
+        let disk = MemoryDisk::new();
+        let store = encrypted(&disk);
+        let mut volume = open(&store, "A00001L9", false).unwrap();
+        volume.write(Box::new(TEXT.as_bytes().to_vec()), 41, 1).unwrap();
+        volume.write_filemarks(1).unwrap();
+        volume.sync().unwrap();
+        let after = disk.after_power_cut();
+        drop((volume, store));
+        let store = open_memory(Arc::new(after.clone()));
+        store.unlock_pool_key("mail", SECRET).unwrap();
+        let path = store.directory_of(uuid_of(&store, "A00001L9")).join(lost);
+        let file = after.open(&path, crate::disk::OpenMode::ReadWrite).unwrap();
+        crate::disk::write_all_at(&*file, &[0xff; 64], 0).unwrap();
+        assert_eq!(read_tape(&store, "A00001L9"), [TEXT], "{lost}");
+    }
+}
+
 /// After each start of the program a pool with a passphrase is locked: no hold could be put on its cartridges then, though anybody could delete them.
 #[test]
 fn what_is_closed_can_be_held_and_locked() {
