@@ -266,7 +266,17 @@ fn explained(path: &Path, error: Errno) -> io::Error {
         }
         other => return other.into(),
     };
-    io::Error::new(io::ErrorKind::PermissionDenied, message)
+    io::Error::new(io::ErrorKind::PermissionDenied, NotAFile(message))
+}
+
+/// What is there is no file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAFile(String);
+
+/// Whether something could not be opened because it is a socket, a link, a device or a directory: there is nothing in it.
+pub(crate) fn is_no_file(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotAFile>)
 }
 
 /// The directory under which everything is belongs to this user, and to nobody else.

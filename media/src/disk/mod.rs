@@ -19,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::beneath::DirectoryDisk;
+pub(crate) use self::beneath::is_no_file;
 pub use self::fault::{Call, Fault, FaultDisk, Reaction, Site, Watch};
 pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;

@@ -11,7 +11,7 @@ use super::error::{DeleteError, UndoError};
 use crate::at_rest::AtRestError;
 use crate::barcode::Barcode;
 use crate::cartridge::{MediumError, ReadOutcome, Volume};
-use crate::disk::{Disk, OpenMode, write_all_at};
+use crate::disk::{Disk, OpenMode, is_no_file, write_all_at};
 use crate::inventory::CartridgeEntry;
 use crate::journal::number_of;
 use crate::label::{LABEL_BYTES_MAX, Label, LabelError};
@@ -268,8 +268,8 @@ fn search_in(
 ) -> io::Result<Option<String>> {
     let file = match disk.open(path, OpenMode::Read) {
         Ok(file) => file,
-        // What has gone meanwhile, or a socket: nothing is in these. Of what cannot be looked into nothing can be said.
-        Err(error) if error.kind() == io::ErrorKind::NotFound || is_socket(&error) => {
+        // What has gone meanwhile, or is no file: nothing is in these. Of what cannot be looked into nothing can be said.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => {
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -293,10 +293,6 @@ fn search_in(
         kept = end.min(wanted.len());
         bytes.copy_within(end.saturating_sub(kept)..end, 0);
     }
-}
-
-fn is_socket(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
 }
 
 /// Most bytes are not its first one, and are passed over at once.
