@@ -7,8 +7,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use serde_json::{Value, json};
+use vtl_vault::ExportError;
 
-pub(crate) use self::export::{Arm, by_arm, carry_out, drive_after, export};
+pub(crate) use self::export::{Arm, by_arm, carry_out, export};
 use crate::request::{Failure, FailureKind};
 
 /// A drive, and whatever brings tapes to it.
@@ -17,11 +18,12 @@ pub(crate) trait Bay: Send {
     fn export(&mut self, job: &Job) -> Result<Value, Undone>;
 }
 
-/// Why a cartridge was not exported, and what that means for the drive.
+/// Why a cartridge was not exported, and what that means for the drive and the tape in it.
 #[derive(Debug)]
 pub(crate) struct Undone {
     pub(crate) failure: Failure,
     pub(crate) drive: DriveIs,
+    pub(crate) tape: TapeIs,
 }
 
 /// What a drive is after a failure.
@@ -35,9 +37,45 @@ pub(crate) enum DriveIs {
     NotTaking,
 }
 
+/// What a tape is after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TapeIs {
+    /// Another one would not have done better, or it is known elsewhere what is wrong with it.
+    NotToBlame,
+    /// Nothing was written on it, as this cartridge does not go on it. Another one may.
+    Unfit,
+    /// Nothing was written on it, as it is write-protected or has something on it.
+    NotFree,
+}
+
+impl Undone {
+    /// The drive, or the way to it, was to blame.
+    pub(crate) fn of_drive(failure: Failure, drive: DriveIs) -> Self {
+        Self { failure, drive, tape: TapeIs::NotToBlame }
+    }
+
+    /// What an error of an export means. A tape that is bad or full is no fault of its drive.
+    pub(crate) fn after(error: &ExportError, failure: Failure) -> Self {
+        let drive = match error {
+            ExportError::Tape { error, .. } | ExportError::Memory { error, .. }
+                if !error.is_of_tape() =>
+            {
+                DriveIs::Unusable
+            }
+            _ => DriveIs::Usable,
+        };
+        let tape = match error {
+            ExportError::Unfit(_) => TapeIs::Unfit,
+            ExportError::NotFree(_) => TapeIs::NotFree,
+            _ => TapeIs::NotToBlame,
+        };
+        Self { failure, drive, tape }
+    }
+}
+
 impl From<Failure> for Undone {
     fn from(failure: Failure) -> Self {
-        Self { failure, drive: DriveIs::Usable }
+        Self::of_drive(failure, DriveIs::Usable)
     }
 }
 
@@ -183,7 +221,7 @@ impl Queue<'_> {
         let mut state = self.lock();
         let (result, drive) = match result {
             Ok(row) => (Ok(row), DriveIs::Usable),
-            Err(Undone { failure, drive }) => (Err(failure), drive),
+            Err(Undone { failure, drive, .. }) => (Err(failure), drive),
         };
         // Two drives that do not take a tape are not both broken.
         let is_first = drive == DriveIs::NotTaking && state.refused.insert(at);

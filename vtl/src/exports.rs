@@ -18,7 +18,7 @@ use vtl_vault::{
 };
 
 use crate::attributes;
-use crate::bays::{DriveIs, Undone, drive_after};
+use crate::bays::{DriveIs, Undone};
 use crate::cleaning;
 use crate::fences;
 use crate::library::Library;
@@ -226,7 +226,7 @@ pub(crate) fn export_one(
 ) -> Result<Value, Undone> {
     let open = || {
         let mut tape = PhysicalTape::open(Path::new(to))
-            .map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
+            .map_err(|failure| Undone::of_drive(failure, DriveIs::Unusable))?;
         if let Some(label) = label {
             tape.set_label(label);
         }
@@ -260,7 +260,7 @@ pub(crate) fn export_to<T: Tape>(
     let mut tape = open()?;
     let serial = tape.identity().serial;
     fences::check(&library.store, &serial)
-        .map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
+        .map_err(|failure| Undone::of_drive(failure, DriveIs::Unusable))?;
     // Written once, and read once.
     let total_bytes = facts.written_bytes.saturating_mul(2);
     let watched =
@@ -289,8 +289,11 @@ pub(crate) fn export_to<T: Tape>(
             Some(fenced) => Failure::new(failure.kind, format!("{failure}; {fenced}")),
             None => failure,
         };
-        let drive = if is_fenced { DriveIs::Unusable } else { drive_after(&error) };
-        Undone { failure, drive }
+        if is_fenced {
+            Undone::of_drive(failure, DriveIs::Unusable)
+        } else {
+            Undone::after(&error, failure)
+        }
     })?;
     Ok(row(&exported))
 }
@@ -354,7 +357,7 @@ pub(crate) fn explain(
 ) -> Failure {
     let text = format!("{barcode} to {to}: {error}");
     match error {
-        ExportError::Refused(_) => Failure::refused(text),
+        error if error.is_refusal() => Failure::refused(text),
         error if error.is_final() => Failure::new(
             FailureKind::Damaged,
             format!(

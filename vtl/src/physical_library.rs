@@ -176,7 +176,7 @@ impl PhysicalLibrary {
                 {
                     last = Some(failure);
                 }
-                Err(failure) => return Err(Undone { failure, drive: DriveIs::Unusable }),
+                Err(failure) => return Err(Undone::of_drive(failure, DriveIs::Unusable)),
             }
         }
         let failure = last.unwrap_or_else(|| {
@@ -189,7 +189,7 @@ impl PhysicalLibrary {
                 self.path
             ))
         });
-        Err(Undone { failure, drive: DriveIs::NotTaking })
+        Err(Undone::of_drive(failure, DriveIs::NotTaking))
     }
 
     fn bring_into(

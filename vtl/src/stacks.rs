@@ -11,7 +11,7 @@ use vtl_vault::{
 };
 
 use crate::attributes;
-use crate::bays::{self, DriveIs, Job, Undone, drive_after};
+use crate::bays::{self, DriveIs, Job, Undone};
 use crate::exports::{Watched, copy_row, explain, nothing_on, open_contents, speed, standing};
 use crate::fences;
 use crate::library::Library;
@@ -57,7 +57,7 @@ pub(crate) fn export(
 
 fn open(drive: &str, label: Option<&str>) -> Result<PhysicalTape, Undone> {
     let mut tape = PhysicalTape::open(Path::new(drive))
-        .map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
+        .map_err(|failure| Undone::of_drive(failure, DriveIs::Unusable))?;
     if let Some(label) = label {
         tape.set_label(label);
     }
@@ -153,7 +153,7 @@ pub(crate) fn export_to<T: Tape>(
     let mut tape = open()?;
     let serial = tape.identity().serial;
     fences::check(&library.store, &serial)
-        .map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
+        .map_err(|failure| Undone::of_drive(failure, DriveIs::Unusable))?;
     let bytes = opened.iter().map(|one| one.entry.written_bytes).fold(0, u64::saturating_add);
     let names = barcodes.join(" ");
     // Written once, and read once.
@@ -183,9 +183,9 @@ pub(crate) fn export_to<T: Tape>(
         match fenced {
             Some(fenced) => {
                 let failure = Failure::new(failure.kind, format!("{failure}; {fenced}"));
-                Undone { failure, drive: DriveIs::Unusable }
+                Undone::of_drive(failure, DriveIs::Unusable)
             }
-            None => Undone { failure, drive: drive_after(&error) },
+            None => Undone::after(&error, failure),
         }
     })?;
     Ok(answer(&names, &exported))

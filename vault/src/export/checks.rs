@@ -30,13 +30,13 @@ pub(super) fn check_use(
             continue;
         }
         if !other.state.is_over() {
-            return Err(ExportError::Refused(format!(
+            return Err(ExportError::NotFree(format!(
                 "the tape in the drive ({name}) has copy {} of {}, which counts: take another tape",
                 other.number, other.barcode
             )));
         }
         if other.state == CopyState::Failed && !overwrites {
-            return Err(ExportError::Refused(format!(
+            return Err(ExportError::NotFree(format!(
                 "the tape in the drive ({name}) failed before ({}): take another one, or say --overwrite",
                 other.facts.reason.as_deref().unwrap_or("no reason is known")
             )));
@@ -49,14 +49,14 @@ impl Order<'_> {
     pub(super) fn check_tape(&self, medium: &Medium) -> Result<(), ExportError> {
         let barcode = &self.entry.barcode;
         if medium.is_write_protected {
-            return Err(ExportError::Refused(format!(
+            return Err(ExportError::NotFree(format!(
                 "{barcode}: the tape in the drive is write-protected: move its switch, or take another one"
             )));
         }
         self.check_division(medium)?;
         let needed = needed_bytes(self.entry);
         if medium.capacity_bytes.is_some_and(|capacity| needed > capacity) {
-            return Err(ExportError::Refused(format!(
+            return Err(ExportError::Unfit(format!(
                 "{barcode} has {needed} bytes even when compressed, and the tape in the drive takes {}: take a larger one",
                 medium.capacity_bytes.unwrap_or(0)
             )));
@@ -85,7 +85,7 @@ impl Order<'_> {
         }
         let name =
             medium.barcode.as_deref().or(medium.serial.as_deref()).unwrap_or("without a name");
-        Err(ExportError::Refused(format!(
+        Err(ExportError::NotFree(format!(
             "there is something on the tape in the drive ({name}); --overwrite gives it up, and cannot be undone"
         )))
     }

@@ -43,7 +43,7 @@ impl Order<'_> {
             )));
         }
         if there > 0 && there != wanted && !self.overwrites {
-            return Err(ExportError::Refused(format!(
+            return Err(ExportError::Unfit(format!(
                 "{barcode}: the tape in the drive has {} partitions, and a copy of it takes {}: take another tape, or say --overwrite, which formats this one and gives up what is on it",
                 count(there),
                 count(wanted)
@@ -111,7 +111,7 @@ impl Order<'_> {
                 return Ok(shares.iter().enumerate().map(size).collect());
             }
         }
-        Err(ExportError::Refused(format!(
+        Err(ExportError::Unfit(format!(
             "{}: what is in its {} partitions does not fit on the tape in the drive, which takes {capacity} bytes: take a larger one",
             self.entry.barcode,
             shares.len()

@@ -47,6 +47,12 @@ pub enum ExportError {
     /// It may not be; nothing was written.
     #[error("{0}")]
     Refused(String),
+    /// Nothing may be written on this tape: it is write-protected, or has something on it. Nothing was; another one will do.
+    #[error("{0}")]
+    NotFree(String),
+    /// This cartridge cannot be written on this tape, and perhaps on another one. Nothing was written.
+    #[error("{0}")]
+    Unfit(String),
     /// The drive did not do it.
     #[error("object {object}{}: {error}", of_partition(*partition))]
     Tape {
@@ -100,8 +106,18 @@ impl ExportError {
         match self {
             Self::Tape { error, .. } | Self::Memory { error, .. } => error.is_of_tape(),
             Self::Different(_) | Self::BlockTooLong { .. } => true,
-            Self::Refused(_) | Self::Cartridge(_) | Self::GivenUp | Self::Failed(_) => false,
+            Self::Refused(_)
+            | Self::NotFree(_)
+            | Self::Unfit(_)
+            | Self::Cartridge(_)
+            | Self::GivenUp
+            | Self::Failed(_) => false,
         }
+    }
+
+    /// Whether it may not be, and nothing was written.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::NotFree(_) | Self::Unfit(_))
     }
 }
 

@@ -1,19 +1,19 @@
 //! `vtl export`: one cartridge to the tape in a drive, several to as many drives, or each to the tape of its barcode in a library.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::{Bay, DriveIs, Job, Undone};
+use super::{Bay, DriveIs, Job, TapeIs, Undone};
 use crate::cleaning;
 use crate::exports::{begun_on, copy_row, export_one, is_scratch, standing};
 use crate::fences;
 use crate::library::Library;
 use crate::operations::find;
 use crate::physical_library::{Brought, PhysicalLibrary};
-use crate::request::{ExportChoice, Failure};
+use crate::request::{ExportChoice, Failure, FailureKind};
 use crate::rules;
 use crate::stacks;
 
@@ -111,8 +111,15 @@ pub(crate) fn by_arm(
     write: &Write<'_>,
     is_stopping: &(dyn Fn() -> bool + Sync),
 ) -> Result<Value, Failure> {
-    let arm = Mutex::new(arm);
-    let bay = |drive: Option<u16>| LibraryBay { arm: &arm, drive, library, choice, write };
+    let (arm, not_free) = (Mutex::new(arm), Mutex::default());
+    let bay = |drive: Option<u16>| LibraryBay {
+        arm: &arm,
+        not_free: &not_free,
+        drive,
+        library,
+        choice,
+        write,
+    };
     if let [job] = jobs {
         let row = bay(None).fetch_and_write(job).map_err(|undone| undone.failure)?;
         return Ok(Value::Array(vec![row]));
@@ -194,6 +201,8 @@ impl Bay for DriveBay<'_> {
 /// A drive of a library, or whichever is free, and the arm, which serves one drive at a time.
 struct LibraryBay<'a, A> {
     arm: &'a Mutex<A>,
+    /// Tapes that were said to be free and are not, and why: nobody fetches them once more.
+    not_free: &'a Mutex<BTreeMap<String, String>>,
     drive: Option<u16>,
     library: &'a Library,
     choice: &'a ExportChoice,
@@ -210,20 +219,47 @@ impl<A: Arm> Bay for LibraryBay<'_, A> {
 }
 
 impl<A: Arm> LibraryBay<'_, A> {
+    /// A tape that was taken because it should be free, and is not, is passed over for the next one.
     fn fetch_and_write(&self, job: &Job) -> Result<Value, Undone> {
         let begun = begun_on(self.library, &job.barcode, &of_job(self.choice, job))?;
         // Several cartridges on one tape never take that of one of them.
         let named = self.choice.scratch.as_deref().filter(|_| self.choice.stack);
         let own = named.or((!job.is_for_scratch).then_some(job.barcode.as_str()));
         let wanted = begun.clone().or(own.map(str::to_ascii_uppercase));
-        let is_scratch = |label: &str| {
-            begun.is_none() && is_scratch(self.library, self.choice.scratch.as_deref(), label)
-        };
-        let brought = self.arm().bring(wanted.as_deref(), &is_scratch, self.drive)?;
+        let mut unfit = BTreeMap::new();
+        loop {
+            let is_scratch = |label: &str| {
+                let is_passed = unfit.contains_key(label) || self.not_free().contains_key(label);
+                let pattern = self.choice.scratch.as_deref().filter(|_| !is_passed);
+                begun.is_none() && is_scratch(self.library, pattern, label)
+            };
+            let brought = self.arm().bring(wanted.as_deref(), &is_scratch, self.drive);
+            let brought = brought.map_err(|undone| self.with_passed_over(undone, &unfit))?;
+            let undone = match self.write_and_bring_back(job, &brought) {
+                Ok(row) => return Ok(row),
+                Err(undone) => undone,
+            };
+            if wanted.as_deref() == Some(brought.barcode.as_str()) || brought.home.is_none() {
+                return Err(undone);
+            }
+            let why = undone.failure.message.clone();
+            let is_told = match undone.tape {
+                TapeIs::NotToBlame => return Err(undone),
+                TapeIs::Unfit => unfit.insert(brought.barcode, why),
+                TapeIs::NotFree => self.not_free().insert(brought.barcode, why),
+            };
+            // An arm that brings what was passed over would do so for ever.
+            if is_told.is_some() || undone.drive != DriveIs::Usable {
+                return Err(undone);
+            }
+        }
+    }
+
+    fn write_and_bring_back(&self, job: &Job, brought: &Brought) -> Result<Value, Undone> {
         let done = (self.write)(job, &brought.drive, Some(&brought.barcode));
         let arm = self.arm();
-        let is_dirty = done.as_ref().is_ok_and(cleaning::has_asked) || arm.is_dirty(&brought);
-        let back = arm.bring_back(&brought);
+        let is_dirty = done.as_ref().is_ok_and(cleaning::has_asked) || arm.is_dirty(brought);
+        let back = arm.bring_back(brought);
         let is_out = back.is_ok();
         let done = both(done, back);
         if !is_dirty {
@@ -232,18 +268,33 @@ impl<A: Arm> LibraryBay<'_, A> {
         let cleaned = match brought.home {
             // A move into a full drive would fail, and with it the arm for all others.
             _ if !is_out => Err(Failure::refused("its tape does not come out")),
-            Some(_) => arm.clean(&brought),
+            Some(_) => arm.clean(brought),
             None => Err(Failure::refused("a tape lies in it that was there before: take it out")),
         };
         match done {
             Ok(row) => Ok(cleaning::told(Ok(row), &brought.drive, &cleaned)?),
-            Err(Undone { failure, drive }) => {
+            Err(Undone { failure, drive, tape }) => {
                 match cleaning::told(Err(failure), &brought.drive, &cleaned) {
                     Ok(row) => Ok(row),
-                    Err(failure) => Err(Undone { failure, drive }),
+                    Err(failure) => Err(Undone { failure, drive, tape }),
                 }
             }
         }
+    }
+
+    /// That no tape is left is half of it: somebody said that these are free.
+    fn with_passed_over(&self, undone: Undone, unfit: &BTreeMap<String, String>) -> Undone {
+        let not_free = self.not_free().clone();
+        let reasons: Vec<_> = not_free.iter().chain(unfit).map(|(_, why)| why.as_str()).collect();
+        if reasons.is_empty() || undone.failure.kind != FailureKind::NotFound {
+            return undone;
+        }
+        let text = format!("{}. Passed over: {}", undone.failure, reasons.join("; "));
+        Undone { failure: Failure::new(undone.failure.kind, text), ..undone }
+    }
+
+    fn not_free(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
+        self.not_free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn arm(&self) -> std::sync::MutexGuard<'_, A> {
@@ -253,7 +304,7 @@ impl<A: Arm> LibraryBay<'_, A> {
 
 /// What the export came to, and that the tape has not come back: neither hides the other.
 fn both(done: Result<Value, Undone>, back: Result<(), Failure>) -> Result<Value, Undone> {
-    let stuck = |failure| Undone { failure, drive: DriveIs::Unusable };
+    let stuck = |failure| Undone::of_drive(failure, DriveIs::Unusable);
     match (done, back) {
         (done, Ok(())) => done,
         (Ok(row), Err(back)) => {
@@ -272,25 +323,11 @@ fn both(done: Result<Value, Undone>, back: Result<(), Failure>) -> Result<Value,
     }
 }
 
-/// What an error of a drive means for it. A tape that is bad or full is no fault of its drive.
-pub(crate) fn drive_after(error: &vtl_vault::ExportError) -> DriveIs {
-    match error {
-        vtl_vault::ExportError::Tape { error, .. }
-        | vtl_vault::ExportError::Memory { error, .. }
-            if !error.is_of_tape() =>
-        {
-            DriveIs::Unusable
-        }
-        _ => DriveIs::Usable,
-    }
-}
-
 #[cfg(test)]
 mod unit {
     use serde_json::json;
 
     use super::*;
-    use crate::request::FailureKind;
 
     #[test]
     fn what_failed_hides_neither_what_was_done_nor_that_a_tape_stays_in_a_drive() {

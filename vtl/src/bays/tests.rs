@@ -27,6 +27,10 @@ struct Hall {
     is_moving: AtomicBool,
     is_jammed: AtomicBool,
     not_taking: Vec<u16>,
+    /// Every tape that the arm brought, in turn.
+    fetched: Mutex<Vec<String>>,
+    /// Tapes that take no more than this.
+    small: BTreeMap<String, u64>,
     /// What the first write in a drive ends with.
     faults: Mutex<BTreeMap<String, TapeError>>,
     writes: AtomicUsize,
@@ -109,15 +113,17 @@ impl Arm for Gripper<'_> {
         let mut free = labels.iter().filter(|label| !taken.contains(label));
         let found = free.clone().find(|label| Some(label.as_str()) == barcode);
         let label = found.or_else(|| free.find(|label| is_scratch(label)));
-        let label = label.ok_or_else(|| Failure::not_found(format!("no tape for {barcode:?}")))?;
+        let label = label
+            .ok_or_else(|| Failure::not_found(format!("{barcode:?}: none that may be taken")))?;
         if self.0.not_taking.contains(&element) {
             let failure = Failure::new(FailureKind::Damaged, format!("{element} does not take it"));
-            return Err(Undone { failure, drive: DriveIs::NotTaking });
+            return Err(Undone::of_drive(failure, DriveIs::NotTaking));
         }
         let carry = |drives: &mut BTreeMap<u16, String>| {
             assert_eq!(drives.insert(element, label.clone()), None, "the drive is full");
         };
-        self.move_tape(carry).map_err(|failure| Undone { failure, drive: DriveIs::Unusable })?;
+        self.0.fetched.lock().unwrap().push(label.clone());
+        self.move_tape(carry).map_err(|failure| Undone::of_drive(failure, DriveIs::Unusable))?;
         let drive = format!("drive{element}");
         Ok(Brought { drive, barcode: label.clone(), drive_element: element, home: Some(1) })
     }
@@ -179,7 +185,8 @@ impl Tape for Reel<'_> {
     }
     fn medium(&mut self) -> Medium {
         let (serial, barcode) = (format!("S{}", self.label), self.label.clone());
-        Medium { serial: Some(serial), barcode: Some(barcode), ..Medium::default() }
+        let capacity_bytes = self.hall.small.get(&self.label).copied();
+        Medium { serial: Some(serial), barcode: Some(barcode), capacity_bytes, ..Medium::default() }
     }
     fn counters(&mut self, _: bool) -> Counters {
         Counters::default()
@@ -354,6 +361,43 @@ fn a_drive_that_takes_no_tape_leaves_it_to_the_others() {
     let rows = hall.export(&scene.library, &barcodes, &[0, 1]);
     assert_eq!(states(&rows), [NOT_EXPORTED; 3], "{rows}");
     assert!(scene.library.store.copies().is_empty());
+}
+
+/// `--scratch 'SCR*'`, and the first of them is not empty. Every cartridge was given that one, and none was exported.
+#[test]
+fn a_tape_that_is_not_free_is_passed_over_once_and_named_if_none_is_left() {
+    let scene = Scene::new();
+    let barcodes = filled(&scene, 3);
+    let mut hall = Hall::with(&["SCR001L9", "SCR002L9", "SCR003L9", "SCR004L9", "SCR005L9"]);
+    let older = vec![Some(vec![7; 10])];
+    hall.tapes.lock().unwrap().insert("SCR001L9".into(), older.clone());
+    // Each cartridge finds out for itself what does not take it: another one may be smaller.
+    hall.small.insert("SCR002L9".into(), 10);
+    assert_eq!(states(&hall.export(&scene.library, &barcodes, &[0])), ["receipted"; 3]);
+    assert_all_there(&hall, &scene.library, &barcodes);
+    assert_eq!(hall.on("SCR001L9"), older);
+    let fetched = |label: &str| {
+        hall.fetched.lock().unwrap().iter().filter(|fetched| *fetched == label).count()
+    };
+    assert_eq!(["SCR001L9", "SCR002L9", "SCR003L9"].map(fetched), [1, 3, 1]);
+
+    // The tape of the cartridge's own barcode is the one that was meant.
+    let scene = Scene::new();
+    let barcodes = filled(&scene, 2);
+    let hall = Hall::with(&["MNY001L9", "SCR001L9", "SCR002L9"]);
+    for full in ["MNY001L9", "SCR001L9", "SCR002L9"] {
+        hall.tapes.lock().unwrap().insert(full.into(), older.clone());
+    }
+    let rows = hall.export(&scene.library, &barcodes, &[0, 1]);
+    assert_eq!(states(&rows), [NOT_EXPORTED; 2], "{rows}");
+    let reason = |row: usize| rows[row]["reason"].as_str().unwrap();
+    assert!(!reason(0).contains("Passed over"), "{}", reason(0));
+    for told in ["none that may be taken", "SCR001L9", "SCR002L9", "there is something on the tape"]
+    {
+        assert!(reason(1).contains(told), "{told} is not in {}", reason(1));
+    }
+    assert_eq!(hall.fetched.lock().unwrap().len(), 3);
+    assert!(hall.drives.lock().unwrap().is_empty());
 }
 
 #[test]

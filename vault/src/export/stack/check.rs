@@ -24,12 +24,12 @@ impl StackOrder<'_> {
     }
 
     pub(super) fn check_tape(&self, medium: &Medium) -> Result<(), ExportError> {
-        let refused = |why: String| Err(ExportError::Refused(why));
+        let refused = |why: String| Err(ExportError::Unfit(why));
         if medium.is_write_protected {
-            return refused(
+            return Err(ExportError::NotFree(
                 "the tape in the drive is write-protected: move its switch, or take another one"
                     .to_owned(),
-            );
+            ));
         }
         if medium.additional_partitions > 0 {
             return refused(
@@ -61,7 +61,7 @@ impl StackOrder<'_> {
         if needed <= capacity {
             return Ok(());
         }
-        Err(ExportError::Refused(format!(
+        Err(ExportError::Unfit(format!(
             "{} have {needed} bytes even when compressed, and the tape in the drive takes {capacity}: leave some out, or take a larger tape",
             self.names()
         )))

@@ -182,7 +182,7 @@ fn what_cannot_be_a_stack_is_refused_before_anything_is_written_or_staged() {
     let refused = |mut drive: Drive, numbers: &[usize], wanted: &str| {
         let before = drive.objects.clone();
         let error = run_these(&scene, &mut drive, numbers, How::default()).unwrap_err();
-        assert!(matches!(error, ExportError::Refused(_)), "{error}");
+        assert!(error.is_refusal(), "{error}");
         assert!(error.to_string().contains(wanted), "{error}");
         assert_eq!(drive.objects, before);
         assert!(scene.store.copies().is_empty());
@@ -209,7 +209,7 @@ fn a_write_error_at_every_object_fails_all_members() {
         drive.fault = Some((at, TapeError::Medium("3/0C/00".into())));
         assert!(run(&scene, &mut drive).unwrap_err().is_final(), "{at}");
         assert_eq!(scene.states(), [CopyState::Failed; 3], "{at}");
-        assert!(matches!(run(&scene, &mut drive), Err(ExportError::Refused(_))), "{at}: reused");
+        assert!(run(&scene, &mut drive).unwrap_err().is_refusal(), "{at}: reused");
         let mut other =
             Drive { serial: Some("PHY2".into()), barcode: Some("STK002L9".into()), ..blank() };
         run(&scene, &mut other).unwrap();
@@ -279,7 +279,7 @@ fn a_change_anywhere_on_the_tape_fails_all_members() {
     }
     let (scene, mut drive) = (scene(), blank());
     drive.on_reload = Some(Swap::Stranger);
-    assert!(matches!(run(&scene, &mut drive), Err(ExportError::Refused(_))));
+    assert!(run(&scene, &mut drive).unwrap_err().is_refusal());
     drive.serial = Some("PHY1".into());
     check_receipts(&scene, &run(&scene, &mut drive).unwrap());
 }
