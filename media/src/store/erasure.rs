@@ -10,7 +10,7 @@ use super::Store;
 use super::error::{DeleteError, UndoError};
 use crate::at_rest::AtRestError;
 use crate::barcode::Barcode;
-use crate::cartridge::{MediumError, ReadOutcome, Volume};
+use crate::cartridge::{MediumError, ObjectNumber, ReadOutcome, Volume};
 use crate::disk::{Disk, OpenMode, is_no_file, write_all_at};
 use crate::inventory::CartridgeEntry;
 use crate::journal::number_of;
@@ -31,8 +31,8 @@ pub struct KeyDestroyed {
     pub fingerprint: Option<String>,
     /// How many blocks there were.
     pub block_count: u64,
-    /// The block that was tried to be read afterwards, and could not be; `None` if there was none.
-    pub tried: Option<u64>,
+    /// The blocks that were tried to be read afterwards, and could not be: one of each partition with blocks, by partition and object.
+    pub tried: Vec<(u8, u64)>,
     /// In so many other files of the data directory the wrapped key was looked for, and is not.
     pub searched_files: u64,
 }
@@ -58,10 +58,14 @@ pub enum ErasureError {
         segments: usize,
     },
     /// It can still be read.
-    #[error("block {object} of {barcode} can still be read: its key is NOT destroyed")]
+    #[error(
+        "block {object} of partition {partition} of {barcode} can still be read: its key is NOT destroyed"
+    )]
     StillReadable {
         /// Its barcode.
         barcode: Barcode,
+        /// The partition.
+        partition: u8,
         /// The block.
         object: u64,
     },
@@ -151,30 +155,19 @@ impl Store {
         })
     }
 
-    /// Tries to read the first block, with all keys that there are.
-    fn try_to_read(&self, entry: &CartridgeEntry) -> Result<Option<u64>, ErasureError> {
+    /// Tries to read the first block of each partition, with all keys that there are.
+    fn try_to_read(&self, entry: &CartridgeEntry) -> Result<Vec<(u8, u64)>, ErasureError> {
         let mut volume = self.open_cartridge(entry, true)?;
-        let barcode = || entry.barcode.clone();
-        loop {
-            let object = volume.position().object.0;
-            match volume.read() {
-                Ok(ReadOutcome::Filemark) | Err(MediumError::Damaged { .. }) => {}
-                Ok(ReadOutcome::EndOfData) => return Ok(None),
-                // What it was made from is not its own.
-                Ok(ReadOutcome::Block(_)) if entry.origin.is_some_and(|of| object < of.objects) => {
-                }
-                // A host's key lies over it; that of the cartridge is asked for after that one.
-                Err(MediumError::AtRest(AtRestError::Destroyed) | MediumError::NoKey { .. }) => {
-                    return Ok(Some(object));
-                }
-                Ok(ReadOutcome::Block(_)) => {
-                    return Err(ErasureError::StillReadable { barcode: barcode(), object });
-                }
-                Err(source) => {
-                    return Err(UndoError::Medium { barcode: barcode(), source }.into());
-                }
-            }
+        let mut tried = Vec::new();
+        for partition in 0..volume.partition_count() {
+            let entered = volume.change_partition(partition);
+            entered
+                .map_err(|source| UndoError::Medium { barcode: entry.barcode.clone(), source })?;
+            tried.extend(
+                try_partition(&mut volume, partition, entry)?.map(|object| (partition, object)),
+            );
         }
+        Ok(tried)
     }
 
     /// Looks for a wrapped key in all files of the data directory but the segments of journals and the labels that it is in; how many these are.
@@ -187,6 +180,40 @@ impl Store {
         match found.map_err(|source| ErasureError::Io { barcode: barcode.clone(), source })? {
             Some(file) => Err(ErasureError::Elsewhere { barcode: barcode.clone(), file }),
             None => Ok(count),
+        }
+    }
+}
+
+/// The first block that does not open.
+fn try_partition(
+    volume: &mut Volume,
+    partition: u8,
+    entry: &CartridgeEntry,
+) -> Result<Option<u64>, ErasureError> {
+    let barcode = || entry.barcode.clone();
+    // A divided cartridge was made from nothing else.
+    let of_others = entry.origin.filter(|_| partition == 0).map_or(0, |origin| origin.objects);
+    loop {
+        let object = volume.position().object.0;
+        match volume.read() {
+            Ok(ReadOutcome::Filemark) | Err(MediumError::Damaged { .. }) => {}
+            Ok(ReadOutcome::EndOfData) => return Ok(None),
+            // What it was made from is not its own.
+            Ok(ReadOutcome::Block(_)) if object < of_others => {}
+            // A host's key lies over it; that of the cartridge is asked for after that one.
+            Err(MediumError::AtRest(AtRestError::Destroyed) | MediumError::NoKey { .. }) => {
+                return Ok(Some(object));
+            }
+            Err(MediumError::AtRest(_)) if object < of_others => {
+                let next = volume.locate(ObjectNumber(object + 1));
+                next.map_err(|source| UndoError::Medium { barcode: barcode(), source })?;
+            }
+            Ok(ReadOutcome::Block(_)) => {
+                return Err(ErasureError::StillReadable { barcode: barcode(), partition, object });
+            }
+            Err(source) => {
+                return Err(UndoError::Medium { barcode: barcode(), source }.into());
+            }
         }
     }
 }

@@ -201,12 +201,13 @@ fn proof(destroyed: &KeyDestroyed) -> Vec<String> {
         "both labels were overwritten without the key, to the end of their files, and synced"
             .to_owned(),
     ];
-    proof.push(match destroyed.tried {
-        Some(object) => {
-            format!("block {object} was read with all keys that there are, and does not open")
-        }
-        None => "nothing was written on it".to_owned(),
-    });
+    proof.extend(destroyed.tried.iter().map(|(partition, object)| {
+        let of = if *partition == 0 { String::new() } else { format!(" of partition {partition}") };
+        format!("block {object}{of} was read with all keys that there are, and does not open")
+    }));
+    if destroyed.tried.is_empty() {
+        proof.push("there was no block on it to be tried".to_owned());
+    }
     proof.push(match destroyed.fingerprint {
         Some(_) => format!(
             "the wrapped key was looked for in all {} other files of the data directory, and is in none",

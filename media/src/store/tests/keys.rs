@@ -21,7 +21,7 @@ pub(super) fn locked_with() -> (Protection, &'static [u8]) {
 }
 
 /// A store with A00001L9 in pool mail, which has a key.
-fn encrypted(disk: &MemoryDisk) -> Store {
+pub(super) fn encrypted(disk: &MemoryDisk) -> Store {
     let store = small_store(Arc::new(disk.clone()));
     let uuid = uuid_of(&store, "A00001L9");
     store.assign_pool(&[uuid], Some("mail"), "test").unwrap();
@@ -50,7 +50,7 @@ pub(super) fn write(store: &Store, barcode: &str, texts: &[&str]) {
     store.update_facts(uuid_of(store, barcode), &facts).unwrap();
 }
 
-fn read(mut volume: Volume) -> Vec<String> {
+pub(super) fn read(mut volume: Volume) -> Vec<String> {
     let mut found = Vec::new();
     loop {
         match volume.read().unwrap() {
@@ -61,7 +61,7 @@ fn read(mut volume: Volume) -> Vec<String> {
     }
 }
 
-fn read_tape(store: &Store, barcode: &str) -> Vec<String> {
+pub(super) fn read_tape(store: &Store, barcode: &str) -> Vec<String> {
     read(open(store, barcode, true).unwrap())
 }
 
@@ -391,18 +391,6 @@ fn gather(disk: &MemoryDisk, seen: &mut Seen) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A snapshot that was made while a key was being destroyed was acknowledged, and there was nothing in it.
-#[test]
-fn there_is_no_snapshot_of_what_was_destroyed() {
-    let store = encrypted(&MemoryDisk::new());
-    write(&store, "A00001L9", &[TEXT]);
-    let uuid = uuid_of(&store, "A00001L9");
-    store.destroy_key(uuid, "test").unwrap();
-    let refused = store.create_snapshot("s", &[uuid], &HashMap::new(), "test").unwrap_err();
-    assert!(matches!(refused, UndoError::Load { .. }), "{refused}");
-    assert!(store.snapshots().is_empty());
-}
-
 /// With the first load for writing the key is in both copies of the label, whatever becomes of that load.
 #[test]
 fn one_copy_of_the_label_is_enough_to_read_what_was_written_first() {
@@ -448,28 +436,6 @@ fn what_is_closed_can_be_held_and_locked() {
     store.delete_cartridge(uuid, "test").unwrap();
 }
 
-/// A partition that was given up before there was a key is kept as it is: the certificate said that everything had been encrypted.
-#[test]
-fn what_is_in_the_clear_in_a_partition_that_was_given_up_counts() {
-    let disk = MemoryDisk::new();
-    let store = encrypted(&disk);
-    let uuid = uuid_of(&store, "A00002L9");
-    let mut volume = open(&store, "A00002L9", false).unwrap();
-    volume.format(&[1 << 30, 1 << 30]).unwrap();
-    assert!(volume.change_partition(1).unwrap());
-    volume.write(Box::new(TEXT.as_bytes().to_vec()), 41, 1).unwrap();
-    volume.format(&[1 << 30]).unwrap();
-    volume.unload().unwrap();
-    store.assign_pool(&[uuid], Some("mail"), "test").unwrap();
-    let mut volume = open(&store, "A00002L9", false).unwrap();
-    volume.write(Box::new(b"new".to_vec()), 3, 1).unwrap();
-    volume.unload().unwrap();
-    store.prune(uuid, jiff::Timestamp::MAX, "test").unwrap();
-    assert_eq!(holds(&disk, &TEXT.as_bytes()[..16]).len(), 1, "it is there");
-    let refused = store.check_erasure(uuid).unwrap_err();
-    assert!(matches!(refused, ErasureError::InTheClear { segments: 1.., .. }), "{refused}");
-}
-
 /// A pool whose key is in use keeps it unlocked.
 #[test]
 fn a_key_that_cannot_be_removed_is_as_it_was() {
@@ -478,22 +444,4 @@ fn a_key_that_cannot_be_removed_is_as_it_was() {
     let refused = store.remove_pool_key("mail", "test").unwrap_err();
     assert!(matches!(refused, KeysError::InUse { count: 1, .. }), "{refused}");
     assert_eq!(read_tape(&store, "A00001L9"), [TEXT]);
-}
-
-/// As long as the wrapped key is in another file, it is not destroyed: the second attempt once said that it was.
-#[test]
-fn a_wrapped_key_that_is_elsewhere_is_left_where_it_is() {
-    let disk = MemoryDisk::new();
-    let store = encrypted(&disk);
-    write(&store, "A00001L9", &[TEXT]);
-    let uuid = uuid_of(&store, "A00001L9");
-    let copy = Path::new("/data/label.a.bak");
-    crate::whole::replace_whole(&disk, copy, wrapped(&store, "A00001L9").as_bytes()).unwrap();
-    for _ in 0..2 {
-        let refused = store.destroy_key(uuid, "test").unwrap_err();
-        assert!(matches!(refused, ErasureError::Elsewhere { .. }), "{refused}");
-        assert_eq!(read_tape(&store, "A00001L9"), [TEXT]);
-    }
-    disk.remove(copy).unwrap();
-    assert!(store.destroy_key(uuid, "test").unwrap().searched_files > 0);
 }

@@ -4,6 +4,7 @@ mod catalogue;
 mod copies;
 mod crash;
 mod directory;
+mod erasure;
 mod keeping;
 mod key_faults;
 mod keys;
