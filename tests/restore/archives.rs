@@ -106,6 +106,33 @@ fn archives_of_all_dialects_are_restored_equal() {
     }
 }
 
+/// A newer archive is damaged before the file that is looked for: an older one was restored, and nobody was told that there may be a newer one.
+#[test]
+fn what_could_not_be_searched_is_named() {
+    let scene = Scene::loaded();
+    let from = scene.beside("from");
+    fs::create_dir(&from).unwrap();
+    fs::write(from.join("passwd"), "old").unwrap();
+    let old = tar(&from, &[]);
+    fs::write(from.join("big"), vec![7; 100_000]).unwrap();
+    let mut new = tar(&from, &["--sort=name"]);
+    new.truncate(30_720);
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&old, 10_240), (&new, 10_240)]);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["unload", "0"]).done();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let restore =
+        |what: &str| vtl(&["restore", what, "-C", to.to_str().unwrap(), "--format", "json"]);
+    let answer = restore("VTL001L9:passwd").done().json();
+    assert_eq!(fs::read_to_string(to.join("passwd")).unwrap(), "old");
+    let told = answer["not_listed"][0].as_str().unwrap();
+    assert!(told.starts_with("tape file 1 of VTL001L9 was not listed to its end"), "{answer}");
+    restore("VTL001L9:shadow").ended(4).says("But tape file 1 of VTL001L9 was not listed");
+}
+
 #[test]
 fn one_file_is_restored_from_the_last_tape_file_that_has_it() {
     let mut scene = Scene::loaded();

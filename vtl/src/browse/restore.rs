@@ -52,9 +52,26 @@ pub(super) struct ListedFile {
     kind: String,
     pub(super) bytes: u64,
     pub(super) members: Vec<Member>,
+    /// Why it was not listed to its end.
+    broken: Option<String>,
 }
 
 impl Listed {
+    /// Of its tape files from this one on those that were not listed to their ends: what was looked for may be there, and newer. Those that go on
+    /// on the next volume are listed there.
+    fn not_listed(&self, from: usize, goes_on: bool) -> impl Iterator<Item = String> {
+        self.files.iter().skip(from).filter_map(move |file| {
+            let why = file.broken.as_ref()?;
+            let is_cut = file.members.last().is_some_and(|last| last.end > file.bytes);
+            (!(goes_on && is_cut)).then(|| {
+                format!(
+                    "tape file {} of {} was not listed to its end ({why}): what is there may be newer",
+                    file.file, self.barcode
+                )
+            })
+        })
+    }
+
     /// Where the bytes of one of its tape files are had.
     pub(super) fn piece(&self, file: &ListedFile) -> Piece {
         Piece {
@@ -93,9 +110,13 @@ pub(crate) fn restore(
     let has_it = |file: &&ListedFile| file.members.iter().any(|member| is_in(member, &wanted));
     let mut together = Together::default();
     let mut first = None;
+    let mut not_listed = Vec::new();
     for (number, listed) in volumes.iter().enumerate() {
         // Of one cartridge it is the last that has it.
-        let Some(file) = listed.files.iter().rev().find(has_it) else { continue };
+        let found = listed.files.iter().rposition(|file| has_it(&file));
+        let goes_on = number + 1 < volumes.len();
+        not_listed.extend(listed.not_listed(found.unwrap_or(0), goes_on));
+        let Some(file) = found.and_then(|found| listed.files.get(found)) else { continue };
         first.get_or_insert((file.partition, file.file));
         let chosen: Vec<&Member> =
             file.members.iter().filter(|member| is_in(member, &wanted)).collect();
@@ -105,9 +126,11 @@ pub(crate) fn restore(
     let barcodes: Vec<&str> = volumes.iter().map(|listed| listed.barcode.as_str()).collect();
     let Some((partition, file)) = first else {
         return Err(Failure::not_found(format!(
-            "no archive on {} has {path}; `vtl browse {}` lists what there is",
+            "no archive on {} has {path}; `vtl browse {}` lists what there is{}{}",
             barcodes.join(" or "),
-            barcodes.first().unwrap_or(&"BARCODE")
+            barcodes.first().unwrap_or(&"BARCODE"),
+            if not_listed.is_empty() { "" } else { ". But " },
+            not_listed.join("; ")
         )));
     };
     let Together { mut tally, directories, .. } = together;
@@ -121,6 +144,7 @@ pub(crate) fn restore(
         "files": tally.files,
         "bytes": tally.bytes,
         "left_out": tally.left_out,
+        "not_listed": not_listed,
     });
     Ok((answer, verdict))
 }
