@@ -92,6 +92,9 @@ fn a_pool_with_a_key_file_is_encrypted_and_everything_reads_it_as_before() {
     scene.daemon().vtl(&["browse", "ENC001L9"]).ended(3).says("ENC001L9");
     let keys = scene.daemon().vtl(&["key", "list", "--format", "json"]).done().json();
     assert_eq!(keys[0]["unlocked"], false);
+    // The table had no column for it when all keys were locked, and that was what somebody looked for.
+    let table = scene.daemon().vtl(&["key", "list"]).done().stdout;
+    assert!(table.contains(" locked"), "{table}");
     scene.take_daemon().stop();
     fs::rename(directory.path().join("aside"), &key).unwrap();
     scene.start();

@@ -107,9 +107,13 @@ fn paragraph(text: &mut String, row: &Value) -> std::fmt::Result {
     let number = |name: &str| row.get(name).and_then(Value::as_u64);
     let light = word("light").unwrap_or_default().to_uppercase();
     let group = word("group").unwrap_or_default();
-    let count = number("cartridges").unwrap_or(0);
     let bytes = vtl_vault::size(number("bytes").unwrap_or(0));
-    writeln!(text, "{group}: {light}   ({count} cartridges, {bytes})")?;
+    let holds = match number("cartridges").unwrap_or(0) {
+        0 => "nothing is written on its cartridges".to_owned(),
+        1 => format!("1 cartridge, {bytes}"),
+        count => format!("{count} cartridges, {bytes}"),
+    };
+    writeln!(text, "{group}: {light}   ({holds})")?;
     let measured = row.get("recovery_seconds").and_then(Value::as_f64);
     let took = measured.map_or_else(
         || "never measured".to_owned(),

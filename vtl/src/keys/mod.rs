@@ -219,7 +219,7 @@ fn list(store: &Store) -> Result<Value, Failure> {
         rows.push(match store.pool_key(&pool) {
             Ok(key) => told(store, &key),
             Err(KeysError::Lost { .. }) => json!({
-                "pool": pool, "key": id, "opens_with": null, "unlocked": store.keys().is_open(id), "lost": true,
+                "pool": pool, "key": id, "opens_with": null, "unlocked": store.keys().is_open(id), "state": "lost",
             }),
             Err(error) => return Err(failure(error)),
         });
@@ -228,6 +228,7 @@ fn list(store: &Store) -> Result<Value, Failure> {
 }
 
 fn told(store: &Store, key: &PoolKey) -> Value {
+    let unlocked = store.keys().is_open(key.id);
     let cartridges =
         store.look_at_cartridges(|all| all.filter(|entry| entry.pool_key == Some(key.id)).count());
     json!({
@@ -237,7 +238,9 @@ fn told(store: &Store, key: &PoolKey) -> Value {
             Protection::Passphrase { .. } => "passphrase".to_owned(),
             Protection::KeyFile { path } => format!("file {}", path.display()),
         },
-        "unlocked": store.keys().is_open(key.id),
+        "unlocked": unlocked,
+        // In words as well: a table has no column for what is nowhere so, and that no key is unlocked has to be seen.
+        "state": if unlocked { "unlocked" } else { "locked" },
         "cartridges": cartridges,
         "created": key.created,
     })
