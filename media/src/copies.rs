@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::barcode::Barcode;
+use crate::inventory::CartridgeEntry;
 
 /// Where a copy is on its way.
 ///
@@ -220,6 +221,16 @@ pub struct CopyRecord {
 }
 
 impl CopyRecord {
+    /// Whether it holds what is on its cartridge now, or would if it were finished.
+    pub fn holds(&self, entry: &CartridgeEntry) -> bool {
+        let facts = &self.facts;
+        // A clock that was set back must not make an old copy one of what is there now.
+        let is_same = facts.generation.is_none_or(|number| number == entry.generation)
+            && facts.bytes.is_none_or(|bytes| bytes == entry.written_bytes);
+        is_same
+            && facts.as_of.unwrap_or(self.staged) >= entry.last_written.unwrap_or(Timestamp::MIN)
+    }
+
     pub(crate) fn new(
         id: Uuid,
         cartridge: Uuid,
@@ -274,8 +285,10 @@ impl CopyRecord {
 /// What the copies of one cartridge come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CopySummary {
-    /// Copies that were read back, have a receipt, and are not known to be bad or gone.
+    /// Copies that were read back, have a receipt, are not known to be bad or gone, and hold what is on the cartridge now.
     pub good: u32,
+    /// Those that hold what was on it before, and are as good otherwise.
+    pub stale: u32,
     /// The best state that one of them is in: the furthest of those with a receipt, else of those that are being made, else what became
     /// of the others.
     pub best: Option<CopyState>,
@@ -284,10 +297,12 @@ pub struct CopySummary {
 }
 
 impl CopySummary {
-    /// Adds one copy.
-    pub fn add(&mut self, copy: &CopyRecord) {
+    /// Adds one copy; of a cartridge that is gone, its last content is all that there is.
+    pub fn add(&mut self, copy: &CopyRecord, entry: Option<&CartridgeEntry>) {
         if copy.state.is_receipted() {
-            self.good = self.good.saturating_add(1);
+            let is_stale = entry.is_some_and(|entry| !copy.holds(entry));
+            let count = if is_stale { &mut self.stale } else { &mut self.good };
+            *count = count.saturating_add(1);
             self.proved = self.proved.max(copy.proved);
         }
         let rank = |state: CopyState| (state.is_receipted(), state.is_under_way(), state);
@@ -337,7 +352,7 @@ mod tests {
         let mut add = |state| {
             let mut copy = CopyRecord::new(Uuid::nil(), Uuid::nil(), barcode.clone(), 1, time);
             (copy.state, copy.proved) = (state, Some(time));
-            summary.add(&copy);
+            summary.add(&copy, None);
             summary
         };
         assert_eq!(add(CopyState::Lost).best, Some(CopyState::Lost));

@@ -56,6 +56,20 @@ pub struct DrillRecord {
     /// The snapshot that keeps what was shown to be good.
     #[serde(default)]
     pub known_good: Option<String>,
+    /// The cartridges; older drills do not say.
+    #[serde(default)]
+    pub members: Vec<DrillMember>,
+}
+
+/// A cartridge whose recovery was rehearsed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillMember {
+    /// Its identity.
+    pub cartridge: uuid::Uuid,
+    /// Its barcode then.
+    pub barcode: String,
+    /// What was on it then.
+    pub written_bytes: u64,
 }
 
 /// The physical tape that a cartridge was made of, as far as it is known.

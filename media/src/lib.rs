@@ -43,7 +43,9 @@ pub use self::cartridge::{
 };
 pub use self::causes::with_causes;
 pub use self::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
-pub use self::keeping::{BAD_TAPES_MAX, DrillRecord, DriveRecord, ImportSource, PolicyRun};
+pub use self::keeping::{
+    BAD_TAPES_MAX, DrillMember, DrillRecord, DriveRecord, ImportSource, PolicyRun,
+};
 pub use self::label::{CartridgeKind, Label, LabelError, Moment, Origin, PartOrigin};
 pub use self::layout::{Layout, PARTITIONS_MAX};
 pub use self::ledger::{Entry, EntryFilter, Event, Ledger, LedgerError};

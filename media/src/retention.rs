@@ -90,6 +90,15 @@ struct Anchor {
     uptime: Duration,
 }
 
+/// What the ledger tells of the time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// The latest that the compliance clock has shown.
+    pub(crate) compliance: Option<Timestamp>,
+    /// The latest of the host's clock, which can be set.
+    pub(crate) wall: Option<Timestamp>,
+}
+
 /// What is kept from one start to the next.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
@@ -97,18 +106,30 @@ struct Kept {
 }
 
 impl ComplianceClock {
-    /// Goes on with what was kept in the data directory; where nothing was, from `newest`, the time of the newest thing that is known to have happened.
+    /// Goes on where it was, as the data directory or the ledger knows. Only where neither does, from a host's clock: the earlier of what it shows
+    /// now and what it showed last.
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         directory: &Path,
         (wall, uptime): (Clock, Uptime),
-        newest: Option<Timestamp>,
+        known: Known,
     ) -> Self {
         let path = directory.join(FILE_NAME);
-        let kept = read_whole(&*disk, &path, FILE_BYTES_MAX).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+        let kept = match read(&*disk, &path) {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::error!(
+                    path = %path.display(), %error,
+                    "the compliance clock was not kept well: it goes on from what the ledger knows of it, and locks may last longer than they would have"
+                );
+                None
+            }
+        };
         let is_kept = kept.is_some();
-        let time = kept.map(|kept| kept.time).or(newest).unwrap_or_else(|| wall.now());
+        let time = kept.max(known.compliance).unwrap_or_else(|| {
+            let now = wall.now();
+            known.wall.map_or(now, |newest| newest.min(now))
+        });
         let anchor = Mutex::new(Anchor { time, uptime: (uptime.0)() });
         let clock = Self { state: Arc::new(State { disk, path, wall, uptime, anchor }) };
         // At once: what is newest in the ledger has the time of a clock that can be set.
@@ -153,6 +174,16 @@ impl ComplianceClock {
     }
 }
 
+/// What was kept; nothing if there is no such file.
+fn read(disk: &dyn Disk, path: &Path) -> std::io::Result<Option<Timestamp>> {
+    let bytes = match read_whole(disk, path, FILE_BYTES_MAX) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let kept: Kept = serde_json::from_slice(&bytes).map_err(std::io::Error::other)?;
+    Ok(Some(kept.time))
+}
+
 const FILE_NAME: &str = "compliance-clock.json";
 const FILE_BYTES_MAX: u64 = 4096;
 
@@ -161,7 +192,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
     use super::*;
-    use crate::disk::{MemoryDisk, OpenMode};
+    use crate::disk::MemoryDisk;
 
     const YEAR: i64 = 365 * 86_400;
 
@@ -185,7 +216,8 @@ mod tests {
             let wall = move || Timestamp::from_second(wall.load(Ordering::Relaxed)).unwrap();
             let uptime = move || Duration::from_secs(uptime.load(Ordering::Relaxed));
             let clocks = (Clock(Arc::new(wall)), Uptime(Arc::new(uptime)));
-            ComplianceClock::open(Arc::new(self.disk.clone()), Path::new("/data"), clocks, None)
+            let known = Known::default();
+            ComplianceClock::open(Arc::new(self.disk.clone()), Path::new("/data"), clocks, known)
         }
 
         /// Time goes by in which the machine runs.
@@ -251,18 +283,37 @@ mod tests {
         }
     }
 
+    /// The ledger's newest entry may have the time of a host whose clock was days ahead: from there the clock went on when its file was damaged, and
+    /// locks ended.
     #[test]
     fn a_damaged_file_does_not_set_it_forward() {
         let host = Host::new();
         host.start().keep().unwrap();
-        let file =
-            host.disk.open(Path::new("/data/compliance-clock.json"), OpenMode::ReadWrite).unwrap();
-        file.write_at(b"xx", 0).unwrap();
-        let newest = Timestamp::from_second(1_800_000_000).unwrap();
+        let path = Path::new("/data/compliance-clock.json");
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let shows = |wall: i64, known| {
+            replace_whole(&host.disk, path, b"xx").unwrap();
+            let clocks = (Clock(Arc::new(move || at(wall))), Uptime::system());
+            let disk = Arc::new(host.disk.clone());
+            ComplianceClock::open(disk, Path::new("/data"), clocks, known).now().as_second()
+        };
+        let ahead = Some(at(1_900_000_000));
+        for wall in [1_800_000_000, 1_950_000_000] {
+            let known = Known { compliance: Some(at(1_700_000_000)), wall: ahead };
+            assert!((0..60).contains(&(shows(wall, known) - 1_700_000_000)), "{wall}");
+        }
+        // Before the ledger had both clocks.
+        let known = Known { compliance: None, wall: ahead };
+        assert!((0..60).contains(&(shows(1_800_000_000, known) - 1_800_000_000)));
+        assert!((0..60).contains(&(shows(1_950_000_000, known) - 1_900_000_000)));
+        // A file that was put back does not set it back behind what it has shown.
+        let kept = serde_json::to_vec(&Kept { time: at(1_600_000_000) }).unwrap();
+        replace_whole(&host.disk, path, &kept).unwrap();
+        let known = Known { compliance: Some(at(1_700_000_000)), wall: None };
         let clocks = (Clock::system(), Uptime::system());
         let disk = Arc::new(host.disk.clone());
-        let clock = ComplianceClock::open(disk, Path::new("/data"), clocks, Some(newest));
-        assert!(clock.now().duration_since(newest) < SignedDuration::from_secs(60));
+        let clock = ComplianceClock::open(disk, Path::new("/data"), clocks, known);
+        assert!(clock.now() >= at(1_700_000_000));
     }
 
     #[test]

@@ -237,6 +237,30 @@ fn a_drill_that_is_broken_off_leaves_nothing_behind() {
     scene.assert_serves();
 }
 
+/// A host erases a cartridge after a drill that passed. The next one passed as well, as nothing can be read of what is empty, and took the snapshot
+/// away that still had what was on it.
+#[test]
+fn what_was_erased_since_the_last_drill_fails_and_stays_in_the_point_that_is_known_to_be_good() {
+    let scene = group_of_two();
+    scene.daemon().vtl(&["drill", "run", "mail"]).done();
+    let good = snapshots(&scene)[0]["snapshot"].as_str().unwrap().to_owned();
+    scene.daemon().vtl(&["load", BARCODES[1], "0"]).done();
+    let mut session = scene.session("eraser");
+    session.run(1, &cdb::ERASE);
+    session.logout();
+    scene.daemon().vtl(&["unload", "0"]).done();
+    let posture = scene.daemon().vtl(&["posture", "mail"]).ended(1).stdout;
+    assert!(
+        posture.contains(&format!("EMPTY now, and not when it was rehearsed: {}", BARCODES[1]))
+    );
+    scene.daemon().vtl(&["drill", "run", "mail"]).ended(1).says("drill of group mail failed");
+    assert!(snapshots(&scene).iter().any(|row| row["snapshot"] == *good), "{good} is gone");
+    let again = scene.daemon().vtl(&["drill", "run", "mail", "--format", "json"]).ended(1).stdout;
+    assert!(again.contains("it is EMPTY") && again.contains(&good), "{again}");
+    let runbook = scene.daemon().vtl(&["runbook", "mail"]).done().stdout;
+    assert!(runbook.contains(&format!("vtl snapshot present {good}")), "{runbook}");
+}
+
 /// The daemon starts a drill as a process of its own, and it must end with the daemon, which does not wait for it.
 #[test]
 fn a_drill_by_the_calendar_is_one_like_any_other_and_stops_no_daemon_from_ending() {

@@ -49,6 +49,8 @@ pub mod cdb {
     pub const TEST_UNIT_READY: [u8; 6] = [0; 6];
     /// REWIND.
     pub const REWIND: [u8; 6] = [0x01, 0, 0, 0, 0, 0];
+    /// All of it, at once.
+    pub const ERASE: [u8; 6] = [0x19, 1, 0, 0, 0, 0];
     /// RESERVE(6).
     pub const RESERVE: [u8; 6] = [0x16, 0, 0, 0, 0, 0];
     /// RELEASE(6).

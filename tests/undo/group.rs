@@ -52,6 +52,29 @@ fn a_group_is_taken_back_to_one_moment() {
     scene.daemon().vtl(&["tape", "rewind", "--group", "mail", "--to", "p1"]).ended(2);
 }
 
+/// After an attack one cartridge under a legal hold kept the whole library as the attacker had left it: `--all` ended there, and did not say what had
+/// been taken back before.
+#[test]
+fn what_may_not_go_back_does_not_keep_the_rest_of_the_library() {
+    let (scene, moment) = overwritten();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["tape", "hold", BARCODES[0], "--reason", "case 7"]).done();
+    let rewind = ["tape", "rewind", "--all", "--to", &moment, "--format", "json"];
+    let ran = vtl(&rewind).ended(3).says("1 of ").says(BARCODES[0]);
+    let rows = ran.json();
+    let of = |barcode: &str| {
+        rows.as_array().unwrap().iter().find(|row| row["barcode"] == *barcode).unwrap().clone()
+    };
+    assert_eq!(of(BARCODES[0])["result"], "left as it is");
+    assert!(of(BARCODES[0])["why"].as_str().unwrap().contains("case 7"), "{rows}");
+    assert_eq!(
+        (&of(BARCODES[1])["result"], &of(BARCODES[2])["result"]),
+        (&"rewound".into(), &"blank again".into())
+    );
+    assert_content(&scene, BARCODES[1], 2);
+    assert_content(&scene, BARCODES[0], 11);
+}
+
 #[test]
 fn what_stands_in_the_way_of_one_leaves_all_as_they_are() {
     let (scene, moment) = overwritten();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use vtl_tests::{Scene, cdb, noise, vtl as offline};
 
-use crate::{read_tape, write_tape};
+use crate::{points, read_tape, write_tape};
 
 const ERASE_LONG: [u8; 6] = [0x19, 1, 0, 0, 0, 0];
 const FORMAT_MEDIUM: [u8; 6] = [0x04, 0, 0, 0, 0, 0];
@@ -111,6 +111,36 @@ fn a_lock_in_governance_mode_is_lifted_with_a_reason_that_stands_in_the_ledger()
     vtl(&["tape", "lock", "VTL002L9", "--governance", "--for", "30d"]).done();
     vtl(&["tape", "lock", "VTL002L9", "--lift-governance", "--reason", "x"]).done();
     vtl(&["tape", "delete", "VTL002L9"]).done();
+}
+
+/// A twin that was made as evidence could not be held, as it is only read, and of several cartridges that were to be held nobody knew afterwards which
+/// were. What a host had erased was deleted without a question, with all that could have been brought back.
+#[test]
+fn evidence_is_held_and_what_can_be_brought_back_is_not_deleted_by_the_way() {
+    let scene = Scene::loaded();
+    let mut session = scene.session("host");
+    write_tape(&mut session, &[noise(1, 50_000)]);
+    session.run(1, &cdb::REWIND).good();
+    let before = points(&scene, "VTL001L9").remove(0);
+    session.run(1, &ERASE_LONG).good();
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["unload", "0"]).done();
+    let made = vtl(&["tape", "rewind", "VTL001L9", "--to", &before, "--format", "json"]).done();
+    assert_eq!(made.json()[0]["barcode"], "RW0001L9");
+    vtl(&["tape", "hold", "VTL003L9", "RW0001L9", "VTL002L9", "--reason", "case 7"]).done();
+    vtl(&["tape", "delete", "RW0001L9", "--force"]).ended(3).says("case 7");
+    vtl(&["load", "RW0001L9", "0"]).done();
+    vtl(&["tape", "hold", "RW0001L9", "--lift"]).done();
+    vtl(&["unload", "0"]).done();
+    vtl(&["tape", "delete", "RW0001L9", "--force"]).done();
+    vtl(&["tape", "lock", "VTL003L9", "--for", "30d"]).done();
+    vtl(&["tape", "lock", "VTL002L9", "VTL003L9", "VTL004L9", "--for", "20d"])
+        .ended(3)
+        .says("nobody can make that earlier")
+        .says("it was done for VTL002L9, VTL004L9");
+    vtl(&["tape", "delete", "VTL001L9"]).ended(3).says("vtl tape history VTL001L9").says("--force");
+    vtl(&["tape", "delete", "VTL001L9", "--force"]).done();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is known when a policy is looked at: the time, the disk, and of each cartridge its copies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +21,8 @@ pub struct Situation {
     pub undo_window: SignedDuration,
     /// Why nothing on a cartridge may be given up: those that are locked or held.
     pub locked: BTreeMap<Uuid, String>,
+    /// Those of them that nobody can take the lock from: neither held nor governed.
+    pub fixed: BTreeSet<Uuid>,
     /// All cartridges.
     pub cartridges: Vec<CartridgeEntry>,
     /// All copies.
@@ -38,15 +40,7 @@ impl Situation {
         &'a self,
         entry: &'a CartridgeEntry,
     ) -> impl Iterator<Item = &'a CopyRecord> {
-        let is_current = |copy: &&CopyRecord| {
-            let facts = &copy.facts;
-            // A clock that was set back must not make an old copy one of what is there now.
-            let is_same = facts.generation.is_none_or(|number| number == entry.generation)
-                && facts.bytes.is_none_or(|bytes| bytes == entry.written_bytes);
-            let is_later =
-                facts.as_of.unwrap_or(copy.staged) >= entry.last_written.unwrap_or(Timestamp::MIN);
-            copy.state == CopyState::Staged || (is_same && is_later)
-        };
+        let is_current = |copy: &&CopyRecord| copy.state == CopyState::Staged || copy.holds(entry);
         self.standing_copies(entry.uuid).filter(is_current)
     }
 }
@@ -77,6 +71,7 @@ pub(crate) fn test_situation(cartridges: Vec<CartridgeEntry>) -> Situation {
         disk_used_percent: 10,
         undo_window: SignedDuration::from_hours(24 * 14),
         locked: BTreeMap::new(),
+        fixed: BTreeSet::new(),
         cartridges,
         copies: Vec::new(),
     }

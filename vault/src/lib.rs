@@ -36,7 +36,7 @@ pub use gfs::{Gfs, MediaSet, Membership};
 pub use group::{Group, matches_pattern};
 pub use policy::{Action, Plan, Planned, Policy, Waiting, cartridges_of, plan};
 pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
-pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, posture};
+pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, lost, posture};
 pub use receipt::{
     Attribute, Counters, DriveIdentity, LedgerPoint, LeftOut, Manifest, Mismatch, Pass, Proof,
     Source, StackMember, StackPlace, Target,

@@ -1,12 +1,16 @@
 //! How well a group could be recovered, now: measured, and against what was asked for.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use uuid::Uuid;
 
-use vtl_media::{CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, CopyState};
+use vtl_media::{
+    CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, CopyState, DrillMember,
+};
 
 use crate::facts::Situation;
 use crate::group::Group;
@@ -24,6 +28,15 @@ pub struct Rehearsal {
     pub is_passed: bool,
     /// How long the recovery took, where something was recovered.
     pub recovery: Option<Duration>,
+    /// What was on the cartridges; nothing where that is not known.
+    pub members: Vec<DrillMember>,
+}
+
+impl Rehearsal {
+    /// Whether a cartridge was among them, as far as that is known.
+    fn has(&self, cartridge: Uuid) -> bool {
+        self.members.is_empty() || self.members.iter().any(|member| member.cartridge == cartridge)
+    }
 }
 
 /// What it comes to.
@@ -144,6 +157,7 @@ pub fn posture(
         rule,
         next: next(name, rule, situation, &written),
     };
+    posture.judge_coverage(&all, passed);
     posture.judge(group, situation, &all, rehearsals.last());
     posture
 }
@@ -160,7 +174,11 @@ impl Posture {
         let plain = |member: &&str| !member.contains(['*', '?']);
         let members = group.members.iter().map(|member| member.as_ref().as_str()).filter(plain);
         let is_there = |member: &&str| all.iter().any(|entry| entry.barcode.as_str() == *member);
-        let missing: Vec<&str> = members.filter(|member| !is_there(member)).collect();
+        let is_on_disk = |uuid| situation.cartridges.iter().any(|entry| entry.uuid == uuid);
+        let is_gone = |copy: &&CopyRecord| group.has(&copy.barcode) && !is_on_disk(copy.cartridge);
+        let gone = Gone::of(situation.copies.iter().filter(is_gone));
+        let is_known = |member: &&str| is_there(member) || gone.has(member);
+        let missing: Vec<&str> = members.filter(|member| !is_known(member)).collect();
         if !missing.is_empty() {
             self.add(
                 Light::Red,
@@ -178,7 +196,8 @@ impl Posture {
                 format!("damaged: {}; `vtl tape show` says where their copies are", bad.join(", ")),
             );
         }
-        if self.cartridges == 0 && missing.is_empty() {
+        gone.judge(self);
+        if self.cartridges == 0 && missing.is_empty() && gone.is_nothing() {
             self.add(Light::Red, "nothing was ever written on it".to_owned());
         }
         if last.is_some_and(|last| !last.is_passed) {
@@ -202,6 +221,41 @@ impl Posture {
         if self.rule.score() < 5 && self.cartridges > 0 {
             let next = self.next.clone().map(|next| format!(": {next}")).unwrap_or_default();
             self.add(Light::Amber, format!("{} of 3-2-1-1-0{next}", self.rule));
+        }
+    }
+
+    /// A rehearsal says nothing about what was not in it, and what was in it has to be there still.
+    fn judge_coverage(&mut self, all: &[&CartridgeEntry], passed: Option<&Rehearsal>) {
+        let Some(passed) = passed else { return };
+        let had = |entry: &&&CartridgeEntry| {
+            let mut members = passed.members.iter().filter(|member| member.written_bytes > 0);
+            entry.written_bytes == 0 && members.any(|member| member.cartridge == entry.uuid)
+        };
+        let names = |entries: Vec<&&CartridgeEntry>| {
+            entries.iter().map(|entry| entry.barcode.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let emptied: Vec<_> = all.iter().filter(had).collect();
+        if !emptied.is_empty() {
+            self.rule.zero_errors = false;
+            self.add(
+                Light::Red,
+                format!(
+                    "EMPTY now, and not when it was rehearsed: {}; `vtl tape history` says since when",
+                    names(emptied)
+                ),
+            );
+        }
+        let is_new = |entry: &&&CartridgeEntry| entry.written_bytes > 0 && !passed.has(entry.uuid);
+        let new: Vec<_> = all.iter().filter(is_new).collect();
+        if !new.is_empty() {
+            let name = self.group.clone();
+            self.add(
+                Light::Amber,
+                format!(
+                    "not in the last drill that passed: {}: `vtl drill run {name}`",
+                    names(new)
+                ),
+            );
         }
     }
 
@@ -231,6 +285,66 @@ impl Posture {
     fn add(&mut self, light: Light, reason: String) {
         self.light = self.light.max(light);
         self.reasons.push(reason);
+    }
+}
+
+/// What is not on the disk any more, and was once copied.
+struct Gone<'a> {
+    /// Copies of it are good.
+    on_tape: BTreeSet<&'a str>,
+    /// All of them are lost or damaged, and nobody has said that they do not count.
+    lost: BTreeSet<&'a str>,
+}
+
+/// The barcodes of cartridges that are not on disk any more and have been copied, and of which no copy is good.
+pub fn lost(copies: &[CopyRecord], is_on_disk: impl Fn(Uuid) -> bool) -> Vec<&str> {
+    Gone::of(copies.iter().filter(|copy| !is_on_disk(copy.cartridge))).lost.into_iter().collect()
+}
+
+impl<'a> Gone<'a> {
+    fn of(copies: impl Iterator<Item = &'a CopyRecord>) -> Self {
+        let copies: Vec<&CopyRecord> = copies.collect();
+        let names = |is_such: fn(&CopyRecord) -> bool| {
+            let copies = copies.iter().filter(|copy| is_such(copy));
+            copies.map(|copy| (copy.cartridge, copy.barcode.as_str())).collect::<BTreeSet<_>>()
+        };
+        let good = names(|copy| copy.state.is_receipted());
+        let bad = names(|copy| {
+            copy.state == CopyState::Lost
+                || (copy.state == CopyState::Failed && copy.proved.is_some())
+        });
+        let barcodes =
+            |of: Vec<(Uuid, &'a str)>| of.into_iter().map(|(_, barcode)| barcode).collect();
+        Self {
+            lost: barcodes(bad.difference(&good).copied().collect()),
+            on_tape: barcodes(good.into_iter().collect()),
+        }
+    }
+
+    fn has(&self, barcode: &str) -> bool {
+        self.on_tape.contains(barcode) || self.lost.contains(barcode)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.on_tape.is_empty() && self.lost.is_empty()
+    }
+
+    fn judge(&self, posture: &mut Posture) {
+        let names = |of: &BTreeSet<&str>| of.iter().copied().collect::<Vec<_>>().join(", ");
+        if !self.lost.is_empty() {
+            let reason = format!(
+                "LOST: {}: not on disk any more, and no copy on tape is good; `vtl vault list` says what became of them",
+                names(&self.lost)
+            );
+            posture.add(Light::Red, reason);
+        }
+        if !self.on_tape.is_empty() {
+            let reason = format!(
+                "on tape only: {}: no drill reads them; `vtl import` brings them back to the disk",
+                names(&self.on_tape)
+            );
+            posture.add(Light::Amber, reason);
+        }
     }
 }
 
@@ -279,10 +393,12 @@ fn rule(situation: &Situation, written: &[&CartridgeEntry], last: Option<&Rehear
         two_media: all(&|_, copies| !copies.is_empty()),
         one_offsite: all(&|_, copies| copies.iter().any(|copy| copy.state == CopyState::Offsite)),
         one_offline: all(&|entry, copies| {
-            copies.iter().any(is_out) || situation.locked.contains_key(&entry.uuid)
+            copies.iter().any(is_out) || situation.fixed.contains(&entry.uuid)
         }),
-        zero_errors: all(&|entry, _| entry.state == CartridgeState::Proved)
-            && last.is_some_and(|last| last.is_passed),
+        zero_errors: all(&|entry, _| {
+            entry.state == CartridgeState::Proved
+                && last.is_some_and(|last| last.is_passed && last.has(entry.uuid))
+        }),
     }
 }
 
@@ -314,8 +430,9 @@ fn next(
         _ => return None,
     };
     let (count, bytes) = lacks(number);
+    let cartridges = if count == 1 { "cartridge" } else { "cartridges" };
     Some(format!(
-        "{count} cartridges with {} to physical tape: `vtl export --group {name} --copy {number} --library CHANGER`",
+        "{count} {cartridges} with {} to physical tape: `vtl export --group {name} --copy {number} --library CHANGER`",
         size(bytes)
     ))
 }

@@ -206,6 +206,7 @@ impl World {
 
     fn situation(&self) -> Situation {
         Situation {
+            fixed: std::collections::BTreeSet::new(),
             now: moment(self.now()),
             zone: TimeZone::UTC,
             disk_used_percent: 10,

@@ -32,6 +32,8 @@ pub(crate) fn run(
     let frozen = choice.freeze.as_deref().map(|command| hook("freeze", command, limit));
     choice.is_quiesced = frozen.as_ref().map(Result::is_ok);
     let thaw = choice.thaw.clone();
+    let until = uptime().saturating_add(limit).as_millis();
+    choice.still_until_ms = thaw.as_ref().and_then(|_| u64::try_from(until).ok());
     // The client has a runtime of its own, which has to be the only one of its thread.
     let data = data.to_owned();
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -57,6 +59,11 @@ pub(crate) fn run(
         _ => Ok(()),
     };
     Ok((made, verdict))
+}
+
+/// What the library's clock of the same machine shows, too.
+pub(crate) fn uptime() -> Duration {
+    (vtl_media::Uptime::system().0)()
 }
 
 fn hook(what: &str, command: &str, limit: Duration) -> Result<Value, String> {

@@ -31,6 +31,7 @@ pub(crate) fn examine(directory: &Path) -> Report {
         finding("library", asked(directory, Request::Status {}, "running")),
         finding("drives", last_failures(directory)),
         finding("cartridges", damaged(directory)),
+        finding("copies", copies(directory)),
         finding("policies", policies(directory)),
         finding("physical drives", fenced_drives(directory)),
         finding("ledger", asked(directory, Request::AuditVerify { against: None }, "entries")),
@@ -107,6 +108,21 @@ fn last_failures(directory: &Path) -> Result<String, String> {
         return Ok("no command has failed since the start".to_owned());
     }
     Ok(format!("last failures: {}", lines.join("; ")))
+}
+
+/// Cartridges that are not on disk any more, and whose copies are lost or bad: nobody else would say so.
+fn copies(directory: &Path) -> Result<String, String> {
+    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message)?;
+    let rows = status.get("lost").and_then(Value::as_array).cloned().unwrap_or_default();
+    let lost: Vec<&str> = rows.iter().filter_map(Value::as_str).collect();
+    if lost.is_empty() {
+        return Ok("what is not on disk any more has a good copy".to_owned());
+    }
+    Err(format!(
+        "LOST: {}: not on disk any more, and no copy on tape is good; `vtl vault list` says what became of them. What was given up on purpose is said \
+         so by `vtl vault retire`",
+        lost.join(", ")
+    ))
 }
 
 /// Policies that run by themselves: whoever relies on that has to know when one failed.

@@ -22,7 +22,7 @@ use crate::bays::{DriveIs, Undone};
 use crate::cleaning;
 use crate::fences;
 use crate::library::Library;
-use crate::operations::find;
+use crate::operations::{find, refreshed};
 use crate::physical_tape::PhysicalTape;
 use crate::request::{ExportChoice, Failure, FailureKind};
 use crate::verification::{Begun, begin, rate};
@@ -185,7 +185,27 @@ pub(crate) fn standing(
     choice: &ExportChoice,
 ) -> Result<Option<CopyRecord>, Failure> {
     let mut copies = copies_of(library, barcode, choice)?.into_iter();
-    Ok(copies.find(|copy| copy.state.is_receipted()))
+    let Some(copy) = copies.find(|copy| copy.state.is_receipted()) else { return Ok(None) };
+    // What is in a drive has more on it than the store knows.
+    let entry = refreshed(library, find(library, barcode)?);
+    if copy.holds(&entry) {
+        return Ok(Some(copy));
+    }
+    Err(Failure::refused(format!(
+        "copy {} of {barcode} is {}, and holds what was on it at {}, not what is on it now: --copy {} makes another one",
+        copy.number,
+        copy.state,
+        copy.facts.as_of.unwrap_or(copy.staged).strftime("%Y-%m-%d %H:%M:%SZ"),
+        library
+            .store
+            .copies()
+            .iter()
+            .filter(|other| other.cartridge == entry.uuid && !other.state.is_over())
+            .map(|other| other.number)
+            .max()
+            .unwrap_or(copy.number)
+            .saturating_add(1)
+    )))
 }
 
 /// The tape that a copy was begun on and is to be gone on with: no other one will do.

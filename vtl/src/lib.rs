@@ -120,6 +120,8 @@ pub fn command_line() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     let directory = cli.global.data.map_or_else(default_directory, Ok)?;
+    // What is relative has no directory above it that could be synced.
+    let directory = std::path::absolute(&directory).unwrap_or(directory);
     let format = cli.global.format;
     let command = match cli.command.request() {
         Ok(request) => return ask_library(&directory, request, format),
@@ -236,6 +238,7 @@ fn ask_library(
         return posture::verdict(&answer);
     }
     verification::verdict(&answer).and(rules::verdict(&answer)).and(vaulting::verdict(&answer))?;
+    undo::verdict(&answer)?;
     bays::verdict(&answer)
 }
 

@@ -96,7 +96,9 @@ impl Library {
             .ok_or_else(|| anyhow!("there is no library in this directory"))?;
         let holdings = Holdings::Store(Arc::clone(&store));
         let access = Arc::new(Access::new(Arc::clone(&store)));
-        Ok(Self::without_devices(store, record, holdings, access, load_options, site))
+        let library = Self::without_devices(store, record, holdings, access, load_options, site);
+        keys::settle(&library.store, &library.receipts);
+        Ok(library)
     }
 
     fn without_devices(

@@ -40,6 +40,7 @@ pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, F
                 time: drill.time,
                 is_passed: drill.record.is_passed,
                 recovery: drill.record.recovery_ms.map(Duration::from_millis),
+                members: drill.record.members.clone(),
             })
             .collect();
         let mut row = row(&posture(name, group, &situation, &rehearsals), group, &situation);

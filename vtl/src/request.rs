@@ -363,4 +363,8 @@ pub(crate) struct SnapshotChoice {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) is_quiesced: Option<bool>,
+    /// Until when it is held still: milliseconds since the machine was started.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) still_until_ms: Option<u64>,
 }

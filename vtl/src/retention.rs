@@ -152,8 +152,15 @@ fn change(
         return Err(Failure::usage(format!("{} is a cleaning cartridge", cleaning.barcode)));
     }
     let mut rows = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
     for entry in &entries {
-        let retention = change_one(library, entry, change, actor)?;
+        let retention = match change_one(library, entry, change, actor) {
+            Ok(retention) => retention,
+            Err(failure) => {
+                failures.push(failure);
+                continue;
+            }
+        };
         rows.push(json!({
             "barcode": entry.barcode,
             "retained_until": retention.until,
@@ -162,7 +169,17 @@ fn change(
             "hold": retention.hold,
         }));
     }
-    Ok(Value::Array(rows))
+    let Some(kind) = failures.first().map(|failure| failure.kind) else {
+        return Ok(Value::Array(rows));
+    };
+    let mut why: Vec<String> = failures.into_iter().map(|failure| failure.message).collect();
+    if entries.len() > 1 {
+        let done = rows.iter().filter_map(|row| row.get("barcode").and_then(Value::as_str));
+        let done: Vec<&str> = done.collect();
+        let done = if done.is_empty() { "none".to_owned() } else { done.join(", ") };
+        why.push(format!("it was done for {done}"));
+    }
+    Err(Failure::new(kind, why.join("; ")))
 }
 
 fn change_one(

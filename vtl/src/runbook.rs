@@ -48,6 +48,8 @@ struct Facts {
     status: Value,
     cartridges: Vec<Value>,
     drill: Option<Value>,
+    /// The snapshot of the last drill that passed.
+    known_good: Option<String>,
     keys: Value,
     /// How to read each tape of a good copy: its barcode and the sheet.
     sheets: Vec<(String, String)>,
@@ -114,6 +116,10 @@ impl Facts {
             Err(failure) if failure.kind == FailureKind::NotFound => None,
             other => Some(other?),
         };
+        let drills = ask(Request::Drill(DrillRequest::List { group: Some(group.to_owned()) }))?;
+        // A drill that failed takes nothing back of what an earlier one has shown.
+        let known = |row: &Value| row.get("known_good")?.as_str().map(str::to_owned);
+        let known_good = drills.as_array().into_iter().flatten().rev().find_map(known);
         let mut sheets = Vec::new();
         for receipt in
             cartridges.iter().filter_map(|row| row.get("newest_receipt")?.get("receipt")?.as_str())
@@ -133,6 +139,7 @@ impl Facts {
             reader: reader.as_deref().map(absolute),
             status: ask(Request::Status {})?,
             cartridges,
+            known_good,
             drill,
             keys: ask(Request::Receipt { what: ReceiptRequest::Keys })?,
             sheets,
@@ -237,11 +244,10 @@ impl Facts {
             out,
             "vtl tape rewind --group {group} --to TIME     # all of it; that can be taken back as well\n```\n"
         )?;
-        let known = self.drill.as_ref().and_then(|drill| drill.get("known_good")?.as_str());
-        if let Some(known) = known {
+        if let Some(known) = &self.known_good {
             writeln!(
                 out,
-                "Known to be good, as the last drill has read all of it: `vtl snapshot present {known}`.\n"
+                "Known to be good, as a drill has read all of it: `vtl snapshot present {known}`.\n"
             )?;
         }
         Ok(())
@@ -304,6 +310,16 @@ impl Facts {
                 out,
                 "THERE IS NO PROVED COPY. If this disk is lost, so is `{0}`: `vtl export --group {0} --library CHANGER`.",
                 self.group
+            )?;
+        }
+        let has_none = |row: &&Value| row.get("copies").and_then(Value::as_u64) == Some(0);
+        let lacking = self.cartridges.iter().filter(has_none);
+        let lacking: Vec<&str> = lacking.filter_map(|row| row.get("barcode")?.as_str()).collect();
+        if !lacking.is_empty() && !self.sheets.is_empty() {
+            writeln!(
+                out,
+                "NO PROVED COPY has what is on {} now: if this disk is lost, so is that.\n",
+                lacking.join(", ")
             )?;
         }
         for (barcode, sheet) in &self.sheets {

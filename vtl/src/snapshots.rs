@@ -39,6 +39,7 @@ pub(crate) fn create(
     let mut loaded: HashMap<Uuid, Option<Moment>> = HashMap::new();
     // One moment for all: what a host syncs while the others are asked is not in it.
     let barrier = Timestamp::now();
+    check_still(choice.still_until_ms)?;
     for entry in &chosen {
         let moment = in_drive(library, entry, |volume| moment_by(volume, barrier));
         if moment.is_none() && is_drive_stuck(library, entry) {
@@ -63,6 +64,17 @@ pub(crate) fn create(
         row.insert("milliseconds".to_owned(), json!(begun.elapsed().as_millis()));
     }
     Ok(row)
+}
+
+/// Whoever has frozen something lets it go on after a while, whether there was an answer or not.
+fn check_still(until_ms: Option<u64>) -> Result<(), Failure> {
+    let is_late = |until: u64| crate::barrier::uptime().as_millis() >= u128::from(until);
+    if until_ms.is_some_and(is_late) {
+        return Err(Failure::failed(
+            "no snapshot was made: by the time that it was asked for, what was to be held still had been let go on",
+        ));
+    }
+    Ok(())
 }
 
 /// The last sync point of a loaded cartridge by this time.

@@ -16,6 +16,8 @@ pub(crate) fn status(library: &Library) -> Value {
     let (disk, directory) = (library.store.disk(), library.store.directory());
     let is_shown = |snapshot: &&vtl_media::SnapshotRecord| snapshot.is_presented;
     let snapshots = library.store.snapshots();
+    let copies = library.store.copies();
+    let lost = vtl_vault::lost(&copies, |uuid| library.store.cartridge(uuid).is_some());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "running": library.is_running(),
@@ -48,6 +50,7 @@ pub(crate) fn status(library: &Library) -> Value {
             "oldest_proof": data().filter_map(|entry| entry.last_proved).min(),
             "being_read": library.verifications.progress(),
         },
+        "lost": lost,
         "policies": crate::rules::timer::overview(library),
         "drives": drives(library, &library.record),
         "libraries": crate::libraries::list(library),

@@ -7,6 +7,7 @@ use vtl_drive::Generation;
 use vtl_media::{
     Barcode, CartridgeEntry, CartridgeKind, CreateError, DeleteError, NewCartridge, Place,
 };
+use vtl_media::{CopyRecord, CopyState};
 
 use crate::libraries::{self, of_place};
 use crate::library::Library;
@@ -176,6 +177,13 @@ pub(crate) fn delete(
                 entry.barcode, entry.written_bytes
             )));
         }
+        if entry.undo_bytes > 0 && !force {
+            return Err(Failure::refused(format!(
+                "{0} is empty, but what was on it can be brought back still ({1} on disk; `vtl tape history {0}`): say --force to delete that too",
+                entry.barcode,
+                vtl_vault::size(entry.undo_bytes)
+            )));
+        }
     }
     let mut rows = Vec::new();
     for entry in entries {
@@ -225,6 +233,7 @@ fn barcodes(
     } else {
         new.barcodes.clone()
     };
+    let copies = copies_that_count(library);
     let mut barcodes = Vec::new();
     for text in texts {
         let is_well_formed = text.len() == BODY_CHARACTERS + 2 && text.ends_with(suffix);
@@ -239,9 +248,31 @@ fn barcodes(
                 "there is a cartridge {text} already; {GRAMMAR}, and each one is given once"
             )));
         }
+        if let Some(copy) = copies.iter().find(|copy| is_named(copy, &text)) {
+            return Err(Failure::refused(format!(
+                "{text} is the name of copy {} of {}, which counts still: nobody would know which of both is meant. Take another barcode, or say \
+                 that the copy does not count any more: `vtl vault retire`",
+                copy.number, copy.barcode
+            )));
+        }
         barcodes.push(barcode);
     }
     Ok(barcodes)
+}
+
+/// Copies of which somebody may speak: by the barcode of the cartridge, which may be gone, or by that of the tape.
+fn copies_that_count(library: &Library) -> Vec<CopyRecord> {
+    let mut copies = library.store.copies();
+    copies.retain(|copy| copy.state == CopyState::Lost || !copy.state.is_over());
+    copies
+}
+
+fn names_of(copy: &CopyRecord) -> impl Iterator<Item = &str> {
+    std::iter::once(copy.barcode.as_str()).chain(copy.facts.volume.as_deref())
+}
+
+fn is_named(copy: &CopyRecord, text: &str) -> bool {
+    names_of(copy).any(|name| name.eq_ignore_ascii_case(text))
 }
 
 /// The two characters of a WORM cartridge of that media type.
@@ -271,12 +302,17 @@ fn numbered(library: &Library, new: &NewTapes, suffix: &str) -> Result<Vec<Strin
         return Err(Failure::usage(format!("--count {}: from 1 to {MAX_NEW}", new.count)));
     }
     let digits = BODY_CHARACTERS - new.prefix.len();
-    let number_of = |entry: &CartridgeEntry| {
-        let rest = entry.barcode.as_str().strip_prefix(&new.prefix)?.strip_suffix(suffix)?;
+    let number_of = |name: &str| {
+        let rest = name.strip_prefix(&new.prefix)?.strip_suffix(suffix)?;
         rest.parse::<u32>().ok().filter(|_| rest.len() == digits)
     };
-    let behind_the_last =
-        || library.store.cartridges().iter().filter_map(number_of).max().map_or(1, |last| last + 1);
+    let behind_the_last = || {
+        let entries = library.store.cartridges();
+        let copies = copies_that_count(library);
+        let names = entries.iter().map(|entry| entry.barcode.as_str());
+        let names = names.chain(copies.iter().flat_map(names_of));
+        names.filter_map(number_of).max().map_or(1, |last| last + 1)
+    };
     let start = new.start.unwrap_or_else(behind_the_last);
     (start..start.saturating_add(new.count))
         .map(|number| {

@@ -88,12 +88,58 @@ pub(crate) fn rewind(
         let made = twin(library, &entry, wanted, request.as_barcode.as_deref(), actor)?;
         return Ok(Value::Array(vec![made]));
     }
-    let rows: Result<Vec<_>, _> = entries
-        .iter()
-        .map(|entry| rewind_one(library, entry, wanted, request.all, actor))
-        .collect();
-    Ok(Value::Array(rows?))
+    if let [entry] = entries.as_slice() {
+        let row = rewind_one(library, entry, wanted, actor).map_err(|error| explain(&error))?;
+        return Ok(Value::Array(vec![row]));
+    }
+    // One that cannot be taken back is no reason to leave the others as they are: that would be what an attacker wants.
+    let rows = entries.iter().map(|entry| {
+        rewind_one(library, entry, wanted, actor)
+            .unwrap_or_else(|error| left_as_it_is(entry, &error, request.all))
+    });
+    Ok(Value::Array(rows.collect()))
 }
+
+/// The row of a cartridge that was not taken back. One that is younger than that moment, among all others, is no failure.
+fn left_as_it_is(entry: &CartridgeEntry, error: &UndoError, is_all: bool) -> Value {
+    let is_younger = is_all && matches!(error, UndoError::NoPoint { .. });
+    let failure = explain(error);
+    json!({
+        "barcode": entry.barcode,
+        "result": LEFT,
+        "to": null,
+        "time": null,
+        "objects": null,
+        "written_bytes": null,
+        "why": failure.message,
+        "kind": (!is_younger).then_some(failure.kind),
+    })
+}
+
+/// A failure if some cartridge of several was not taken back, for the exit code.
+pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
+    let rows = answer.as_array().map_or(&[][..], Vec::as_slice);
+    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+    let kind = |row: &Value| serde_json::from_value::<FailureKind>(row.get("kind")?.clone()).ok();
+    let left: Vec<&Value> = rows
+        .iter()
+        .filter(|row| text(row, "result").as_deref() == Some(LEFT) && kind(row).is_some())
+        .collect();
+    let worst = left.iter().filter_map(|row| kind(row)).max_by_key(|kind| kind.exit_code());
+    let Some(worst) = worst else { return Ok(()) };
+    let names: Vec<String> = left.iter().filter_map(|row| text(row, "barcode")).collect();
+    Err(Failure::new(
+        worst,
+        format!(
+            "{} of {} cartridges were left as they are, and the others are as asked for: {}; the answer says why",
+            left.len(),
+            rows.len(),
+            names.join(", ")
+        ),
+    ))
+}
+
+const LEFT: &str = "left as it is";
 
 /// A writable cartridge that begins with what another one is, or was.
 pub(crate) fn clone(
@@ -192,20 +238,9 @@ fn rewind_one(
     library: &Library,
     entry: &CartridgeEntry,
     wanted: WantedPoint,
-    is_all: bool,
     actor: &str,
-) -> Result<Value, Failure> {
-    let rewound = match library.store.rewind_in_place(entry.uuid, wanted, actor) {
-        Ok(rewound) => rewound,
-        // One that is younger than that moment, among all others, is left as it is, and said to be.
-        Err(error @ UndoError::NoPoint { .. }) if is_all => {
-            return Ok(
-                json!({ "barcode": entry.barcode, "result": "left as it is", "to": null, "time": null,
-                "objects": null, "written_bytes": null, "why": error.to_string() }),
-            );
-        }
-        Err(error) => return Err(explain(&error)),
-    };
+) -> Result<Value, UndoError> {
+    let rewound = library.store.rewind_in_place(entry.uuid, wanted, actor)?;
     let point = rewound.point.as_ref();
     let result = match (rewound.is_changed, point) {
         (false, _) => "was so already",

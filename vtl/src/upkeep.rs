@@ -140,7 +140,7 @@ fn is_space_short(library: &Library) -> bool {
 
 /// Gives up what is older than the window, and then as much as is beyond the limit.
 pub(crate) fn prune_window(library: &Library, plan: Plan) {
-    let before = Timestamp::now().checked_sub(plan.keep).unwrap_or(Timestamp::MIN);
+    let before = window_begin(library, plan.keep, Timestamp::now());
     for entry in with_undo(library) {
         note(&entry, &prune(library, &entry, before), WINDOW);
     }
@@ -148,6 +148,12 @@ pub(crate) fn prune_window(library: &Library, plan: Plan) {
         let undo_bytes = || with_undo(library).iter().map(|entry| entry.undo_bytes).sum::<u64>();
         give_up_oldest(library, || undo_bytes() > limit, "undo takes more than keep-bytes allows");
     }
+}
+
+/// When what can be undone begins, by the earlier of both clocks: a host's clock that was set forward makes nothing old (F16).
+fn window_begin(library: &Library, keep: SignedDuration, wall: Timestamp) -> Timestamp {
+    let now = wall.min(library.store.compliance_clock().now());
+    now.checked_sub(keep).unwrap_or(Timestamp::MIN)
 }
 
 /// Gives up the oldest undo data of all cartridges, a piece at a time, while it is needed and there is any.
@@ -194,7 +200,6 @@ fn prune(
     if !matches!(entry.place, Place::Drive { .. }) {
         return library.store.prune(entry.uuid, before, ACTOR);
     }
-    let kept = library.store.kept_moments(entry.uuid);
     let pruned = library.drive_at(&entry.place).and_then(|unit| {
         // Where the drive is busy for long, the next look finds it in a better moment.
         unit.with_drive_within(DRIVE_LIMIT, |drive| {
@@ -202,6 +207,8 @@ fn prune(
             if cartridge.label().uuid != entry.uuid {
                 return None;
             }
+            // Not before: somebody may have made a twin of an old moment while the drive was waited for.
+            let kept = library.store.kept_moments(entry.uuid);
             let pruned = cartridge.prune(before, &kept);
             Some((pruned, cartridge.facts()))
         })
@@ -391,6 +398,18 @@ mod tests {
         assert!(last.is_current);
         let again = WantedPoint::Sequence(last.sequence);
         assert!(!library.store.rewind_in_place(uuid, again, "test").unwrap().is_changed);
+        library.power_off();
+    }
+
+    /// A host's clock was set forward by 20 days, and what had been overwritten a minute before was pruned for its age.
+    #[test]
+    fn a_clock_that_is_set_forward_makes_nothing_old() {
+        let library = library(1 << 30);
+        let (day, wall) = (SignedDuration::from_hours(24), Timestamp::now());
+        let ahead = window_begin(&library, day, wall + day * 20);
+        assert!(ahead <= Timestamp::now() - day, "{ahead}");
+        let behind = window_begin(&library, day, wall - day * 20);
+        assert_eq!(behind, wall - day * 21);
         library.power_off();
     }
 

@@ -59,7 +59,7 @@ fn story(
     };
     let mut summary = CopySummary::default();
     for copy in copies {
-        summary.add(copy);
+        summary.add(copy, entry);
     }
     let receipt = receipts::newest(library, copies);
     let mut restore: Vec<String> = entry.map(on_this_disk).into_iter().collect();
@@ -77,6 +77,7 @@ fn story(
         let uuid = entry.map(|entry| entry.uuid).unwrap_or_default();
         add("imported", lineage::story(library, uuid));
         add("copies", summary.good.into());
+        add("stale_copies", summary.stale.into());
         add("copy_state", summary.best.map(CopyState::name).into());
         add("copy_proved", summary.proved.map(|time| time.to_string()).into());
         add("copy_list", copies.iter().map(|copy| line(copy, now)).collect());

@@ -55,6 +55,8 @@ pub(crate) struct Inventory {
     access: AccessRules,
     /// When the newest entry was made that was read from the ledger.
     newest: Option<jiff::Timestamp>,
+    /// The latest time of the compliance clock in it.
+    newest_compliance: Option<jiff::Timestamp>,
     copies: BTreeMap<Uuid, CopyRecord>,
     /// Locks and holds of cartridges that have some.
     retentions: HashMap<Uuid, Retention>,
@@ -113,6 +115,7 @@ impl Inventory {
     /// Adds what one entry says. After an error nothing has changed.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistency> {
         self.newest = self.newest.max(Some(entry.time));
+        self.newest_compliance = self.newest_compliance.max(entry.compliance);
         match &entry.event {
             RecordedEvent::Known(event) => {
                 self.note_drive_move(event, entry.sequence);
@@ -235,6 +238,11 @@ impl Inventory {
     /// When the newest entry was made that was read from the ledger.
     pub(crate) fn newest(&self) -> Option<jiff::Timestamp> {
         self.newest
+    }
+
+    /// The latest time that the compliance clock is known to have shown.
+    pub(crate) fn newest_compliance(&self) -> Option<jiff::Timestamp> {
+        self.newest_compliance
     }
 
     /// What keeps a cartridge as it is.

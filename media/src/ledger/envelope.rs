@@ -11,6 +11,8 @@ use super::event::{Event, RecordedEvent};
 struct EnvelopeOut<'a> {
     v: u32,
     time: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compliance: Option<Timestamp>,
     actor: &'a str,
     event: &'a Event,
 }
@@ -23,6 +25,8 @@ struct EnvelopeVersion {
 #[derive(Deserialize)]
 struct EnvelopeIn {
     time: Timestamp,
+    // What is older than the clock has none.
+    compliance: Option<Timestamp>,
     actor: String,
     event: Value,
 }
@@ -36,17 +40,27 @@ pub(super) enum BodyError {
     Newer(u32),
 }
 
+/// When something was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// By the host's clock.
+    pub(super) wall: Timestamp,
+    /// By the clock that ends locks.
+    pub(super) compliance: Option<Timestamp>,
+}
+
 /// The stored form of an entry's body.
 pub(super) fn encode_body(
-    time: Timestamp,
+    times: Times,
     actor: &str,
     event: &Event,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&EnvelopeOut { v: envelope_version(event), time, actor, event })
+    let Times { wall: time, compliance } = times;
+    serde_json::to_vec(&EnvelopeOut { v: envelope_version(event), time, compliance, actor, event })
 }
 
-/// Reads a body back: its time, actor and event.
-pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEvent), BodyError> {
+/// Reads a body back: its times, actor and event.
+pub(super) fn decode_body(bytes: &[u8]) -> Result<(Times, String, RecordedEvent), BodyError> {
     let version: EnvelopeVersion =
         serde_json::from_slice(bytes).map_err(|_| BodyError::Malformed)?;
     if version.v > ENVELOPE_VERSION {
@@ -62,7 +76,8 @@ pub(super) fn decode_body(bytes: &[u8]) -> Result<(Timestamp, String, RecordedEv
     } else {
         RecordedEvent::Unknown(envelope.event)
     };
-    Ok((envelope.time, envelope.actor, event))
+    let times = Times { wall: envelope.time, compliance: envelope.compliance };
+    Ok((times, envelope.actor, event))
 }
 
 /// A program that does not know of access rules must not let everybody in because it takes no notice of them, and one that does not know of
@@ -173,28 +188,30 @@ mod tests {
                 message: "door \"open\"".into(),
             },
         ] {
-            let body = encode_body(time, "cli uid 0", &event).unwrap();
-            let (found_time, actor, found) = decode_body(&body).unwrap();
-            assert_eq!((found_time, actor.as_str()), (time, "cli uid 0"));
+            let times = Times { wall: time, compliance: "2026-06-01T12:00:00Z".parse().ok() };
+            let body = encode_body(times, "cli uid 0", &event).unwrap();
+            let (found_times, actor, found) = decode_body(&body).unwrap();
+            assert_eq!((found_times, actor.as_str()), (times, "cli uid 0"));
             assert_eq!(found.name(), event.name());
             assert!(KNOWN_EVENTS.contains(&event.name()));
             assert_eq!(found, RecordedEvent::Known(Box::new(event)));
         }
+        let time_of = |wall| Times { wall, compliance: None };
         // Whoever does not know of access rules must stop at them.
         let revoked = Event::AccessRevoked { initiator: "iqn.x".into(), library: None };
-        assert!(encode_body(time, "x", &revoked).unwrap().starts_with(br#"{"v":2,"#));
+        assert!(encode_body(time_of(time), "x", &revoked).unwrap().starts_with(br#"{"v":2,"#));
         // And at locks, which they would not keep.
         let retention = Retention { until: Some(time), ..Retention::default() };
         let locked = Event::RetentionSet { reason: None, cartridge: Uuid::from_u128(7), retention };
-        assert!(encode_body(time, "x", &locked).unwrap().starts_with(br#"{"v":3,"#));
+        assert!(encode_body(time_of(time), "x", &locked).unwrap().starts_with(br#"{"v":3,"#));
         // And at copies that do not count any more.
         let retired =
             Event::CopyRetired { copy: Uuid::from_u128(7), reason: "x".into(), is_last: false };
-        assert!(encode_body(time, "x", &retired).unwrap().starts_with(br#"{"v":4,"#));
+        assert!(encode_body(time_of(time), "x", &retired).unwrap().starts_with(br#"{"v":4,"#));
         // And at keys of pools, without which they would write in the clear.
         let (pool, key, opens_with) = ("mail".into(), Uuid::from_u128(8), "passphrase".into());
         let set = Event::PoolKeySet { pool, key, opens_with };
-        assert!(encode_body(time, "x", &set).unwrap().starts_with(br#"{"v":5,"#));
+        assert!(encode_body(time_of(time), "x", &set).unwrap().starts_with(br#"{"v":5,"#));
         let later = br#"{"v":1,"time":"2031-01-01T00:00:00Z","actor":"x","event":{"type":"warp","factor":9}}"#;
         let (_, _, found) = decode_body(later).unwrap();
         assert_eq!(found.name(), "warp");

@@ -489,8 +489,11 @@ impl Serialize for EntryHash {
 pub struct Entry {
     /// ≥ 1, without gaps.
     pub sequence: u64,
-    /// When it was recorded.
+    /// When it was recorded, by the host's clock.
     pub time: Timestamp,
+    /// And by the compliance clock, which nobody can set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compliance: Option<Timestamp>,
     /// Who did it: `cli uid 0`, `iscsi iqn…`, `system`.
     pub actor: String,
     /// What was done.

@@ -18,7 +18,7 @@ mod scan;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub use event::{Entry, EntryHash, Event, Motion, MoveStep, RecordedEvent};
 pub use filter::EntryFilter;
 
 use crate::disk::Disk;
+use crate::retention::ComplianceClock;
+use envelope::Times;
 use frame::genesis;
 use head::HeadFile;
 use scan::{Scan, Segment};
@@ -40,6 +42,7 @@ pub struct Ledger {
     directory: PathBuf,
     id: Uuid,
     clock: Clock,
+    compliance: OnceLock<ComplianceClock>,
     /// Held during an append, with its fsync.
     writer: Mutex<Writer>,
     /// What readers may read: all durable entries. Held only to copy it.
@@ -148,10 +151,16 @@ impl Ledger {
             directory: directory.to_owned(),
             id: options.id,
             clock: options.clock,
+            compliance: OnceLock::new(),
             writer: Mutex::new(writer),
             durable: Mutex::new(extent),
         };
         Ok((ledger, torn))
+    }
+
+    /// From now on entries have the time of this clock, too: it goes on from what the ledger has told of it.
+    pub(crate) fn tell_compliance(&self, clock: &ComplianceClock) {
+        self.compliance.get_or_init(|| clock.clone());
     }
 
     /// Records one event. It is durable on return.
@@ -162,8 +171,10 @@ impl Ledger {
     /// Records several events with one fsync: after a crash either all of them are there or none.
     pub fn append_all(&self, events: &[Event], actor: &str) -> Result<Appended, LedgerError> {
         let time = self.clock.now();
+        let times =
+            Times { wall: time, compliance: self.compliance.get().map(ComplianceClock::now) };
         let mut writer = lock(&self.writer);
-        let extent = writer.append(&*self.disk, events, actor, time)?;
+        let extent = writer.append(&*self.disk, events, actor, times)?;
         let head = extent.head;
         *lock(&self.durable) = extent;
         Ok(Appended { head, time })

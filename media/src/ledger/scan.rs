@@ -291,11 +291,18 @@ fn read_segment_bytes(
 }
 
 fn to_entry(frame: &Frame<'_>, segment: u32) -> Result<Entry, LedgerError> {
-    let (time, actor, event) = decode_body(frame.body).map_err(|error| match error {
+    let (times, actor, event) = decode_body(frame.body).map_err(|error| match error {
         BodyError::Malformed => LedgerError::damaged(segment, frame.sequence, Damage::Content),
         BodyError::Newer(found) => LedgerError::NewerFormat { found, supported: ENVELOPE_VERSION },
     })?;
-    Ok(Entry { sequence: frame.sequence, time, actor, event, hash: frame.hash })
+    Ok(Entry {
+        sequence: frame.sequence,
+        time: times.wall,
+        compliance: times.compliance,
+        actor,
+        event,
+        hash: frame.hash,
+    })
 }
 
 fn newer(found: u32) -> LedgerError {

@@ -4,10 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::envelope::encode_body;
+use super::envelope::{Times, encode_body};
 use super::error::{Damage, LedgerError};
 use super::event::{EntryHash, Event};
 use super::frame::{MAX_BODY_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, encode_frame};
@@ -75,7 +74,7 @@ impl Writer {
         disk: &dyn Disk,
         events: &[Event],
         actor: &str,
-        time: Timestamp,
+        times: Times,
     ) -> Result<Extent, LedgerError> {
         if self.is_fenced {
             return Err(LedgerError::Fenced);
@@ -83,7 +82,7 @@ impl Writer {
         if events.is_empty() {
             return Ok(self.extent.clone());
         }
-        let (bytes, head) = self.encode(events, actor, time)?;
+        let (bytes, head) = self.encode(events, actor, times)?;
         let length = bytes.len() as u64;
         let limit = MAX_SEGMENT_BYTES - SEGMENT_HEADER_BYTES as u64;
         if length > limit {
@@ -124,7 +123,7 @@ impl Writer {
         &self,
         events: &[Event],
         actor: &str,
-        time: Timestamp,
+        times: Times,
     ) -> Result<(Vec<u8>, Head), LedgerError> {
         let actor: String = actor.chars().take(MAX_ACTOR_CHARACTERS).collect();
         let first = self.extent.head.sequence.saturating_add(1);
@@ -132,7 +131,7 @@ impl Writer {
         let mut hash: EntryHash = self.extent.head.hash;
         let mut bytes = Vec::new();
         for (sequence, event) in (first..=last).zip(events) {
-            let body = encode_body(time, &actor, event).map_err(|error| {
+            let body = encode_body(times, &actor, event).map_err(|error| {
                 LedgerError::io("encode an entry of", &self.directory)(io::Error::other(error))
             })?;
             hash = encode_frame(&mut bytes, hash, sequence, (first, last), &body).ok_or(

@@ -9,6 +9,7 @@ use super::Store;
 use super::error::{StoreError, UndoError};
 use crate::barcode::Barcode;
 use crate::copies::{CopyFacts, CopyRecord, CopyState, CopySummary};
+use crate::inventory::CartridgeEntry;
 use crate::label::CartridgeKind;
 use crate::ledger::{Event, Head};
 
@@ -99,11 +100,17 @@ impl Store {
         all
     }
 
-    /// What the copies of each cartridge come to, for those that have one.
-    pub fn copy_summaries(&self) -> HashMap<Uuid, CopySummary> {
+    /// What the copies of each cartridge come to, for those that have one. Of those in drives, the drives know what is on them.
+    pub fn copy_summaries(
+        &self,
+        in_drives: &HashMap<Uuid, CartridgeEntry>,
+    ) -> HashMap<Uuid, CopySummary> {
         let mut all: HashMap<Uuid, CopySummary> = HashMap::new();
-        for copy in self.inventory().copies() {
-            all.entry(copy.cartridge).or_default().add(copy);
+        let inventory = self.inventory();
+        for copy in inventory.copies() {
+            let uuid = copy.cartridge;
+            let entry = in_drives.get(&uuid).or_else(|| inventory.cartridge(uuid));
+            all.entry(uuid).or_default().add(copy, entry);
         }
         all
     }

@@ -104,6 +104,12 @@ impl Store {
         check_sealed(&*self.disk, &volume, &entry.barcode)
     }
 
+    /// Whether its key has been destroyed: what is left of it waits to be deleted.
+    pub fn is_key_destroyed(&self, entry: &CartridgeEntry) -> bool {
+        let label = Label::read(&*self.disk, &self.directory_of(entry.uuid));
+        label.is_ok_and(|label| label.at_rest.is_some_and(|key| key.is_destroyed()))
+    }
+
     /// Destroys the key of a cartridge that is in no drive, and proves that nothing opens any more. What was cut off may be done again.
     /// What is left of the cartridge is still there.
     pub fn destroy_key(&self, uuid: Uuid, actor: &str) -> Result<KeyDestroyed, ErasureError> {

@@ -20,7 +20,7 @@ use crate::catalogue::{
 use crate::disk::Disk;
 use crate::inventory::{CartridgeEntry, CartridgeState, Inventory};
 use crate::ledger::{Event, Ledger, LedgerOptions};
-use crate::retention::ComplianceClock;
+use crate::retention::{ComplianceClock, Known};
 
 pub(super) fn open(
     disk: Arc<dyn Disk>,
@@ -51,8 +51,9 @@ pub(super) fn open(
     let facts = Facts { disk: &disk, directory: &directory, names: &names };
     facts.fill(&mut inventory, &snapshot, &mut report);
     let clocks = (options.clock.clone(), options.uptime);
-    let newest = inventory.newest();
-    let compliance = ComplianceClock::open(Arc::clone(&disk), &directory.path, clocks, newest);
+    let known = Known { compliance: inventory.newest_compliance(), wall: inventory.newest() };
+    let compliance = ComplianceClock::open(Arc::clone(&disk), &directory.path, clocks, known);
+    ledger.tell_compliance(&compliance);
     let keys = KeyRing::default();
     for (pool, id) in inventory.pool_keys() {
         keys.put(*id, pool, None);

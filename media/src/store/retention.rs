@@ -86,15 +86,19 @@ impl Store {
     fn label_retention(&self, uuid: Uuid, retention: &Retention) -> Result<(), UndoError> {
         let (entry, _reserved) = self.for_work(uuid)?;
         let medium = |source| UndoError::Medium { barcode: entry.barcode.clone(), source };
+        let label_alone = || {
+            let failed = |source: LabelError| UndoError::Load {
+                barcode: entry.barcode.clone(),
+                source: source.into(),
+            };
+            let closed = self.open_cartridge(&entry, true)?;
+            closed.label_retention(retention).map_err(failed)
+        };
+        if entry.read_only {
+            return label_alone();
+        }
         let mut cartridge = match self.open_cartridge(&entry, false) {
-            Err(UndoError::Load { source: LoadError::AtRest(_), .. }) => {
-                let failed = |source: LabelError| UndoError::Load {
-                    barcode: entry.barcode.clone(),
-                    source: source.into(),
-                };
-                let closed = self.open_cartridge(&entry, true)?;
-                return closed.label_retention(retention).map_err(failed);
-            }
+            Err(UndoError::Load { source: LoadError::AtRest(_), .. }) => return label_alone(),
             opened => opened?,
         };
         cartridge.set_retention(retention).map_err(medium)?;

@@ -200,6 +200,7 @@ fn a_thousand_histories_come_to_what_a_plain_count_says() {
                 time: at(*second),
                 is_passed: *is_passed,
                 recovery: Some(Duration::from_secs(*took)),
+                members: Vec::new(),
             })
             .collect();
         let found = posture("mail", &group, &history.situation(), &rehearsals);
@@ -232,8 +233,7 @@ fn a_group_that_has_everything_is_green_and_each_lack_is_named() {
     };
     let copies = vec![copy(1, CopyState::Offsite), copy(2, CopyState::Receipted)];
     situation.copies = copies;
-    let drill =
-        Rehearsal { time: situation.now, is_passed: true, recovery: Some(Duration::from_secs(10)) };
+    let drill = passed(&situation, &[]);
     let mail = group("members = ['A00001L9']\nrecovery-time = '1m'\nrecovery-point = '1d'");
     let whole = posture("mail", &mail, &situation, std::slice::from_ref(&drill));
     assert_eq!((whole.light, whole.rule.to_string().as_str()), (Light::Green, "3·2·1·1·0"));
@@ -249,4 +249,93 @@ fn a_group_that_has_everything_is_green_and_each_lack_is_named() {
     let one = posture("mail", &mail, &situation, std::slice::from_ref(&drill));
     assert_eq!(one.rule.to_string(), "-·2·1·1·0");
     assert!(one.next.unwrap().contains("--copy 2"));
+}
+
+fn passed(situation: &Situation, members: &[(&CartridgeEntry, u64)]) -> Rehearsal {
+    let member = |(entry, written_bytes): &(&CartridgeEntry, u64)| DrillMember {
+        cartridge: entry.uuid,
+        barcode: entry.barcode.to_string(),
+        written_bytes: *written_bytes,
+    };
+    Rehearsal {
+        time: situation.now,
+        is_passed: true,
+        recovery: Some(Duration::from_secs(10)),
+        members: members.iter().map(member).collect(),
+    }
+}
+
+/// A host had erased a cartridge of the group after its drill, and the group was as good as before: with one cartridge less. And one that had come
+/// to the group was as good as rehearsed.
+#[test]
+fn what_was_rehearsed_has_to_be_there_and_what_came_later_was_not_rehearsed() {
+    let written = Some("2026-11-28T19:00:00Z");
+    let mut entries = [test_entry("A00001L9", written), test_entry("A00002L9", written)];
+    for entry in &mut entries {
+        entry.state = CartridgeState::Proved;
+    }
+    let mail = group("members = ['A*']");
+    let both = test_situation(entries.to_vec());
+    let drill = passed(&both, &[(&entries[0], 5), (&entries[1], 5)]);
+    let of = |situation: &Situation, drill: &Rehearsal| {
+        posture("mail", &mail, situation, std::slice::from_ref(drill))
+    };
+    assert!(of(&both, &drill).rule.zero_errors);
+    let one = passed(&both, &[(&entries[0], 5)]);
+    let newer = of(&both, &one);
+    assert!(!newer.rule.zero_errors);
+    let told = "not in the last drill that passed: A00002L9";
+    assert!(newer.reasons.iter().any(|reason| reason.contains(told)), "{newer:?}");
+    let mut erased = both.clone();
+    erased.cartridges[1].written_bytes = 0;
+    let erased = of(&erased, &drill);
+    assert_eq!(erased.light, Light::Red);
+    assert!(erased.reasons[0].starts_with("EMPTY now"), "{erased:?}");
+}
+
+/// What a policy had freed from the disk was called not recoverable though its copies were good; and when the last of them was lost, a group with a
+/// pattern said nothing.
+#[test]
+fn what_is_on_tape_only_is_told_and_what_is_lost_is_red() {
+    let entry = test_entry("A00001L9", Some("2026-11-28T19:00:00Z"));
+    let mut situation = test_situation(Vec::new());
+    let copy = |state| CopyRecord {
+        id: Uuid::from_u128(1),
+        cartridge: entry.uuid,
+        barcode: entry.barcode.clone(),
+        number: 1,
+        state,
+        since: situation.now,
+        staged: situation.now,
+        proved: Some(situation.now),
+        facts: CopyFacts::default(),
+    };
+    let states = [
+        (CopyState::Offsite, Light::Amber, "on tape only: A00001L9"),
+        (CopyState::Lost, Light::Red, "LOST: A00001L9"),
+        (CopyState::Failed, Light::Red, "LOST: A00001L9"),
+    ];
+    let copies = states.map(|(state, ..)| copy(state));
+    for members in ["members = ['A00001L9']", "members = ['A*']"] {
+        for ((_, light, told), copy) in states.iter().zip(&copies) {
+            situation.copies = vec![copy.clone()];
+            let found = posture("mail", &group(members), &situation, &[]);
+            assert_eq!(found.light, *light, "{found:?}");
+            assert!(found.reasons[0].starts_with(told), "{found:?}");
+        }
+    }
+}
+
+/// The 1 of "offline" means what nobody here can change: a lock of governance goes with a word.
+#[test]
+fn only_a_lock_that_nobody_can_lift_is_as_good_as_a_tape_elsewhere() {
+    let entry = test_entry("A00001L9", Some("2026-11-28T19:00:00Z"));
+    let mut situation = test_situation(vec![entry.clone()]);
+    let is_offline = |situation: &Situation| {
+        posture("mail", &group("members = ['A*']"), situation, &[]).rule.one_offline
+    };
+    situation.locked.insert(entry.uuid, "governed".to_owned());
+    assert!(!is_offline(&situation));
+    situation.fixed.insert(entry.uuid);
+    assert!(is_offline(&situation));
 }

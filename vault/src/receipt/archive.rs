@@ -5,6 +5,7 @@
 //! DIR/keys/receipt-keys.pub       all public keys there ever were, one a line, the newest last
 //! DIR/receipts/UUID.json          a receipt, by the identity of its copy
 //! DIR/reports/UUID.json           a signed statement, such as the report of a drill
+//! DIR/reports/UUID.prepared       one about what was going to be done: no report, unless it is known that it was
 //! ```
 //!
 //! A key is in the list of public keys before anything is signed with it, so that each receipt finds its key after any crash.
@@ -185,6 +186,54 @@ impl Archive {
         Ok(path)
     }
 
+    /// Keeps a statement about what is going to be done, which is no report before it is published. One that was there is replaced.
+    pub fn prepare_report(&self, id: Uuid, statement: &Statement) -> Result<(), ArchiveError> {
+        let _writing = self.lock();
+        self.make_directory(REPORTS)?;
+        let path = self.prepared_path(id);
+        replace_whole(&*self.disk, &path, statement.to_bytes()).map_err(io_of(&path))
+    }
+
+    /// What was prepared and not published.
+    pub fn prepared_report(&self, id: Uuid) -> Result<Option<Vec<u8>>, ArchiveError> {
+        let path = self.prepared_path(id);
+        if !self.has(&path)? {
+            return Ok(None);
+        }
+        read_whole(&*self.disk, &path, limit()).map(Some).map_err(io_of(&path))
+    }
+
+    /// It was done: what was prepared is the report.
+    pub fn publish_report(&self, id: Uuid) -> Result<PathBuf, ArchiveError> {
+        let _writing = self.lock();
+        let (from, path) = (self.prepared_path(id), self.report_path(id));
+        let renamed = self.disk.rename(&from, &path);
+        let synced = renamed.and_then(|()| self.disk.sync_dir(&self.directory.join(REPORTS)));
+        synced.map_err(io_of(&path))?;
+        Ok(path)
+    }
+
+    /// Of what statements were prepared and not published.
+    pub fn prepared_reports(&self) -> Result<Vec<Uuid>, ArchiveError> {
+        let directory = self.directory.join(REPORTS);
+        if !self.has(&directory)? {
+            return Ok(Vec::new());
+        }
+        let names = self.disk.list(&directory).map_err(io_of(&directory))?;
+        let id_of = |path: &PathBuf| path.to_str()?.strip_suffix(PREPARED)?.parse().ok();
+        Ok(names.iter().filter_map(id_of).collect())
+    }
+
+    /// It was not done, and will not be.
+    pub fn give_up_report(&self, id: Uuid) -> Result<(), ArchiveError> {
+        let _writing = self.lock();
+        let path = self.prepared_path(id);
+        if !self.has(&path)? {
+            return Ok(());
+        }
+        self.disk.remove(&path).map_err(io_of(&path))
+    }
+
     /// The bytes of a statement, whatever they are.
     pub fn report(&self, id: Uuid) -> Result<Vec<u8>, ArchiveError> {
         let path = self.report_path(id);
@@ -197,6 +246,10 @@ impl Archive {
     /// Where a statement is, or would be.
     pub fn report_path(&self, id: Uuid) -> PathBuf {
         self.directory.join(REPORTS).join(format!("{id}{SUFFIX}"))
+    }
+
+    fn prepared_path(&self, id: Uuid) -> PathBuf {
+        self.directory.join(REPORTS).join(format!("{id}{PREPARED}"))
     }
 
     /// Where the receipt of a copy is, or would be.
@@ -287,6 +340,7 @@ const PUBLIC_KEYS: &str = "receipt-keys.pub";
 const RECEIPTS: &str = "receipts";
 const REPORTS: &str = "reports";
 const SUFFIX: &str = ".json";
+const PREPARED: &str = ".prepared";
 
 #[cfg(test)]
 mod tests {

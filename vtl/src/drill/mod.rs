@@ -5,6 +5,7 @@
 
 mod contents;
 mod drive;
+mod end;
 mod run;
 mod show;
 pub(crate) mod timed;
@@ -20,16 +21,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CartridgeEntry, DrillRecord, Event, SnapshotRecord};
+use vtl_media::{CartridgeEntry, SnapshotRecord};
 use vtl_vault::Age;
-use vtl_vault::receipt::Statement;
 
 use self::contents::Contents;
 use self::drive::Tally;
 pub(crate) use self::show::{drills, verdict};
 use crate::library::Library;
 use crate::operations::{Caller, find};
-use crate::receipts;
 use crate::request::{Failure, SnapshotChoice};
 use crate::rules;
 use crate::snapshots;
@@ -238,7 +237,7 @@ pub(crate) fn answer(
     match request {
         DrillRequest::Begin { group } => begin(library, &group, caller),
         DrillRequest::Hold { snapshot } => hold(library, &snapshot, caller),
-        DrillRequest::End { report } => end(library, *report, caller.actor),
+        DrillRequest::End { report } => end::end(library, *report, caller.actor),
         DrillRequest::List { group } => show::list(library, group.as_deref()),
         DrillRequest::Show { drill } => show::show(library, &drill),
     }
@@ -367,77 +366,6 @@ fn drop_snapshot(library: &Arc<Library>, snapshot: &str, actor: &str) {
             "the snapshot of a drill stays: {failure}; `vtl snapshot delete {snapshot}`"
         );
     }
-}
-
-fn end(library: &Arc<Library>, mut report: Report, actor: &str) -> Result<Value, Failure> {
-    if !library.drills.lock().contains_key(&report.snapshot) {
-        return Err(Failure::refused(format!(
-            "there is no drill with the snapshot {}: it was broken off",
-            report.snapshot
-        )));
-    }
-    report.sources = Some(sources(library, &report));
-    // A point that was read whole is one to go back to: pruning leaves what a snapshot needs.
-    let is_kept = report.is_passed && report.level >= 2;
-    let older = drills(library, Some(&report.group))?;
-    // The proof first: what it rests on stays until it is kept.
-    let key = library.receipts.signing_key().map_err(receipts::failure)?;
-    let statement = Statement::signed("drill", &report, &key).map_err(Failure::failed)?;
-    library.receipts.keep_report(report.id, &statement).map_err(receipts::failure)?;
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "some hours at most"
-    )]
-    let recovery_ms = report.recovery_seconds.map(|seconds| (seconds * 1000.0).round() as u64);
-    let drill = DrillRecord {
-        group: report.group.clone(),
-        report: report.id,
-        sha256: statement.sha256().to_string(),
-        level: report.level,
-        is_passed: report.is_passed,
-        recovery_ms,
-        bytes: report.bytes,
-        known_good: is_kept.then(|| report.snapshot.clone()),
-    };
-    let event = Event::DrillEnded { drill: Box::new(drill) };
-    library.store.record(&event, actor).map_err(Failure::failed)?;
-    if is_kept {
-        library.drills.lock().remove(&report.snapshot);
-        if let Some(record) = library.store.snapshot(&report.snapshot) {
-            library.access.dismiss(&record.library.id);
-        }
-        snapshots::present(library, &report.snapshot, true, actor)?;
-    } else {
-        drop_snapshot(library, &report.snapshot, actor);
-    }
-    if is_kept {
-        for snapshot in older.into_iter().filter_map(|drill| drill.record.known_good) {
-            // Somebody restores from it: it goes with the next drill after that.
-            let is_shown = library.store.snapshot(&snapshot).is_some_and(|it| it.is_presented);
-            if !is_shown {
-                drop_snapshot(library, &snapshot, actor);
-            }
-        }
-    }
-    show::told(&report)
-}
-
-/// Whether the cartridges are what they were.
-fn sources(library: &Library, report: &Report) -> String {
-    let changed: Vec<&str> = report
-        .members
-        .iter()
-        .filter(|member| {
-            let now = library.store.cartridge(member.uuid);
-            now.is_none_or(|now| now.last_written != member.last_written)
-        })
-        .map(|member| member.barcode.as_str())
-        .collect();
-    if changed.is_empty() {
-        return "unchanged".to_owned();
-    }
-    format!("written meanwhile by somebody else: {}", changed.join(", "))
 }
 
 impl Report {

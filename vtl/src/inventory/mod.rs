@@ -49,6 +49,7 @@ struct Line {
     #[serde(flatten)]
     entry: CartridgeEntry,
     copies: u32,
+    stale_copies: u32,
     copy_state: Option<CopyState>,
     copy_proved: Option<Timestamp>,
 }
@@ -81,10 +82,14 @@ pub(crate) fn query(
 ) -> Result<Listing, Failure> {
     let sort = filter.sort.as_deref().unwrap_or("barcode");
     // Drives take too long to answer to be asked while the store waits.
-    let mut in_drives = library.store.look_at_cartridges(|all| {
+    let in_drives = library.store.look_at_cartridges(|all| {
         all.filter(|entry| is_in_drive(entry)).cloned().collect::<Vec<_>>()
     });
-    in_drives = in_drives.into_iter().map(|entry| refreshed(library, entry)).collect();
+    let in_drives: HashMap<Uuid, CartridgeEntry> = in_drives
+        .into_iter()
+        .map(|entry| refreshed(library, entry))
+        .map(|entry| (entry.uuid, entry))
+        .collect();
     let query = Query {
         condition: Condition::new(filter, now)?,
         order: Order::parse(sort, filter.reverse)?,
@@ -93,14 +98,14 @@ pub(crate) fn query(
         rules: rules_in_force(library).unwrap_or_default(),
         group: filter.group.as_deref(),
         needs_groups: filter.group.is_some() || sort.contains("group"),
-        summaries: library.store.copy_summaries(),
-        in_drives: in_drives.into_iter().map(|entry| (entry.uuid, entry)).collect(),
+        summaries: library.store.copy_summaries(&in_drives),
+        in_drives,
     };
     let chosen = library.store.look_at_cartridges(|all| query.choose(all));
     let lines = chosen.into_iter().map(|mut entry| {
         entry.group = query.group_of(&entry).map(str::to_owned);
-        let CopySummary { good, best, proved } = query.copies_of(&entry);
-        Line { entry, copies: good, copy_state: best, copy_proved: proved }
+        let CopySummary { good, stale, best, proved } = query.copies_of(&entry);
+        Line { entry, copies: good, stale_copies: stale, copy_state: best, copy_proved: proved }
     });
     Ok(Listing(lines.collect()))
 }

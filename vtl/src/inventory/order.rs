@@ -68,7 +68,7 @@ impl Order {
 }
 
 /// All columns, by the names that they have in JSON.
-const KEYS: [(&str, Key); 28] = [
+const KEYS: [(&str, Key); 29] = [
     ("barcode", |row| Value::Text(Some(row.entry.barcode.as_str()))),
     ("uuid", |row| Value::Identity(row.entry.uuid.as_u128())),
     ("kind", |row| Value::Text(Some(kind(row.entry.kind)))),
@@ -95,6 +95,7 @@ const KEYS: [(&str, Key); 28] = [
     ("twin_of", |row| Value::Text(row.entry.twin_of.as_ref().map(AsRef::as_ref))),
     ("created", |row| Value::Time(Some(row.entry.created))),
     ("copies", |row| Value::Number(row.copies.good.into())),
+    ("stale_copies", |row| Value::Number(row.copies.stale.into())),
     ("copy_state", |row| Value::Text(row.copies.best.map(CopyState::name))),
     ("copy_proved", |row| Value::Time(row.copies.proved)),
 ];

@@ -4,8 +4,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CartridgeEntry, CopyRecord, DeleteError, ErasureError, KeyDestroyed};
-use vtl_vault::receipt::Statement;
+use vtl_media::{CartridgeEntry, CopyRecord, DeleteError, ErasureError, KeyDestroyed, Store};
+use vtl_vault::receipt::{Archive, Statement};
 
 use crate::library::Library;
 use crate::operations::find;
@@ -140,7 +140,8 @@ fn delete(library: &Library, entry: &CartridgeEntry, actor: &str) -> Result<Valu
     finish(library, entry, (DISPOSITION, None), actor)
 }
 
-/// The certificate first; then what is left of the cartridge goes.
+/// What is left of the cartridge goes. The certificate is prepared before that, and is none until it has gone: of a cartridge that stays, perhaps
+/// to be written on once more, nobody must have one.
 fn finish(
     library: &Library,
     entry: &CartridgeEntry,
@@ -180,20 +181,57 @@ fn finish(
     };
     let key = library.receipts.signing_key().map_err(receipts::failure)?;
     let statement = Statement::signed(about, &certificate, &key).map_err(Failure::failed)?;
-    // One certificate for one cartridge. Of an attempt that was cut off, the first one stays.
-    if library.receipts.report(entry.uuid).is_err() {
-        library.receipts.keep_report(entry.uuid, &statement).map_err(receipts::failure)?;
+    let archive = &library.receipts;
+    let prepared = archive.prepared_report(entry.uuid).map_err(receipts::failure)?;
+    // The attempt that destroyed the key, and was cut off, knew which one it was.
+    let knows_more = destroyed.is_some_and(|destroyed| destroyed.fingerprint.is_none())
+        && prepared.is_some_and(|bytes| Statement::verify(&bytes).is_ok());
+    if !knows_more {
+        archive.prepare_report(entry.uuid, &statement).map_err(receipts::failure)?;
     }
-    let kept = library.receipts.report(entry.uuid).map_err(receipts::failure)?;
+    if let Err(error) = store.delete_cartridge(entry.uuid, actor) {
+        if destroyed.is_none()
+            && let Err(error) = archive.give_up_report(entry.uuid)
+        {
+            tracing::warn!(%error, "what was prepared for a certificate stays; it is none");
+        }
+        return Err(told(&error.into()));
+    }
+    let published = archive.publish_report(entry.uuid);
+    let path = published.map_err(|error| {
+        Failure::failed(format!(
+            "{} is destroyed, and its certificate will be kept when the program is started again: {error}",
+            entry.barcode
+        ))
+    })?;
+    let kept = archive.report(entry.uuid).map_err(receipts::failure)?;
     let kept = Statement::verify(&kept).map_err(Failure::failed)?;
-    store.delete_cartridge(entry.uuid, actor).map_err(|error| told(&error.into()))?;
     Ok(json!({
         "barcode": entry.barcode,
         "destroyed": true,
-        "certificate": library.receipts.report_path(entry.uuid),
+        "certificate": path,
         "sha256": kept.sha256.to_string(),
         "not_destroyed": certificate.not_destroyed,
     }))
+}
+
+/// Publishes the certificates of what was destroyed by a program that was cut off before it could do that.
+pub(crate) fn settle(store: &Store, archive: &Archive) {
+    let prepared = archive.prepared_reports().unwrap_or_else(|error| {
+        tracing::warn!(%error, "certificates that were prepared cannot be looked for");
+        Vec::new()
+    });
+    for id in prepared {
+        let settled = match store.cartridge(id) {
+            None => archive.publish_report(id).map(drop),
+            // The next attempt goes on with it.
+            Some(entry) if store.is_key_destroyed(&entry) => Ok(()),
+            Some(_) => archive.give_up_report(id),
+        };
+        if let Err(error) = settled {
+            tracing::warn!(cartridge = %id, %error, "a certificate that was prepared stays as it is");
+        }
+    }
 }
 
 fn proof(destroyed: &KeyDestroyed) -> Vec<String> {
@@ -225,6 +263,12 @@ fn not_destroyed(library: &Library, entry: &CartridgeEntry, has_key: bool) -> Ve
         if copy.cartridge == entry.uuid {
             left.push(copy_in_words(&copy));
         }
+    }
+    if let Some(source) = library.store.import_of(entry.uuid) {
+        left.push(format!(
+            "physical tape {} that it was imported from",
+            source.barcode.or(source.medium_serial).as_deref().unwrap_or("without a barcode")
+        ));
     }
     if let Some(of) = &entry.twin_of {
         left.push(format!("it was made from {of} without a copy: what was on it then is on {of}"));

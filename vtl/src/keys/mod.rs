@@ -13,7 +13,7 @@ use vtl_drive::{MediumState, NotLoaded};
 use vtl_media::{KeysError, Place, PoolKey, Protection, Store};
 use zeroize::Zeroizing;
 
-pub(crate) use self::destroy::{crypto_erase, dispose, due};
+pub(crate) use self::destroy::{crypto_erase, dispose, due, settle};
 use crate::access::SecretText;
 use crate::library::Library;
 use crate::request::Failure;

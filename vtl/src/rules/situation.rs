@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use uuid::Uuid;
 use vtl_vault::{Rules, Situation};
 
 use crate::config::{self, Config};
@@ -27,7 +28,11 @@ pub(crate) fn situation(library: &Library) -> Result<Situation, Failure> {
     let locked = cartridges
         .iter()
         .filter_map(|entry| Some((entry.uuid, library.store.retention(entry.uuid).reason(now)?)));
+    let is_fixed =
+        |uuid: &Uuid| library.store.retention(*uuid).until.is_some_and(|until| until > now);
+    let fixed = cartridges.iter().map(|entry| entry.uuid).filter(is_fixed);
     Ok(Situation {
+        fixed: fixed.collect(),
         locked: locked.collect(),
         now: library.store.now(),
         zone: TimeZone::system(),

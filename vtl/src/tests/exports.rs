@@ -53,6 +53,11 @@ fn what_is_done_is_passed_over_and_what_was_begun_wants_its_tape() {
     }
     assert_eq!(standing(library, BARCODE, &choice).unwrap().map(|copy| copy.id), Some(copy.id));
     assert_eq!(begun_on(library, BARCODE, &choice).unwrap(), None);
+    // The same command a week later said that all was done, with the receipt of what had been there before.
+    assert_eq!(scene.write(A, &[1; 1000]).status, Status::GOOD);
+    let refused = standing(library, BARCODE, &choice).unwrap_err();
+    assert_eq!(refused.kind, crate::request::FailureKind::Refused);
+    assert!(refused.message.contains("not what is on it now: --copy 2"), "{refused}");
 }
 
 /// A drive with an empty tape in it that breaks at the first block, or finds the tape bad.

@@ -1,6 +1,7 @@
 //! Libraries on simulated disks, and hosts that send them commands; no sockets.
 
 mod access;
+mod certificates;
 mod cleaning;
 mod conformance;
 mod exports;
@@ -9,6 +10,7 @@ mod full;
 mod imports;
 mod kept_reservations;
 mod libraries;
+mod moments;
 mod names;
 mod sessions;
 mod stacks;

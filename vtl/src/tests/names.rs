@@ -10,6 +10,42 @@ use super::*;
 use crate::operations::{self, Caller};
 use crate::request::Request;
 
+/// The last cartridge of all was given up on disk for its copy on tape, and the next one that was made got its barcode: nobody knew any more which of
+/// both a copy was of.
+#[test]
+fn no_cartridge_is_called_like_a_copy_that_counts() {
+    let scene = Scene::new();
+    let (library, store) = (&scene.library, &scene.library.store);
+    let ask = |request: serde_json::Value| {
+        let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+        operations::answer(library, serde_json::from_value::<Request>(request).unwrap(), &caller)
+    };
+    let create = |barcodes: &[&str]| {
+        ask(
+            json!({ "operation": "tape-create", "barcodes": barcodes, "count": 1, "prefix": "VTL", "media_type": "lto9" }),
+        )
+    };
+    let made = create(&["VTL041L9"]).unwrap();
+    assert_eq!(made[0]["barcode"], "VTL041L9");
+    let uuid = store.find("VTL041L9").unwrap().uuid;
+    let copy = store.stage_copies(&[(uuid, 1)], "op").unwrap().remove(0);
+    use vtl_media::{CopyFacts, CopyState};
+    for state in
+        [CopyState::Manifested, CopyState::Written, CopyState::Proved, CopyState::Receipted]
+    {
+        let facts = CopyFacts { volume: Some("VTL044L9".into()), ..CopyFacts::default() };
+        store.advance_copy(copy.id, state, facts, "op").unwrap();
+    }
+    store.delete_cartridge(uuid, "op").unwrap();
+    for name in ["VTL041L9", "VTL044L9"] {
+        let refused = create(&[name]).unwrap_err();
+        assert!(refused.message.contains("copy 1 of VTL041L9, which counts"), "{refused}");
+    }
+    assert_eq!(create(&[]).unwrap()[0]["barcode"], "VTL045L9");
+    store.retire_copy(copy.id, "expired", true, "op").unwrap();
+    create(&["VTL041L9"]).unwrap();
+}
+
 /// A hostile name with this number: what has been used against programs that make paths of names, mixed.
 fn hostile(number: u64) -> String {
     const PARTS: [&str; 20] = [

@@ -25,7 +25,7 @@ pub(super) fn rewind(
     }
     let mut rows = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        match rewind_one(library, entry, wanted, false, actor) {
+        match rewind_one(library, entry, wanted, actor).map_err(|error| explain(&error)) {
             Ok(row) => rows.push(row),
             Err(failure) => {
                 let done = entries.iter().zip(&before).take(at);
