@@ -10,6 +10,7 @@ mod imports;
 mod kept_reservations;
 mod libraries;
 mod names;
+mod rules;
 mod sessions;
 mod stacks;
 mod timer;

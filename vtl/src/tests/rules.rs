@@ -1,0 +1,38 @@
+//! Rules as the command line and the control socket ask for them: what is refused is refused before anything is changed.
+
+use serde_json::{Value, json};
+
+use super::vaulting::{apply, ask, library, refused};
+use super::*;
+
+/// `vtl pool set daily low=2 create=3 --add NOPE01L9` failed, and the keys were in force; `--add X --remove Y` failed for Y, and X was moved.
+#[test]
+fn a_pool_is_set_as_a_whole_or_not_at_all() {
+    let library = library();
+    apply(&library, "[pool.daily]\n").unwrap();
+    let set = |settings: &[&str], add: &[&str], remove: &[&str]| {
+        json!({
+            "operation": "rules", "action": "set", "kind": "pool", "name": "daily",
+            "settings": settings, "add": add, "remove": remove,
+        })
+    };
+    let keys = ["low=2", "create=3"];
+    for (request, expected) in [
+        (set(&keys, &["NOPE01L9"], &[]), 4),
+        (set(&keys, &["A00001L9"], &["NOPE01L9"]), 4),
+        (set(&keys, &["A00001L9"], &["B00001L9"]), 3),
+        (set(&["create=11"], &["A00001L9"], &[]), 2),
+        (set(&["low=2"], &["A00001L9"], &[]), 2),
+    ] {
+        let (code, told) = refused(&library, request);
+        assert_eq!(code, expected, "{told}");
+        assert!(told.to_lowercase().ends_with("nothing was changed"), "{told}");
+        assert_eq!(library.store.rules().unwrap().document, "[pool.daily]\n", "{told}");
+        assert!(library.store.cartridges().iter().all(|entry| entry.pool.is_none()), "{told}");
+    }
+    ask(&library, set(&keys, &["A*"], &["A00002L9"])).unwrap();
+    let of_pool = |barcode: &str| library.store.find(barcode).unwrap().pool;
+    assert_eq!((of_pool("A00001L9").as_deref(), of_pool("A00002L9")), (Some("daily"), None));
+    ask(&library, set(&["create=", "low="], &["B*"], &["A00001L9"])).unwrap();
+    assert_eq!((of_pool("A00001L9"), of_pool("B00001L9").as_deref()), (None, Some("daily")));
+}
