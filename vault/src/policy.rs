@@ -1,6 +1,6 @@
 //! Policies: what happens to which cartridges and when. A plan is made of facts alone and says why, in words; nothing happens here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -14,6 +14,10 @@ use crate::facts::Situation;
 use crate::group::{Group, matches_pattern};
 use crate::rules::Rules;
 use crate::trigger::Trigger;
+
+pub use self::copies::{Line, in_line};
+
+mod copies;
 
 /// A policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -162,6 +166,7 @@ pub fn cartridges_of<'a>(
         .filter(has_data)
         .filter(|entry| policy.names(entry, rules))
         .collect();
+    let of_themselves: HashSet<Uuid> = named.iter().map(|entry| entry.uuid).collect();
     // All or none: who names one member of a group means all of them.
     let groups: BTreeSet<&str> =
         named.iter().filter_map(|entry| of_group(entry)).map(|(name, _)| name).collect();
@@ -170,7 +175,7 @@ pub fn cartridges_of<'a>(
         let group = of_group(entry).map(|(name, _): (&str, &Group)| name);
         let is_meant = match group {
             Some(group) => groups.contains(group),
-            None => named.iter().any(|named| named.uuid == entry.uuid),
+            None => of_themselves.contains(&entry.uuid),
         };
         if is_meant {
             by_group.entry(group).or_default().push(entry);
@@ -340,3 +345,6 @@ fn undoable(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
     let end = entry.last_written?.checked_add(situation.undo_window).ok()?;
     (end > situation.now).then(|| format!("the undo window is open until {}", moment(end)))
 }
+
+#[cfg(test)]
+mod tests;

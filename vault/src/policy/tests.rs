@@ -1,0 +1,75 @@
+//! What policies would do, where they get in the way of each other or of what is on tape already.
+
+use jiff::Timestamp;
+use vtl_media::{CopyFacts, CopyState};
+
+use super::*;
+use crate::facts::{test_entry, test_situation};
+
+const LONG_AGO: &str = "2026-10-01T20:00:00Z";
+
+fn rules(document: &str) -> Rules {
+    Rules::parse(document).unwrap()
+}
+
+/// A copy of what is on a cartridge, or, with fewer bytes, of what was on it before.
+fn copy(entry: &CartridgeEntry, number: u32, state: CopyState, is_current: bool) -> CopyRecord {
+    let staged: Timestamp = LONG_AGO.parse().unwrap();
+    let facts = CopyFacts {
+        as_of: Some(staged),
+        bytes: Some(entry.written_bytes - u64::from(!is_current)),
+        ..CopyFacts::default()
+    };
+    CopyRecord {
+        id: Uuid::from_u128(entry.uuid.as_u128() + (u128::from(number) << 100)),
+        cartridge: entry.uuid,
+        barcode: entry.barcode.clone(),
+        number,
+        state,
+        since: staged,
+        staged,
+        proved: None,
+        facts,
+    }
+}
+
+/// A policy that ran by itself wrote copy 1 and never another one: what was asked for after the cartridge had been appended to got number 2, and
+/// only numbers up to `copies` were looked at. The plan counted what was asked for, and said that all is done.
+#[test]
+fn copies_are_in_line_by_what_is_on_them_and_not_by_their_numbers() {
+    use CopyState::{Manifested, Offsite, Proved, Receipted, Staged, Written};
+    let entry = test_entry("A00001L9", Some(LONG_AGO));
+    let night = "[policy.night]\ncopies = 1\nrun = \"02:00\"\nlibrary = \"/dev/sg3\"\n";
+    let line = |document: &str, copies: &[(u32, CopyState, bool)]| {
+        let mut situation = test_situation(vec![entry.clone()]);
+        let made = copies
+            .iter()
+            .map(|(number, state, is_current)| copy(&entry, *number, *state, *is_current));
+        situation.copies = made.collect();
+        let line = in_line("night", &rules(document), &situation);
+        let numbers = |copies: &[CopyRecord]| copies.iter().map(|copy| copy.number).collect();
+        (numbers(&line.next), numbers(&line.left)) as (Vec<u32>, Vec<u32>)
+    };
+    let none = Vec::new;
+    assert_eq!(line(night, &[(1, Staged, true)]), (vec![1], none()));
+    assert_eq!(line(night, &[(1, Offsite, false), (2, Staged, true)]), (vec![2], none()));
+    let third = [(1, Offsite, false), (2, Receipted, false), (3, Staged, true)];
+    assert_eq!(line(night, &third), (vec![3], none()));
+    // As many as are wanted; those that were begun come first.
+    let two = night.replace("copies = 1", "copies = 2");
+    let begun = [(2, Receipted, true), (3, Staged, true), (4, Written, true)];
+    assert_eq!(line(&two, &begun), (vec![4], vec![3]));
+    assert_eq!(line(night, &begun), (none(), vec![4, 3]), "it has its copy, and somebody is told");
+    // What is begun of older content is finished, and does not count; in a library it keeps nothing waiting.
+    let stale = [(1, Manifested, false), (2, Staged, true)];
+    assert_eq!(line(night, &stale), (vec![2, 1], none()));
+    let drive = night.replace("library = \"/dev/sg3\"", "drive = \"/dev/nst0\"");
+    assert_eq!(line(&drive, &stale), (vec![1, 2], none()));
+    assert_eq!(line(night, &[(1, Proved, false), (2, Offsite, true)]), (none(), vec![1]));
+    // Another policy that runs by itself writes what this one does not need; one that is run by hand does not.
+    let other = "[policy.other]\ncopies = 2\n";
+    let asked = [(1, Receipted, true), (2, Staged, true)];
+    assert_eq!(line(&format!("{night}{other}"), &asked), (none(), vec![2]));
+    let other = format!("{night}{other}run = \"04:00\"\ndrive = \"/dev/nst0\"\n");
+    assert_eq!(line(&other, &asked), (none(), none()));
+}
