@@ -1,10 +1,10 @@
-//! Copies that a policy writes by itself.
+//! Copies that policies want: how many, what is still missing, and which of them one policy writes by itself.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use uuid::Uuid;
-use vtl_media::CopyRecord;
+use vtl_media::{CartridgeEntry, CopyRecord};
 
 use super::{Policy, cartridges_of};
 use crate::facts::Situation;
@@ -17,6 +17,26 @@ pub struct Line {
     pub next: Vec<CopyRecord>,
     /// Copies of its cartridges that were asked for, that it does not need, and that no other policy writes by itself.
     pub left: Vec<CopyRecord>,
+}
+
+/// Which copies have no receipt yet.
+pub(super) fn unfinished(
+    entry: &CartridgeEntry,
+    current: &[&CopyRecord],
+    wanted: u32,
+) -> Option<String> {
+    if wanted == 0 {
+        return None;
+    }
+    if let Some(copy) = current.iter().find(|copy| !copy.state.is_receipted()) {
+        return Some(format!(
+            "copy {} of {} is {}, and has no receipt",
+            copy.number, entry.barcode, copy.state
+        ));
+    }
+    let made = current.len();
+    let is_short = u32::try_from(made).is_ok_and(|made| made < wanted);
+    is_short.then(|| format!("{made} of {wanted} copies have receipts"))
 }
 
 /// The copies that a policy writes now. Their numbers say nothing: a copy of what was on the cartridge a week ago keeps its own for as long as it

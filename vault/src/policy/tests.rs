@@ -33,6 +33,35 @@ fn copy(entry: &CartridgeEntry, number: u32, state: CopyState, is_current: bool)
     }
 }
 
+/// What stands in the way of each action of a kind, by policy and cartridge.
+fn blocked(plan: &Plan, is_meant: impl Fn(Action) -> bool) -> Vec<(String, String)> {
+    let row = |planned: &Planned| {
+        let name = format!("{} {}", planned.policy, planned.barcode);
+        (name, planned.blocked.clone().unwrap_or_default())
+    };
+    plan.actions.iter().filter(|planned| is_meant(planned.action)).map(row).collect()
+}
+
+/// Of a group with a damaged member the others were copied, and half of a database was on tape.
+#[test]
+fn a_group_with_a_damaged_member_is_not_copied_in_part() {
+    let document =
+        "[group.g]\nmembers = [\"A*\"]\n[policy.p]\ngroup = \"g\"\nverify = true\ncopies = 2\n";
+    let mut entries = ["A00001L9", "A00002L9"].map(|barcode| test_entry(barcode, Some(LONG_AGO)));
+    entries[1].state = CartridgeState::Damaged;
+    let mut situation = test_situation(entries.to_vec());
+    // One copy of it was made before: the number of the next one is another.
+    situation.copies = vec![copy(&entries[1], 1, CopyState::Receipted, true)];
+    let made = plan(&rules(document), &situation);
+    let copies = blocked(&made, |action| matches!(action, Action::Export { .. }));
+    let damaged = "it is damaged: `vtl verify A00002L9` names what cannot be read";
+    let waits = format!("its group waits for A00002L9: {damaged}");
+    let told: Vec<&str> = copies.iter().map(|(_, why)| why.as_str()).collect();
+    assert_eq!(told, [&waits, &waits, damaged]);
+    let verified = blocked(&made, |action| action == Action::Verify);
+    assert!(verified.iter().all(|(_, why)| why.is_empty()), "reading back harms nobody");
+}
+
 /// A policy that ran by itself wrote copy 1 and never another one: what was asked for after the cartridge had been appended to got number 2, and
 /// only numbers up to `copies` were looked at. The plan counted what was asked for, and said that all is done.
 #[test]
