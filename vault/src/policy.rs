@@ -15,8 +15,8 @@ use crate::group::{Group, matches_pattern};
 use crate::rules::Rules;
 use crate::trigger::Trigger;
 
-use self::copies::unfinished;
 pub use self::copies::{Line, in_line};
+use self::copies::{Most, most_wanted, unfinished};
 
 mod copies;
 
@@ -143,8 +143,9 @@ impl Policy {
 /// What the policies would do in this situation.
 pub fn plan(rules: &Rules, situation: &Situation) -> Plan {
     let mut plan = Plan::default();
+    let most = most_wanted(rules, situation);
     for (name, policy) in &rules.policies {
-        let planning = Planning { name, policy, situation };
+        let planning = Planning { name, policy, situation, most: &most };
         for (group, entries) in cartridges_of(policy, rules, situation) {
             match group {
                 None => entries
@@ -198,6 +199,7 @@ struct Planning<'a> {
     name: &'a str,
     policy: &'a Policy,
     situation: &'a Situation,
+    most: &'a Most<'a>,
 }
 
 struct Step {
@@ -285,8 +287,16 @@ impl Planning<'_> {
     fn keeps_disk(&self, entry: &CartridgeEntry, current: &[&CopyRecord]) -> Option<String> {
         let Self { policy, situation, .. } = self;
         let wanted = policy.copies_wanted();
+        // Once the disk has nothing, no other policy gets a copy any more.
+        let most = self.most.get(&entry.uuid).filter(|(most, _)| *most > wanted);
+        let others = || {
+            let (most, name) = most?;
+            let why = unfinished(entry, current, *most)?;
+            Some(format!("policy {name} wants {most} copies of it: {why}"))
+        };
         in_drive(entry)
             .or_else(|| unfinished(entry, current, wanted))
+            .or_else(others)
             .or_else(|| situation.locked.get(&entry.uuid).cloned())
             .or_else(|| undoable(entry, situation))
     }

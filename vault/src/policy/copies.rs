@@ -1,7 +1,7 @@
 //! Copies that policies want: how many, what is still missing, and which of them one policy writes by itself.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 use vtl_media::{CartridgeEntry, CopyRecord};
@@ -10,6 +10,9 @@ use super::{Policy, cartridges_of};
 use crate::facts::Situation;
 use crate::rules::Rules;
 
+/// Of each cartridge, how many copies the policy wants that wants most, and its name.
+pub(super) type Most<'a> = HashMap<Uuid, (u32, &'a str)>;
+
 /// What a policy that runs by itself writes, and what is left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
@@ -17,6 +20,24 @@ pub struct Line {
     pub next: Vec<CopyRecord>,
     /// Copies of its cartridges that were asked for, that it does not need, and that no other policy writes by itself.
     pub left: Vec<CopyRecord>,
+}
+
+/// Whether their triggers hold or not: a policy that waits today wants its copies tomorrow.
+pub(super) fn most_wanted<'a>(rules: &'a Rules, situation: &Situation) -> Most<'a> {
+    let mut most = Most::new();
+    if !rules.policies.values().any(|policy| policy.free_disk) {
+        return most;
+    }
+    for (name, policy) in &rules.policies {
+        let wanted = policy.copies_wanted();
+        for entry in cartridges_of(policy, rules, situation).into_values().flatten() {
+            let known = most.entry(entry.uuid).or_insert((wanted, name));
+            if wanted > known.0 {
+                *known = (wanted, name);
+            }
+        }
+    }
+    most
 }
 
 /// Which copies have no receipt yet.

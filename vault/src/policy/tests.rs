@@ -42,6 +42,45 @@ fn blocked(plan: &Plan, is_meant: impl Fn(Action) -> bool) -> Vec<(String, Strin
     plan.actions.iter().filter(|planned| is_meant(planned.action)).map(row).collect()
 }
 
+fn is_free(action: Action) -> bool {
+    action == Action::FreeDisk
+}
+
+/// A cartridge was deleted for the one copy that a policy wanted, while another policy, which waited for its day, still wanted a second one:
+/// nothing was left that it could be made of.
+#[test]
+fn the_disk_is_kept_until_the_policy_that_wants_most_has_its_copies() {
+    let entry = test_entry("A00001L9", Some(LONG_AGO));
+    let mut situation = test_situation(vec![entry.clone()]);
+    situation.copies = vec![copy(&entry, 1, CopyState::Receipted, true)];
+    let free = "[policy.b]\ncopies = 1\nfree-disk = true\n";
+    let with = |other: &str| rules(&format!("{free}{other}"));
+    let told = |rules: &Rules, situation: &Situation| {
+        let [(name, why)] = blocked(&plan(rules, situation), is_free).try_into().unwrap();
+        assert_eq!(name, "b A00001L9");
+        why
+    };
+    let waits = "policy a wants 2 copies of it: 1 of 2 copies have receipts";
+    for other in [
+        "[policy.a]\nwhen = { age = \"1d\" }\ncopies = 2\n",
+        // Its day has not come.
+        "[policy.a]\nwhen = { age = \"90d\" }\ncopies = 2\n",
+        "[group.g]\nmembers = [\"A*\"]\n[policy.a]\ngroup = \"g\"\nwhen = \"full\"\ncopies = 2\n",
+    ] {
+        assert_eq!(told(&with(other), &situation), waits, "{other}");
+    }
+    for other in [
+        "[policy.a]\nmembers = [\"B*\"]\ncopies = 2\n",
+        "[policy.a]\ncopies = 1\n",
+        "[policy.a]\nverify = true\n",
+    ] {
+        assert_eq!(told(&with(other), &situation), "", "{other}");
+    }
+    let two = with("[policy.a]\nwhen = \"full\"\ncopies = 2\n");
+    situation.copies.push(copy(&entry, 2, CopyState::Offsite, true));
+    assert_eq!(told(&two, &situation), "");
+}
+
 /// Of a group with a damaged member the others were copied, and half of a database was on tape.
 #[test]
 fn a_group_with_a_damaged_member_is_not_copied_in_part() {
