@@ -21,6 +21,8 @@ pub struct Situation {
     pub undo_window: SignedDuration,
     /// Why nothing on a cartridge may be given up: those that are locked or held.
     pub locked: BTreeMap<Uuid, String>,
+    /// Twins and snapshots that rest on a cartridge: it cannot be deleted before they are.
+    pub dependents: BTreeMap<Uuid, Vec<String>>,
     /// All cartridges.
     pub cartridges: Vec<CartridgeEntry>,
     /// All copies.
@@ -77,6 +79,7 @@ pub(crate) fn test_situation(cartridges: Vec<CartridgeEntry>) -> Situation {
         disk_used_percent: 10,
         undo_window: SignedDuration::from_hours(24 * 14),
         locked: BTreeMap::new(),
+        dependents: BTreeMap::new(),
         cartridges,
         copies: Vec::new(),
     }

@@ -298,6 +298,7 @@ impl Planning<'_> {
             .or_else(|| unfinished(entry, current, wanted))
             .or_else(others)
             .or_else(|| situation.locked.get(&entry.uuid).cloned())
+            .or_else(|| needed(entry, situation))
             .or_else(|| undoable(entry, situation))
     }
 }
@@ -340,6 +341,11 @@ fn missing(entry: &CartridgeEntry) -> Option<String> {
 
 fn in_drive(entry: &CartridgeEntry) -> Option<String> {
     matches!(entry.place, Place::Drive { .. }).then(|| format!("it is in {}", entry.place))
+}
+
+fn needed(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
+    let by = situation.dependents.get(&entry.uuid)?.join(", ");
+    Some(format!("it holds what others rest on ({by}): delete these first"))
 }
 
 fn undoable(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {

@@ -81,6 +81,25 @@ fn the_disk_is_kept_until_the_policy_that_wants_most_has_its_copies() {
     assert_eq!(told(&two, &situation), "");
 }
 
+/// A plan said that a whole group could be given up; the run deleted one half and failed on the member that a snapshot rests on.
+#[test]
+fn a_group_that_something_rests_on_is_not_given_up_in_part() {
+    let document =
+        "[group.g]\nmembers = [\"A*\"]\n[policy.p]\ngroup = \"g\"\ncopies = 1\nfree-disk = true\n";
+    let entries = ["A00001L9", "A00002L9"].map(|barcode| test_entry(barcode, Some(LONG_AGO)));
+    let mut situation = test_situation(entries.to_vec());
+    situation.copies =
+        entries.iter().map(|entry| copy(entry, 1, CopyState::Receipted, true)).collect();
+    let told = |situation: &Situation| {
+        let rows = blocked(&plan(&rules(document), situation), is_free);
+        rows.into_iter().map(|(_, why)| why).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&situation), ["", ""]);
+    situation.dependents.insert(entries[1].uuid, vec!["snapshot s".into(), "twin T".into()]);
+    let why = "it holds what others rest on (snapshot s, twin T): delete these first";
+    assert_eq!(told(&situation), [&*format!("its group waits for A00002L9: {why}"), why]);
+}
+
 /// Of a group with a damaged member the others were copied, and half of a database was on tape.
 #[test]
 fn a_group_with_a_damaged_member_is_not_copied_in_part() {

@@ -278,7 +278,9 @@ fn free(
     // Hosts go on while earlier cartridges are given up: what held when the run was planned has to hold now, for all of a group.
     let still = |planned: &Planned| {
         let is_same = |other: &&Planned| {
-            other.cartridge == planned.cartridge && other.action == planned.action
+            other.cartridge == planned.cartridge
+                && other.action == planned.action
+                && other.policy == planned.policy
         };
         plan.actions.iter().find(is_same).is_some_and(|other| other.blocked.is_none())
     };
@@ -286,17 +288,39 @@ fn free(
         let why = "it is not what it was when this was planned; `vtl policy plan` says what is";
         return together.iter().map(|planned| row(planned, "failed", why)).collect();
     }
-    let one = |planned: &Planned| {
-        let entry = now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
-        let Some(entry) = entry else { return row(planned, "failed", "the cartridge is gone") };
+    let entry = |planned: &Planned| {
+        now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge).cloned()
+    };
+    // Nothing is deleted before all may be: a part of a group is worth nothing.
+    let mut hindrance = together.iter().find_map(|planned| {
+        let why = match entry(planned) {
+            None => "the cartridge is gone".to_owned(),
+            Some(entry) => library.store.check_deletion(&entry).err()?.to_string(),
+        };
+        Some((planned.cartridge, why))
+    });
+    let mut one = |planned: &Planned| {
+        if let Some((cartridge, why)) = &hindrance {
+            let is_it = *cartridge == planned.cartridge;
+            let waits = format!("its group is given up all or none: {why}");
+            return row(planned, "failed", if is_it { why } else { &waits });
+        }
+        let Some(entry) = entry(planned) else {
+            return row(planned, "failed", "the cartridge is gone");
+        };
         // Whoever retires one of them meanwhile keeps the cartridge.
-        let copies: Vec<Uuid> = now.current_copies(entry).map(|copy| copy.id).collect();
-        match library.store.delete_unchanged(entry, &copies, caller.actor) {
+        let copies: Vec<Uuid> = now.current_copies(&entry).map(|copy| copy.id).collect();
+        match library.store.delete_unchanged(&entry, &copies, caller.actor) {
             Ok(()) => row(planned, "done", &planned.reason),
-            Err(error) => row(planned, "failed", &error.to_string()),
+            Err(error) => {
+                let why = error.to_string();
+                let failed = row(planned, "failed", &why);
+                hindrance = Some((planned.cartridge, why));
+                failed
+            }
         }
     };
-    together.iter().map(one).collect()
+    together.iter().map(&mut one).collect()
 }
 
 /// What went wrong with copies, as the user is told of it.

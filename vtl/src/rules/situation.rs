@@ -29,6 +29,7 @@ pub(crate) fn situation(library: &Library) -> Result<Situation, Failure> {
         .filter_map(|entry| Some((entry.uuid, library.store.retention(entry.uuid).reason(now)?)));
     Ok(Situation {
         locked: locked.collect(),
+        dependents: library.store.dependents(),
         now: library.store.now(),
         zone: TimeZone::system(),
         disk_used_percent: disk_used_percent(library),

@@ -1,5 +1,6 @@
 //! Policies that run by themselves, on a clock that is set by hand.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 
@@ -244,6 +245,38 @@ fn what_was_appended_to_is_copied_again() {
     assert_eq!((&status["failed"], &status["left"]), (&json!(0), &json!(1)));
     let problem = status["problem"].as_str().unwrap();
     assert!(problem.starts_with("A00001L9, write copy 5: it was asked for"), "{problem}");
+}
+
+/// A snapshot rested on one member of a group: the plan said that all can be given up, and the run deleted the others.
+#[test]
+fn a_group_is_given_up_as_a_whole_or_not_at_all() {
+    let document = "[group.g]\nmembers = [\"A*\"]\n\
+                    [policy.night]\ngroup = \"g\"\ncopies = 1\nfree-disk = true\nrun = \"02:00\"\nlibrary = \"/dev/sg3\"\n";
+    let night = Night::new(document, &["A00001L9", "A00002L9"]);
+    let store = &night.library.store;
+    let works = |_: &ExportChoice, job: &Job, caller: &Caller<'_>| {
+        night.make(job, &job.barcode, caller.actor);
+        Ok(json!({}))
+    };
+    night.pass(15);
+    run_due_with(&night.library, &works, &AtomicBool::new(false));
+    let second = store.find("A00002L9").unwrap().uuid;
+    store.create_snapshot("s", &[second], &HashMap::new(), "op").unwrap();
+    night.pass(24);
+    night.look();
+    assert_eq!(store.cartridges().len(), 2, "{}", night.status());
+    let request = json!({ "operation": "rules", "action": "plan", "file": null, "document": null });
+    let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+    let plan =
+        operations::answer(&night.library, serde_json::from_value(request).unwrap(), &caller)
+            .unwrap();
+    let why = "it holds what others rest on (snapshot s): delete these first";
+    assert_eq!(plan["actions"][0]["blocked"], format!("its group waits for A00002L9: {why}"));
+    assert_eq!(plan["actions"][1]["blocked"], why);
+    store.delete_snapshot("s", "op").unwrap();
+    night.pass(24);
+    night.look();
+    assert_eq!(store.cartridges().len(), 0, "{}", night.status());
 }
 
 #[test]
