@@ -68,6 +68,7 @@ pub(super) fn run(
     caller: &Caller<'_>,
 ) -> Result<Value, Failure> {
     let _alone = library.transfers.policies_alone()?;
+    check_groups(library, &rules_in_force(library)?)?;
     let mut done = pools::fill(library, caller.actor)?;
     let is_verify = |action: Action| action == Action::Verify;
     let is_export = |action: Action| matches!(action, Action::Export { .. });
@@ -128,8 +129,11 @@ fn bundles(
     is_meant: &dyn Fn(Action) -> bool,
     failed: &BTreeSet<Uuid>,
 ) -> Result<Vec<Bundle>, Failure> {
+    let rules = rules_in_force(library)?;
+    // A cartridge may have been made meanwhile that brings two groups together.
+    check_groups(library, &rules)?;
     let situation = Arc::new(situation::situation(library)?);
-    let plan = vtl_vault::plan(&rules_in_force(library)?, &situation);
+    let plan = vtl_vault::plan(&rules, &situation);
     let mut bundles: Vec<Vec<Planned>> = Vec::new();
     // Two policies may want the same: it is done once.
     let mut taken: BTreeSet<(Uuid, Action)> = BTreeSet::new();

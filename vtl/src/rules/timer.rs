@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use vtl_media::{CopyRecord, PolicyRun};
 use vtl_vault::{Calendar, Job, Policy, Rules, Timer, in_line, stack_of, timers};
 
-use super::{policies, rules_in_force, situation};
+use super::{check_groups, policies, rules_in_force, situation};
 use crate::bays;
 use crate::library::Library;
 use crate::operations::Caller;
@@ -87,7 +87,9 @@ fn run_one(
     let actor = format!("policy {name}");
     let caller = Caller { actor: &actor, is_gone: is_given_up };
     let until = library.store.now();
-    let ran = policies::run(library, Some(name), policy.free_disk, &caller);
+    // Groups that overlap are nothing that goes by: somebody has to be told, and it is not waited for.
+    let checked = check_groups(library, rules).map_err(|failure| Failure::failed(failure.message));
+    let ran = checked.and_then(|()| policies::run(library, Some(name), policy.free_disk, &caller));
     let ran = ran.and_then(|answer| {
         let done = answer.get("done").and_then(Value::as_array).cloned();
         let mut rows = done.unwrap_or_default();

@@ -2,8 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::vaulting::{apply, ask, library, refused};
+use super::vaulting::{apply, ask, library, refused, write};
 use super::*;
+
+fn run() -> Value {
+    json!({ "operation": "rules", "action": "run", "free_disk": false })
+}
+
+/// A pattern may match what a command makes later. `vtl policy plan` refused, and `vtl policy run` went on with half of a group.
+#[test]
+fn groups_that_overlap_are_refused_by_plan_and_run_alike() {
+    let library = library();
+    let document = "[group.ab]\nmembers = [\"AB*\"]\n[group.ac]\nmembers = [\"A?C*\"]\n\
+                    [policy.p]\nverify = true\ncopies = 1\n";
+    apply(&library, document).unwrap();
+    write(&library, "B00001L9");
+    ask(&library, run()).unwrap();
+    let new = NewCartridge::new(Barcode::new("ABC001L9").unwrap(), "lto9");
+    library.store.create_cartridges(vec![new], "op").unwrap();
+    write(&library, "ABC001L9");
+    let plan = json!({ "operation": "rules", "action": "plan", "file": null, "document": null });
+    for request in [plan, run()] {
+        let (code, told) = refused(&library, request);
+        assert_eq!(code, 3);
+        assert!(told.contains("ABC001L9 would be in the groups ab and ac"), "{told}");
+    }
+    assert_eq!(library.store.copies().len(), 1, "that of B00001L9");
+}
 
 /// `vtl pool set daily low=2 create=3 --add NOPE01L9` failed, and the keys were in force; `--add X --remove Y` failed for Y, and X was moved.
 #[test]

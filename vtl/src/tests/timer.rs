@@ -247,6 +247,25 @@ fn what_was_appended_to_is_copied_again() {
     assert!(problem.starts_with("A00001L9, write copy 5: it was asked for"), "{problem}");
 }
 
+/// The plan refused groups that overlap, and the timer acted on them, the first by name, with half of the other.
+#[test]
+fn groups_that_overlap_stop_a_policy_and_somebody_is_told() {
+    let document = "[group.ab]\nmembers = [\"AB*\"]\n[group.ac]\nmembers = [\"A?C*\"]\n\
+                    [policy.night]\nverify = true\ncopies = 1\nrun = \"02:00\"\n";
+    let night = Night::new(document, &[]);
+    let new = NewCartridge::new(Barcode::new("ABC001L9").unwrap(), "lto9");
+    night.library.store.create_cartridges(vec![new], "op").unwrap();
+    night.append("ABC001L9");
+    night.pass(15);
+    night.look();
+    night.look();
+    assert_eq!(night.told("verified", "policy night"), 0);
+    assert_eq!(night.told("policy_ran", "policy night"), 1, "it is not tried every minute");
+    assert!(night.library.store.copies().is_empty());
+    let problem = night.status()["problem"].as_str().unwrap().to_owned();
+    assert!(problem.contains("ABC001L9 would be in the groups ab and ac"), "{problem}");
+}
+
 /// A snapshot rested on one member of a group: the plan said that all can be given up, and the run deleted the others.
 #[test]
 fn a_group_is_given_up_as_a_whole_or_not_at_all() {
