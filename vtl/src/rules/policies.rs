@@ -1,16 +1,17 @@
 //! `vtl policy plan` and `vtl policy run`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CopyError, Place};
+use vtl_media::{CopyError, LibraryId, LibraryRecord, Place};
 use vtl_vault::{Action, Plan, Planned, Situation};
 
 use super::{check_groups, parse, pools, rules_in_force, situation};
+use crate::libraries::of_place;
 use crate::library::Library;
 use crate::operations::Caller;
 use crate::request::{Failure, FailureKind};
@@ -239,18 +240,10 @@ fn stage(
 fn eject(
     library: &Arc<Library>,
     together: &[Planned],
-    _: &Situation,
+    situation: &Situation,
     caller: &Caller<'_>,
 ) -> Vec<Value> {
-    let records = library.store.libraries();
-    let is_free = |place: &Place| library.store.at(place).is_none();
-    let places = |record: &vtl_media::LibraryRecord| record.import_export().filter(is_free).count();
-    let free: usize = records.iter().map(places).sum();
-    if free < together.len() {
-        let reason = format!(
-            "{free} import/export elements are free, and {} are needed: take cartridges out of them with `vtl tape eject`",
-            together.len()
-        );
+    if let Some(reason) = no_room(library, together, situation) {
         return together.iter().map(|planned| row(planned, "left", &reason)).collect();
     }
     let one = |planned: &Planned| match tapes::eject(
@@ -263,6 +256,27 @@ fn eject(
         Err(failure) => row(planned, "failed", &failure.message),
     };
     together.iter().map(one).collect()
+}
+
+/// Why not all of them can be ejected: each cartridge leaves by the import/export elements of its own library.
+fn no_room(library: &Library, together: &[Planned], situation: &Situation) -> Option<String> {
+    let mut needed: BTreeMap<LibraryId, (LibraryRecord, usize)> = BTreeMap::new();
+    for planned in together {
+        let entry = situation.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
+        let Some(entry) = entry else { continue };
+        let record = of_place(library, &entry.place);
+        needed.entry(record.id.clone()).or_insert((record, 0)).1 += 1;
+    }
+    let is_free = |place: &Place| library.store.at(place).is_none();
+    needed.into_iter().find_map(|(id, (record, needed))| {
+        let free = record.import_export().filter(is_free).count();
+        (free < needed).then(|| {
+            format!(
+                "{free} import/export elements of library {id} are free, and {needed} are needed: take cartridges out of them with `vtl tape \
+                 eject`"
+            )
+        })
+    })
 }
 
 fn free(

@@ -1,8 +1,9 @@
 //! Rules as the command line and the control socket ask for them: what is refused is refused before anything is changed.
 
 use serde_json::{Value, json};
+use vtl_media::LibraryId;
 
-use super::vaulting::{apply, ask, library, refused, write};
+use super::vaulting::{apply, ask, library, make_copies, refused, rows, write};
 use super::*;
 
 fn run() -> Value {
@@ -28,6 +29,46 @@ fn groups_that_overlap_are_refused_by_plan_and_run_alike() {
         assert!(told.contains("ABC001L9 would be in the groups ab and ac"), "{told}");
     }
     assert_eq!(library.store.copies().len(), 1, "that of B00001L9");
+}
+
+/// The free import/export elements of all libraries were added up: one member of a group was ejected, and the other one had no way out.
+#[test]
+fn a_group_is_ejected_by_the_elements_of_its_own_library() {
+    let library = library();
+    let second = LibrarySpec {
+        id: LibraryId::new("second").unwrap(),
+        drives: 1,
+        storage_elements: 4,
+        import_export_elements: 4,
+        cartridges: Vec::new(),
+        ..LibrarySpec::default()
+    };
+    library.store.create_library(second, "op").unwrap();
+    let document =
+        "[group.g]\nmembers = [\"A*\"]\n[policy.p]\ngroup = \"g\"\ncopies = 1\neject = true\n";
+    apply(&library, document).unwrap();
+    for barcode in ["A00001L9", "A00002L9"] {
+        write(&library, barcode);
+    }
+    ask(&library, run()).unwrap();
+    make_copies(&library);
+    let eject = json!({ "operation": "tape-eject", "barcodes": ["B00001L9"], "to": null });
+    ask(&library, eject.clone()).unwrap();
+    let answer = ask(&library, run()).unwrap();
+    assert_eq!(rows(&answer, "done", "result"), ["left", "left"], "{answer}");
+    let told = rows(&answer, "done", "reason")[0];
+    let first = library.record.id.to_string();
+    let expected =
+        format!("1 import/export elements of library {first} are free, and 2 are needed");
+    assert!(told.starts_with(&expected), "{told}");
+    for barcode in ["A00001L9", "A00002L9"] {
+        let place = library.store.find(barcode).unwrap().place;
+        assert!(matches!(place, Place::Storage { .. }), "{barcode} is in {place}");
+    }
+    // To the shelf.
+    ask(&library, eject).unwrap();
+    let answer = ask(&library, run()).unwrap();
+    assert_eq!(rows(&answer, "done", "result"), ["done", "done"], "{answer}");
 }
 
 /// `vtl pool set daily low=2 create=3 --add NOPE01L9` failed, and the keys were in force; `--add X --remove Y` failed for Y, and X was moved.
