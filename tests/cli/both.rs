@@ -197,10 +197,11 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// Random, or a matter of time; and without a daemon there is no drive that would thread a cartridge and count it.
-const DIFFERS: [&str; 10] = [
+const DIFFERS: [&str; 11] = [
     "uuid",
     "created",
     "time",
+    "compliance",
     "hash",
     "head",
     "cartridge",

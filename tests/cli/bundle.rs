@@ -102,7 +102,7 @@ fn a_bundle_has_what_is_needed_and_no_key_no_secret_and_no_data() {
     assert!(!trace["failures"]["commands"].as_array().unwrap().is_empty(), "{trace:#}");
     assert!(!json(&parts, "ledger.json").as_array().unwrap().is_empty());
     assert_eq!(json(&parts, "access.json")[0]["initiator"], "iqn.2026-11.test:chap");
-    assert_eq!(json(&parts, "doctor.json").as_array().unwrap().len(), 9);
+    assert_eq!(json(&parts, "doctor.json").as_array().unwrap().len(), 10);
 
     // It does not write over what is there.
     let again = scene.daemon().vtl(&["doctor", "--bundle", file.to_str().unwrap()]);

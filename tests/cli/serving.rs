@@ -81,6 +81,7 @@ fn doctor_looks_at_everything() {
                 "library",
                 "drives",
                 "cartridges",
+                "copies",
                 "policies",
                 "physical drives",
                 "ledger",

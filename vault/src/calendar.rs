@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -49,17 +49,27 @@ impl Calendar {
     /// A moment that comes twice when summer time ends comes once, the first time, as with systemd. One that the clock's change to
     /// summer time skips comes as much later; systemd leaves it out, and with it a weekly vault run would be a week late.
     pub fn next_after(&self, moment: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let mut from = moment.to_zoned(zone.clone()).datetime();
+        let by_clock = moment.to_zoned(zone.clone()).datetime();
+        // What the clock has skipped is still to come for whoever has not put his clock forward.
+        let day_before = zone.to_offset(moment.checked_sub(24.hours()).unwrap_or(moment));
+        let mut from = by_clock.min(day_before.to_datetime(moment));
+        let mut soonest: Option<Timestamp> = None;
         // The hour that comes twice lets a civil time that is later be a moment that is not: look on from there.
         for _ in 0..TRIES_MAX {
-            let found = self.next_civil_after(from)?;
-            let at = zone.to_ambiguous_zoned(found).compatible().ok()?.timestamp();
+            let Some(found) = self.next_civil_after(from) else { break };
+            let here = zone.to_ambiguous_zoned(found);
+            let is_skipped = matches!(here.offset(), AmbiguousOffset::Gap { .. });
+            let at = here.compatible().ok()?.timestamp();
             if at > moment {
-                return Some(at);
+                soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
+                // Behind the gap there may be one that comes before what was skipped.
+                if !is_skipped {
+                    break;
+                }
             }
             from = found;
         }
-        None
+        soonest
     }
 
     /// Whether one of its moments lies after the first of these and not after the second.
@@ -151,7 +161,7 @@ impl Calendar {
         }
         let (years, months, days, is_from_end) = parse_date(date.unwrap_or("*-*-*"))?;
         let (hours, minutes, seconds) = parse_time(time.unwrap_or("00:00:00"))?;
-        Ok(Self {
+        let calendar = Self {
             text: text.to_owned(),
             weekdays,
             years,
@@ -161,7 +171,14 @@ impl Calendar {
             hours,
             minutes,
             seconds,
-        })
+        };
+        // In no year: one that is over was good when it was written, and has to be read for as long as it stands somewhere.
+        match calendar.next_date(Date::constant(YEAR_MIN, 1, 1)) {
+            Some(_) => Ok(calendar),
+            None => Err(format!(
+                "no day from {YEAR_MIN} to {YEAR_MAX} is one of these, so that it never comes"
+            )),
+        }
     }
 }
 
@@ -255,9 +272,10 @@ impl fmt::Display for Calendar {
 
 const ALL_WEEKDAYS: u8 = 0b111_1111;
 const TRIES_MAX: u32 = 4 * 3600;
+const YEAR_MIN: i16 = 1970;
 /// Nothing is looked for behind it, as in systemd.
 const YEAR_MAX: i16 = 2199;
-const YEARS: Range = Range { first: 1970, last: 2199 };
+const YEARS: Range = Range { first: YEAR_MIN.unsigned_abs(), last: YEAR_MAX.unsigned_abs() };
 const MONTHS: Range = Range { first: 1, last: 12 };
 const DAYS: Range = Range { first: 1, last: 31 };
 const HOURS: Range = Range { first: 0, last: 23 };

@@ -23,6 +23,8 @@ pub struct Situation {
     pub locked: BTreeMap<Uuid, String>,
     /// Those of them that nobody can take the lock from: neither held nor governed.
     pub fixed: BTreeSet<Uuid>,
+    /// Twins and snapshots that rest on a cartridge: it cannot be deleted before they are.
+    pub dependents: BTreeMap<Uuid, Vec<String>>,
     /// All cartridges.
     pub cartridges: Vec<CartridgeEntry>,
     /// All copies.
@@ -72,6 +74,7 @@ pub(crate) fn test_situation(cartridges: Vec<CartridgeEntry>) -> Situation {
         undo_window: SignedDuration::from_hours(24 * 14),
         locked: BTreeMap::new(),
         fixed: BTreeSet::new(),
+        dependents: BTreeMap::new(),
         cartridges,
         copies: Vec::new(),
     }

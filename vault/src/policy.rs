@@ -1,6 +1,6 @@
 //! Policies: what happens to which cartridges and when. A plan is made of facts alone and says why, in words; nothing happens here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -14,6 +14,11 @@ use crate::facts::Situation;
 use crate::group::{Group, matches_pattern};
 use crate::rules::Rules;
 use crate::trigger::Trigger;
+
+pub use self::copies::{Line, in_line};
+use self::copies::{Most, most_wanted, unfinished};
+
+mod copies;
 
 /// A policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -138,8 +143,17 @@ impl Policy {
 /// What the policies would do in this situation.
 pub fn plan(rules: &Rules, situation: &Situation) -> Plan {
     let mut plan = Plan::default();
+    let most = most_wanted(rules, situation);
     for (name, policy) in &rules.policies {
-        plan_policy(name, policy, rules, situation, &mut plan);
+        let planning = Planning { name, policy, situation, most: &most };
+        for (group, entries) in cartridges_of(policy, rules, situation) {
+            match group {
+                None => entries
+                    .iter()
+                    .for_each(|entry| planning.plan_together(None, &[entry], &mut plan)),
+                Some(group) => planning.plan_together(Some(group), &entries, &mut plan),
+            }
+        }
     }
     plan
 }
@@ -162,6 +176,7 @@ pub fn cartridges_of<'a>(
         .filter(has_data)
         .filter(|entry| policy.names(entry, rules))
         .collect();
+    let of_themselves: HashSet<Uuid> = named.iter().map(|entry| entry.uuid).collect();
     // All or none: who names one member of a group means all of them.
     let groups: BTreeSet<&str> =
         named.iter().filter_map(|entry| of_group(entry)).map(|(name, _)| name).collect();
@@ -170,7 +185,7 @@ pub fn cartridges_of<'a>(
         let group = of_group(entry).map(|(name, _): (&str, &Group)| name);
         let is_meant = match group {
             Some(group) => groups.contains(group),
-            None => named.iter().any(|named| named.uuid == entry.uuid),
+            None => of_themselves.contains(&entry.uuid),
         };
         if is_meant {
             by_group.entry(group).or_default().push(entry);
@@ -179,88 +194,12 @@ pub fn cartridges_of<'a>(
     by_group
 }
 
-fn plan_policy(name: &str, policy: &Policy, rules: &Rules, situation: &Situation, plan: &mut Plan) {
-    for (group, entries) in cartridges_of(policy, rules, situation) {
-        match group {
-            None => entries
-                .iter()
-                .for_each(|entry| plan_together(name, policy, None, &[entry], situation, plan)),
-            Some(group) => plan_together(name, policy, Some(group), &entries, situation, plan),
-        }
-    }
-}
-
-/// Plans for cartridges that are handled all or none.
-fn plan_together(
-    name: &str,
-    policy: &Policy,
-    group: Option<&str>,
-    entries: &[&CartridgeEntry],
-    situation: &Situation,
-    plan: &mut Plan,
-) {
-    let judged: Vec<_> =
-        entries.iter().map(|entry| (*entry, policy.when.judge(entry, situation))).collect();
-    let hindrance = judged.iter().find(|(_, verdict)| !verdict.holds);
-    for (entry, verdict) in &judged {
-        let wait = |reason: String| Waiting {
-            policy: name.to_owned(),
-            barcode: entry.barcode.clone(),
-            reason,
-        };
-        match hindrance {
-            Some(_) if !verdict.holds => plan.waiting.push(wait(verdict.reason.clone())),
-            Some((other, why)) => plan.waiting.push(wait(format!(
-                "group {} is handled all or none, and of {} {}",
-                group.unwrap_or_default(),
-                other.barcode,
-                why.reason
-            ))),
-            None => {
-                let steps = steps(policy, entry, situation, &verdict.reason);
-                if steps.is_empty() {
-                    plan.waiting.push(wait("all that the policy asks for is done".to_owned()));
-                }
-                plan.actions.extend(steps.into_iter().map(|step| Planned {
-                    policy: name.to_owned(),
-                    barcode: entry.barcode.clone(),
-                    cartridge: entry.uuid,
-                    group: group.map(str::to_owned),
-                    action: step.action,
-                    reason: step.reason,
-                    blocked: step.blocked,
-                }));
-            }
-        }
-    }
-    if group.is_some() {
-        hold_together(entries, plan);
-    }
-}
-
-/// What one member cannot leave the house with, no other leaves with.
-fn hold_together(entries: &[&CartridgeEntry], plan: &mut Plan) {
-    let is_member = |planned: &Planned| entries.iter().any(|entry| entry.uuid == planned.cartridge);
-    let is_final = |action: Action| matches!(action, Action::Eject | Action::FreeDisk);
-    for wanted in [Action::Eject, Action::FreeDisk] {
-        let hindrance = plan
-            .actions
-            .iter()
-            .find(|planned| {
-                planned.action == wanted && is_member(planned) && planned.blocked.is_some()
-            })
-            .map(|planned| (planned.barcode.clone(), planned.blocked.clone().unwrap_or_default()));
-        let Some((barcode, why)) = hindrance else { continue };
-        for planned in &mut plan.actions {
-            if planned.action == wanted
-                && is_final(planned.action)
-                && entries.iter().any(|entry| entry.uuid == planned.cartridge)
-                && planned.blocked.is_none()
-            {
-                planned.blocked = Some(format!("its group waits for {barcode}: {why}"));
-            }
-        }
-    }
+/// One policy, and what is known when its plan is made.
+struct Planning<'a> {
+    name: &'a str,
+    policy: &'a Policy,
+    situation: &'a Situation,
+    most: &'a Most<'a>,
 }
 
 struct Step {
@@ -269,38 +208,122 @@ struct Step {
     blocked: Option<String>,
 }
 
-/// What is left to be done to a cartridge whose trigger holds.
-fn steps(policy: &Policy, entry: &CartridgeEntry, situation: &Situation, why: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let is_proved = entry.last_proved > entry.last_written;
-    let damage = damage(entry);
-    if policy.verify && !is_proved {
-        let reason = format!("{why}; it was not read back since");
-        steps.push(Step { action: Action::Verify, reason, blocked: missing(entry) });
+impl Planning<'_> {
+    /// Plans for cartridges that are handled all or none.
+    fn plan_together(&self, group: Option<&str>, entries: &[&CartridgeEntry], plan: &mut Plan) {
+        let judge = |entry: &&CartridgeEntry| self.policy.when.judge(entry, self.situation);
+        let judged: Vec<_> = entries.iter().map(|entry| (*entry, judge(entry))).collect();
+        let hindrance = judged.iter().find(|(_, verdict)| !verdict.holds);
+        for (entry, verdict) in &judged {
+            let wait = |reason: String| Waiting {
+                policy: self.name.to_owned(),
+                barcode: entry.barcode.clone(),
+                reason,
+            };
+            match hindrance {
+                Some(_) if !verdict.holds => plan.waiting.push(wait(verdict.reason.clone())),
+                Some((other, why)) => plan.waiting.push(wait(format!(
+                    "group {} is handled all or none, and of {} {}",
+                    group.unwrap_or_default(),
+                    other.barcode,
+                    why.reason
+                ))),
+                None => {
+                    let steps = self.steps(entry, &verdict.reason);
+                    if steps.is_empty() {
+                        plan.waiting.push(wait("all that the policy asks for is done".to_owned()));
+                    }
+                    plan.actions.extend(steps.into_iter().map(|step| Planned {
+                        policy: self.name.to_owned(),
+                        barcode: entry.barcode.clone(),
+                        cartridge: entry.uuid,
+                        group: group.map(str::to_owned),
+                        action: step.action,
+                        reason: step.reason,
+                        blocked: step.blocked,
+                    }));
+                }
+            }
+        }
+        if group.is_some() {
+            hold_together(entries, plan);
+        }
     }
-    let current: Vec<&CopyRecord> = situation.current_copies(entry).collect();
-    let made = u32::try_from(current.len()).unwrap_or(u32::MAX);
-    let wanted = policy.copies_wanted();
-    let taken: Vec<u32> = situation.standing_copies(entry.uuid).map(|copy| copy.number).collect();
-    let free = (1..).filter(|number| !taken.contains(number));
-    for copy in free.take(usize::try_from(wanted.saturating_sub(made)).unwrap_or(0)) {
-        let reason = format!("{why}; {made} of {wanted} copies hold what is on it now");
-        steps.push(Step { action: Action::Export { copy }, reason, blocked: damage.clone() });
+
+    /// What is left to be done to a cartridge whose trigger holds.
+    fn steps(&self, entry: &CartridgeEntry, why: &str) -> Vec<Step> {
+        let Self { policy, situation, .. } = self;
+        let mut steps = Vec::new();
+        let is_proved = entry.last_proved > entry.last_written;
+        let damage = damage(entry);
+        if policy.verify && !is_proved {
+            let reason = format!("{why}; it was not read back since");
+            steps.push(Step { action: Action::Verify, reason, blocked: missing(entry) });
+        }
+        let current: Vec<&CopyRecord> = situation.current_copies(entry).collect();
+        let made = u32::try_from(current.len()).unwrap_or(u32::MAX);
+        let wanted = policy.copies_wanted();
+        let taken: Vec<u32> =
+            situation.standing_copies(entry.uuid).map(|copy| copy.number).collect();
+        let free = (1..).filter(|number| !taken.contains(number));
+        for copy in free.take(usize::try_from(wanted.saturating_sub(made)).unwrap_or(0)) {
+            let reason = format!("{why}; {made} of {wanted} copies hold what is on it now");
+            steps.push(Step { action: Action::Export { copy }, reason, blocked: damage.clone() });
+        }
+        if policy.eject && matches!(entry.place, Place::Storage { .. } | Place::Drive { .. }) {
+            let unfinished = || unfinished(entry, &current, wanted);
+            let blocked = damage.or_else(|| in_drive(entry)).or_else(unfinished);
+            steps.push(Step { action: Action::Eject, reason: why.to_owned(), blocked });
+        }
+        if policy.free_disk {
+            let reason = format!("{why}; {wanted} copies on tape");
+            let blocked = self.keeps_disk(entry, &current);
+            steps.push(Step { action: Action::FreeDisk, reason, blocked });
+        }
+        steps
     }
-    let unfinished = unfinished(entry, &current, wanted);
-    if policy.eject && matches!(entry.place, Place::Storage { .. } | Place::Drive { .. }) {
-        let in_drive = in_drive(entry);
-        let blocked = damage.clone().or(in_drive).or_else(|| unfinished.clone());
-        steps.push(Step { action: Action::Eject, reason: why.to_owned(), blocked });
+
+    /// Why the cartridge on disk is not given up yet.
+    fn keeps_disk(&self, entry: &CartridgeEntry, current: &[&CopyRecord]) -> Option<String> {
+        let Self { policy, situation, .. } = self;
+        let wanted = policy.copies_wanted();
+        // Once the disk has nothing, no other policy gets a copy any more.
+        let most = self.most.get(&entry.uuid).filter(|(most, _)| *most > wanted);
+        let others = || {
+            let (most, name) = most?;
+            let why = unfinished(entry, current, *most)?;
+            Some(format!("policy {name} wants {most} copies of it: {why}"))
+        };
+        in_drive(entry)
+            .or_else(|| unfinished(entry, current, wanted))
+            .or_else(others)
+            .or_else(|| situation.locked.get(&entry.uuid).cloned())
+            .or_else(|| needed(entry, situation))
+            .or_else(|| undoable(entry, situation))
     }
-    if policy.free_disk {
-        let locked = situation.locked.get(&entry.uuid).cloned();
-        let blocked =
-            in_drive(entry).or(unfinished).or(locked).or_else(|| undoable(entry, situation));
-        let reason = format!("{why}; {wanted} copies on tape");
-        steps.push(Step { action: Action::FreeDisk, reason, blocked });
+}
+
+/// What one member cannot be copied, leave the library or be given up with, no other is.
+fn hold_together(entries: &[&CartridgeEntry], plan: &mut Plan) {
+    let is_member = |planned: &Planned| entries.iter().any(|entry| entry.uuid == planned.cartridge);
+    let kinds: [fn(Action) -> bool; 3] = [
+        |action| matches!(action, Action::Export { .. }),
+        |action| action == Action::Eject,
+        |action| action == Action::FreeDisk,
+    ];
+    for is_meant in kinds {
+        let hindrance = plan
+            .actions
+            .iter()
+            .filter(|planned| is_meant(planned.action) && is_member(planned))
+            .find_map(|planned| Some((planned.barcode.clone(), planned.blocked.clone()?)));
+        let Some((barcode, why)) = hindrance else { continue };
+        for planned in &mut plan.actions {
+            if is_meant(planned.action) && planned.blocked.is_none() && is_member(planned) {
+                planned.blocked = Some(format!("its group waits for {barcode}: {why}"));
+            }
+        }
     }
-    steps
 }
 
 fn damage(entry: &CartridgeEntry) -> Option<String> {
@@ -320,23 +343,15 @@ fn in_drive(entry: &CartridgeEntry) -> Option<String> {
     matches!(entry.place, Place::Drive { .. }).then(|| format!("it is in {}", entry.place))
 }
 
-/// Which copies have no receipt yet.
-fn unfinished(entry: &CartridgeEntry, current: &[&CopyRecord], wanted: u32) -> Option<String> {
-    if wanted == 0 {
-        return None;
-    }
-    if let Some(copy) = current.iter().find(|copy| !copy.state.is_receipted()) {
-        return Some(format!(
-            "copy {} of {} is {}, and has no receipt",
-            copy.number, entry.barcode, copy.state
-        ));
-    }
-    let made = current.len();
-    let is_short = u32::try_from(made).is_ok_and(|made| made < wanted);
-    is_short.then(|| format!("{made} of {wanted} copies have receipts"))
+fn needed(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
+    let by = situation.dependents.get(&entry.uuid)?.join(", ");
+    Some(format!("it holds what others rest on ({by}): delete these first"))
 }
 
 fn undoable(entry: &CartridgeEntry, situation: &Situation) -> Option<String> {
     let end = entry.last_written?.checked_add(situation.undo_window).ok()?;
     (end > situation.now).then(|| format!("the undo window is open until {}", moment(end)))
 }
+
+#[cfg(test)]
+mod tests;

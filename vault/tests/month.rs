@@ -212,6 +212,7 @@ impl World {
             disk_used_percent: 10,
             undo_window: SignedDuration::from_hours(24 * 14),
             locked: BTreeMap::new(),
+            dependents: BTreeMap::new(),
             cartridges: self.store().cartridges(),
             copies: self.store().copies(),
         }

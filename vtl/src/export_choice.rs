@@ -47,8 +47,8 @@ pub(crate) struct ExportChoice {
     /// All cartridges on one tape, one behind the other, with an index in plain text; with --library on one that --scratch names.
     #[arg(long, conflicts_with_all = ["drives", "copies"])]
     pub(crate) stack: bool,
-    /// Which of several copies it is.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
+    /// Which of several copies it is. A policy goes beyond 5 where copies of what was on the cartridge before stand.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) copy: u32,
     /// Copies 1 to N of each cartridge, each on a tape of its own and with a receipt of its own: copy 1 on the tape with the cartridge's
     /// barcode where there is one, the others on tapes that --scratch names.

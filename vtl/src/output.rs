@@ -76,6 +76,8 @@ fn rows_for_people(out: &mut impl Write, rows: &[Value]) -> io::Result<()> {
         // A column that says nothing only makes the others hard to read.
         columns.retain(|column| rows.iter().any(|row| !is_nothing(row.get(column))));
     }
+    // In the ledger it is beside the time of the host's clock, and hardly ever another one.
+    columns.retain(|column| column != "compliance");
     if columns.iter().any(|column| column == "volume") {
         // Of a copy people want to know where it is; what else is known of it is in the JSON.
         columns.retain(|column| !MACHINE_COLUMNS.contains(&column.as_str()));

@@ -284,19 +284,36 @@ impl Inventory {
 
     /// What rests on a cartridge, by name: barcodes of twins, names of snapshots.
     pub(crate) fn dependents(&self, uuid: Uuid) -> Vec<String> {
-        let rests = |origin: Origin, parts: &[PartOrigin]| {
-            origins_of(origin, parts).any(|(whole, origin)| whole == uuid && origin.sequence > 0)
+        let resting = self.resting().filter(|(rests, _)| rests.contains(&uuid));
+        resting.map(|(_, name)| name).collect()
+    }
+
+    /// The same for all cartridges that something rests on, in one pass.
+    pub(crate) fn all_dependents(&self) -> BTreeMap<Uuid, Vec<String>> {
+        let mut all: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+        for (on, name) in self.resting() {
+            for uuid in on {
+                all.entry(uuid).or_default().push(name.clone());
+            }
+        }
+        all
+    }
+
+    /// Twins and snapshots by name, each with the cartridges that it rests on.
+    fn resting(&self) -> impl Iterator<Item = (BTreeSet<Uuid>, String)> {
+        let origins = |origin: Origin, parts: &[PartOrigin]| {
+            let used = origins_of(origin, parts).filter(|(_, origin)| origin.sequence > 0);
+            used.map(|(whole, _)| whole).collect::<BTreeSet<_>>()
         };
-        let twins = self
-            .cartridges()
-            .filter(|entry| entry.origin.is_some_and(|origin| rests(origin, &entry.parts)));
-        let snapshots = self.snapshots.values().filter(|snapshot| {
-            snapshot.members.iter().any(|member| rests(member.origin, &member.parts))
+        let twins = self.cartridges().filter_map(move |entry| {
+            Some((origins(entry.origin?, &entry.parts), format!("twin {}", entry.barcode)))
         });
-        twins
-            .map(|entry| format!("twin {}", entry.barcode))
-            .chain(snapshots.map(|snapshot| format!("snapshot {}", snapshot.name)))
-            .collect()
+        let snapshots = self.snapshots.values().map(move |snapshot| {
+            let members = snapshot.members.iter();
+            let on = members.flat_map(|member| origins(member.origin, &member.parts)).collect();
+            (on, format!("snapshot {}", snapshot.name))
+        });
+        twins.chain(snapshots)
     }
 
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &LibraryRecord> {

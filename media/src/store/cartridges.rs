@@ -1,6 +1,6 @@
 //! Making and deleting cartridges and libraries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -191,6 +191,11 @@ impl Store {
         }
         drop(changing);
         Ok(())
+    }
+
+    /// What rests on cartridges and keeps them from being deleted, by name: twins and snapshots.
+    pub fn dependents(&self) -> BTreeMap<Uuid, Vec<String>> {
+        self.inventory().all_dependents()
     }
 
     /// Whether a cartridge may be given up for good.

@@ -82,6 +82,9 @@ fn errors_name_line_and_key() {
         ("[group.mail]", "[grup.mail]", 12, "grup.mail", "unknown field `grup`"),
         ("low = 3", "low = ", 8, "pool.daily.low", ""),
         ("verify = true", "run = \"25:00\"", 18, "policy.offsite.run", "as systemd does"),
+        // Both were taken, and never came.
+        ("verify = true", "run = \"*-02-30\"", 18, "policy.offsite.run", "never comes"),
+        ("\"Mon 00:00\"", "\"*-11-31\"", 5, "pool.daily.allocation", "never comes"),
         ("verify = true", "drive = \"/dev/nst0\"", 18, "policy.offsite.drive", "set run"),
         (
             "verify = true\n",

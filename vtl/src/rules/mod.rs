@@ -271,10 +271,14 @@ fn set(library: &Library, setting: &Setting, actor: &str) -> Result<Value, Failu
             None => own.remove(key.trim()),
         };
     }
-    if setting.is_new || !setting.settings.is_empty() {
-        put(library, &document, FailureKind::Usage, actor)?;
+    // All that can be refused is, before anything is changed.
+    let changes_rules = setting.is_new || !setting.settings.is_empty();
+    let text = changes_rules.then(|| check(library, &document, FailureKind::Usage)).transpose()?;
+    let assignment = pools::Assignment::of(library, setting)?;
+    if let Some(text) = text {
+        library.store.apply_rules(&text, actor).map_err(|error| explain(&error))?;
     }
-    pools::assign(library, setting, actor)?;
+    assignment.carry_out(library, name, actor)?;
     match kind {
         Kind::Pool => pools::show(library, name),
         _ => show(library, *kind, name),
@@ -308,6 +312,12 @@ fn parse_value(text: &str) -> Option<Toml> {
 
 /// Puts a document in force that a command has made.
 fn put(library: &Library, document: &Table, kind: FailureKind, actor: &str) -> Result<(), Failure> {
+    let text = check(library, document, kind)?;
+    library.store.apply_rules(&text, actor).map_err(|error| explain(&error))
+}
+
+/// The text of a document that a command has made, if it can be put in force.
+fn check(library: &Library, document: &Table, kind: FailureKind) -> Result<String, Failure> {
     let text = toml::to_string(document).map_err(Failure::failed)?;
     match Rules::parse(&text) {
         Ok(rules) => check_groups(library, &rules)?,
@@ -316,7 +326,7 @@ fn put(library: &Library, document: &Table, kind: FailureKind, actor: &str) -> R
             return Err(Failure::new(kind, format!("{key}{message}; nothing was changed")));
         }
     }
-    library.store.apply_rules(&text, actor).map_err(|error| explain(&error))
+    Ok(text)
 }
 
 fn apply(

@@ -1,16 +1,17 @@
 //! `vtl policy plan` and `vtl policy run`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vtl_media::{CopyError, Place};
+use vtl_media::{CopyError, LibraryId, LibraryRecord, Place};
 use vtl_vault::{Action, Plan, Planned, Situation};
 
 use super::{check_groups, parse, pools, rules_in_force, situation};
+use crate::libraries::of_place;
 use crate::library::Library;
 use crate::operations::Caller;
 use crate::request::{Failure, FailureKind};
@@ -68,6 +69,7 @@ pub(super) fn run(
     caller: &Caller<'_>,
 ) -> Result<Value, Failure> {
     let _alone = library.transfers.policies_alone()?;
+    check_groups(library, &rules_in_force(library)?)?;
     let mut done = pools::fill(library, caller.actor)?;
     let is_verify = |action: Action| action == Action::Verify;
     let is_export = |action: Action| matches!(action, Action::Export { .. });
@@ -128,8 +130,11 @@ fn bundles(
     is_meant: &dyn Fn(Action) -> bool,
     failed: &BTreeSet<Uuid>,
 ) -> Result<Vec<Bundle>, Failure> {
+    let rules = rules_in_force(library)?;
+    // A cartridge may have been made meanwhile that brings two groups together.
+    check_groups(library, &rules)?;
     let situation = Arc::new(situation::situation(library)?);
-    let plan = vtl_vault::plan(&rules_in_force(library)?, &situation);
+    let plan = vtl_vault::plan(&rules, &situation);
     let mut bundles: Vec<Vec<Planned>> = Vec::new();
     // Two policies may want the same: it is done once.
     let mut taken: BTreeSet<(Uuid, Action)> = BTreeSet::new();
@@ -235,18 +240,10 @@ fn stage(
 fn eject(
     library: &Arc<Library>,
     together: &[Planned],
-    _: &Situation,
+    situation: &Situation,
     caller: &Caller<'_>,
 ) -> Vec<Value> {
-    let records = library.store.libraries();
-    let is_free = |place: &Place| library.store.at(place).is_none();
-    let places = |record: &vtl_media::LibraryRecord| record.import_export().filter(is_free).count();
-    let free: usize = records.iter().map(places).sum();
-    if free < together.len() {
-        let reason = format!(
-            "{free} import/export elements are free, and {} are needed: take cartridges out of them with `vtl tape eject`",
-            together.len()
-        );
+    if let Some(reason) = no_room(library, together, situation) {
         return together.iter().map(|planned| row(planned, "left", &reason)).collect();
     }
     let one = |planned: &Planned| match tapes::eject(
@@ -259,6 +256,27 @@ fn eject(
         Err(failure) => row(planned, "failed", &failure.message),
     };
     together.iter().map(one).collect()
+}
+
+/// Why not all of them can be ejected: each cartridge leaves by the import/export elements of its own library.
+fn no_room(library: &Library, together: &[Planned], situation: &Situation) -> Option<String> {
+    let mut needed: BTreeMap<LibraryId, (LibraryRecord, usize)> = BTreeMap::new();
+    for planned in together {
+        let entry = situation.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
+        let Some(entry) = entry else { continue };
+        let record = of_place(library, &entry.place);
+        needed.entry(record.id.clone()).or_insert((record, 0)).1 += 1;
+    }
+    let is_free = |place: &Place| library.store.at(place).is_none();
+    needed.into_iter().find_map(|(id, (record, needed))| {
+        let free = record.import_export().filter(is_free).count();
+        (free < needed).then(|| {
+            format!(
+                "{free} import/export elements of library {id} are free, and {needed} are needed: take cartridges out of them with `vtl tape \
+                 eject`"
+            )
+        })
+    })
 }
 
 fn free(
@@ -278,7 +296,9 @@ fn free(
     // Hosts go on while earlier cartridges are given up: what held when the run was planned has to hold now, for all of a group.
     let still = |planned: &Planned| {
         let is_same = |other: &&Planned| {
-            other.cartridge == planned.cartridge && other.action == planned.action
+            other.cartridge == planned.cartridge
+                && other.action == planned.action
+                && other.policy == planned.policy
         };
         plan.actions.iter().find(is_same).is_some_and(|other| other.blocked.is_none())
     };
@@ -286,17 +306,39 @@ fn free(
         let why = "it is not what it was when this was planned; `vtl policy plan` says what is";
         return together.iter().map(|planned| row(planned, "failed", why)).collect();
     }
-    let one = |planned: &Planned| {
-        let entry = now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge);
-        let Some(entry) = entry else { return row(planned, "failed", "the cartridge is gone") };
+    let entry = |planned: &Planned| {
+        now.cartridges.iter().find(|entry| entry.uuid == planned.cartridge).cloned()
+    };
+    // Nothing is deleted before all may be: a part of a group is worth nothing.
+    let mut hindrance = together.iter().find_map(|planned| {
+        let why = match entry(planned) {
+            None => "the cartridge is gone".to_owned(),
+            Some(entry) => library.store.check_deletion(&entry).err()?.to_string(),
+        };
+        Some((planned.cartridge, why))
+    });
+    let mut one = |planned: &Planned| {
+        if let Some((cartridge, why)) = &hindrance {
+            let is_it = *cartridge == planned.cartridge;
+            let waits = format!("its group is given up all or none: {why}");
+            return row(planned, "failed", if is_it { why } else { &waits });
+        }
+        let Some(entry) = entry(planned) else {
+            return row(planned, "failed", "the cartridge is gone");
+        };
         // Whoever retires one of them meanwhile keeps the cartridge.
-        let copies: Vec<Uuid> = now.current_copies(entry).map(|copy| copy.id).collect();
-        match library.store.delete_unchanged(entry, &copies, caller.actor) {
+        let copies: Vec<Uuid> = now.current_copies(&entry).map(|copy| copy.id).collect();
+        match library.store.delete_unchanged(&entry, &copies, caller.actor) {
             Ok(()) => row(planned, "done", &planned.reason),
-            Err(error) => row(planned, "failed", &error.to_string()),
+            Err(error) => {
+                let why = error.to_string();
+                let failed = row(planned, "failed", &why);
+                hindrance = Some((planned.cartridge, why));
+                failed
+            }
         }
     };
-    together.iter().map(one).collect()
+    together.iter().map(&mut one).collect()
 }
 
 /// What went wrong with copies, as the user is told of it.

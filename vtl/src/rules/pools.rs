@@ -89,27 +89,44 @@ fn bare_row(entry: &CartridgeEntry) -> Value {
     })
 }
 
-/// Puts cartridges into a pool and takes others out, as the request says.
-pub(super) fn assign(library: &Library, setting: &Setting, actor: &str) -> Result<(), Failure> {
-    let pool = |barcodes: &[String], pool: Option<&str>| -> Result<(), Failure> {
-        let uuids = matching(library, barcodes)?;
-        if uuids.is_empty() {
-            return Ok(());
+/// Cartridges that come into a pool, and others that leave it.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    coming: Vec<Uuid>,
+    leaving: Vec<Uuid>,
+}
+
+impl Assignment {
+    /// What a request asks for. Nothing of it is done where a part of it cannot be.
+    pub(super) fn of(library: &Library, setting: &Setting) -> Result<Self, Failure> {
+        let coming = matching(library, &setting.add)?;
+        let leaving = matching(library, &setting.remove)?;
+        for uuid in leaving.iter().filter(|uuid| !coming.contains(uuid)) {
+            let entry = library.store.cartridge(*uuid);
+            if let Some(entry) = entry.filter(|entry| entry.pool.as_ref() != Some(&setting.name)) {
+                return Err(Failure::refused(format!(
+                    "{} is not in pool {}; nothing was changed",
+                    entry.barcode, setting.name
+                )));
+            }
         }
-        library.store.assign_pool(&uuids, pool, actor).map_err(|error| explain(&error))
-    };
-    pool(&setting.add, Some(&setting.name))?;
-    let leaving = matching(library, &setting.remove)?;
-    for uuid in &leaving {
-        let entry = library.store.cartridge(*uuid);
-        if let Some(entry) = entry.filter(|entry| entry.pool.as_ref() != Some(&setting.name)) {
-            return Err(Failure::refused(format!(
-                "{} is not in pool {}",
-                entry.barcode, setting.name
-            )));
-        }
+        Ok(Self { coming, leaving })
     }
-    pool(&setting.remove, None)
+
+    pub(super) fn carry_out(
+        &self,
+        library: &Library,
+        pool: &str,
+        actor: &str,
+    ) -> Result<(), Failure> {
+        for (uuids, pool) in [(&self.coming, Some(pool)), (&self.leaving, None)] {
+            if !uuids.is_empty() {
+                let assigned = library.store.assign_pool(uuids, pool, actor);
+                assigned.map_err(|error| explain(&error))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn matching(library: &Library, patterns: &[String]) -> Result<Vec<Uuid>, Failure> {
@@ -124,7 +141,7 @@ fn matching(library: &Library, patterns: &[String]) -> Result<Vec<Uuid>, Failure
         uuids.extend(cartridges.iter().filter(fits).map(|entry| entry.uuid));
         if uuids.len() == before {
             return Err(Failure::not_found(format!(
-                "no data cartridge is {pattern}; `vtl inventory` lists those that there are"
+                "no data cartridge is {pattern}; `vtl inventory` lists those that there are. Nothing was changed"
             )));
         }
     }

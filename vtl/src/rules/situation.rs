@@ -34,6 +34,7 @@ pub(crate) fn situation(library: &Library) -> Result<Situation, Failure> {
     Ok(Situation {
         fixed: fixed.collect(),
         locked: locked.collect(),
+        dependents: library.store.dependents(),
         now: library.store.now(),
         zone: TimeZone::system(),
         disk_used_percent: disk_used_percent(library),

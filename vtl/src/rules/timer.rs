@@ -9,21 +9,22 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use tracing::{info, warn};
 use vtl_media::{CopyRecord, PolicyRun};
-use vtl_vault::{Calendar, Job, Policy, Rules, Timer, cartridges_of, timers};
+use vtl_vault::{Calendar, Job, Policy, Rules, Timer, in_line, stack_of, timers};
 
-use super::{policies, rules_in_force, situation};
+use super::{check_groups, policies, rules_in_force, situation};
 use crate::bays;
 use crate::library::Library;
 use crate::operations::Caller;
 use crate::request::{ExportChoice, Failure, FailureKind};
 
-/// Writes a copy to a physical tape.
-pub(crate) type Writer<'a> = &'a dyn Fn(&ExportChoice, &Caller<'_>) -> Result<Value, Failure>;
+/// Writes a copy to a physical tape, in the drive or the library that was chosen.
+pub(crate) type Writer<'a> =
+    &'a dyn Fn(&ExportChoice, &bays::Job, &Caller<'_>) -> Result<Value, Failure>;
 
 /// Runs the policies whose time has come, one after the other.
 pub(crate) fn run_due(library: &Arc<Library>, is_given_up: &AtomicBool) {
-    let writer = |choice: &ExportChoice, caller: &Caller<'_>| {
-        bays::export(library, choice, caller.actor, caller.is_gone)
+    let writer = |choice: &ExportChoice, job: &bays::Job, caller: &Caller<'_>| {
+        bays::carry_out(library, choice, vec![job.clone()], caller.actor, caller.is_gone)
     };
     run_due_with(library, &writer, is_given_up);
 }
@@ -86,11 +87,13 @@ fn run_one(
     let actor = format!("policy {name}");
     let caller = Caller { actor: &actor, is_gone: is_given_up };
     let until = library.store.now();
-    let ran = policies::run(library, Some(name), policy.free_disk, &caller);
+    // Groups that overlap are nothing that goes by: somebody has to be told, and it is not waited for.
+    let checked = check_groups(library, rules).map_err(|failure| Failure::failed(failure.message));
+    let ran = checked.and_then(|()| policies::run(library, Some(name), policy.free_disk, &caller));
     let ran = ran.and_then(|answer| {
         let done = answer.get("done").and_then(Value::as_array).cloned();
         let mut rows = done.unwrap_or_default();
-        rows.extend(write_copies(library, rules, policy, writer, &caller)?);
+        rows.extend(write_copies(library, rules, (name, policy), writer, &caller)?);
         Ok(rows)
     });
     if is_given_up.load(Ordering::Relaxed) {
@@ -146,41 +149,41 @@ fn counted(rows: &[Value]) -> PolicyRun {
     }
 }
 
-/// Writes the copies that the policy has asked for, where it names a drive or a library.
+/// Writes the copies that the policy wants and that are asked for, where it names a drive or a library.
 fn write_copies(
     library: &Library,
     rules: &Rules,
-    policy: &Policy,
+    (name, policy): (&str, &Policy),
     writer: Writer<'_>,
     caller: &Caller<'_>,
 ) -> Result<Vec<Value>, Failure> {
     if policy.drive.is_none() && policy.library.is_none() {
         return Ok(Vec::new());
     }
+    let line = in_line(name, rules, &situation::situation(library)?);
     let mut rows = Vec::new();
     // Why nothing more is tried: nobody waits hours for a drive that is in use.
     let mut stopped: Option<String> = None;
-    for copy in to_be_written(library, rules, policy)? {
-        let row = |result: &str, reason: &str| {
-            json!({
-                "barcode": copy.barcode, "pool": null, "action": format!("write copy {}", copy.number),
-                "result": result, "reason": reason,
-            })
-        };
-        if let Some(why) = &stopped {
-            rows.push(row("left", why));
+    for copy in &line.next {
+        if stack_of(&library.store, copy).is_some() {
+            let why = "it is being made on a tape with others: `vtl export --stack` goes on with all of them";
+            rows.push(row(copy, "left", why));
             continue;
         }
-        match writer(&choice(policy, &copy), caller) {
+        if let Some(why) = &stopped {
+            rows.push(row(copy, "left", why));
+            continue;
+        }
+        match writer(&choice(policy), &job(copy, &library.store.copies()), caller) {
             Ok(_) => {
-                rows.push(row("done", "written and read back"));
+                rows.push(row(copy, "done", "written and read back"));
                 if policy.drive.is_some() {
                     stopped = Some("the drive has one tape: put another one in".to_owned());
                 }
             }
             Err(failure) => {
                 let is_busy = failure.kind == FailureKind::Refused;
-                rows.push(row(if is_busy { "left" } else { "failed" }, &failure.message));
+                rows.push(row(copy, if is_busy { "left" } else { "failed" }, &failure.message));
                 // Another drive may take the next one, where there is one.
                 if policy.drive.is_some() || failure.kind != FailureKind::Damaged {
                     stopped = Some(failure.message);
@@ -188,36 +191,45 @@ fn write_copies(
             }
         }
     }
+    rows.extend(line.left.iter().map(|copy| {
+        let CopyRecord { barcode, number, .. } = copy;
+        let why = format!(
+            "it was asked for, and is none of the copies that this policy wants: `vtl export {barcode} --copy {number}` writes it"
+        );
+        row(copy, "left", &why)
+    }));
     Ok(rows)
 }
 
-fn choice(policy: &Policy, copy: &CopyRecord) -> ExportChoice {
+fn row(copy: &CopyRecord, result: &str, reason: &str) -> Value {
+    json!({
+        "barcode": copy.barcode, "pool": null, "action": format!("write copy {}", copy.number),
+        "result": result, "reason": reason,
+    })
+}
+
+fn choice(policy: &Policy) -> ExportChoice {
     let text = |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.as_ref().clone());
     ExportChoice {
-        barcodes: vec![copy.barcode.to_string()],
         to: text(&policy.drive).into_iter().collect(),
         library: text(&policy.library),
         scratch: text(&policy.scratch),
-        copy: copy.number,
         ..ExportChoice::default()
     }
 }
 
-/// Copies of this policy's cartridges that are asked for or begun: those that were begun first.
-fn to_be_written(
-    library: &Library,
-    rules: &Rules,
-    policy: &Policy,
-) -> Result<Vec<CopyRecord>, Failure> {
-    let situation = situation::situation(library)?;
-    let entries: Vec<_> =
-        cartridges_of(policy, rules, &situation).into_values().flatten().collect();
-    let is_meant = |copy: &&CopyRecord| {
-        copy.state.is_under_way()
-            && copy.number <= policy.copies_wanted()
-            && entries.iter().any(|entry| entry.uuid == copy.cartridge)
+/// The tape with the cartridge's barcode is for the first copy of all; one of what was on the cartridge a week ago may be on it.
+fn job(copy: &CopyRecord, copies: &[CopyRecord]) -> bays::Job {
+    let is_on_own = |other: &CopyRecord| {
+        other.cartridge == copy.cartridge
+            && other.id != copy.id
+            && !other.state.is_over()
+            && other.facts.volume.as_deref() == Some(copy.barcode.as_str())
     };
-    let mut copies: Vec<CopyRecord> = situation.copies.iter().filter(is_meant).cloned().collect();
-    copies.sort_by_key(|copy| (std::cmp::Reverse(copy.state), copy.staged));
-    Ok(copies)
+    bays::Job {
+        barcode: copy.barcode.to_string(),
+        copy: copy.number,
+        is_for_scratch: copies.iter().any(is_on_own),
+        bay: None,
+    }
 }

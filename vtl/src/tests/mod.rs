@@ -12,6 +12,7 @@ mod kept_reservations;
 mod libraries;
 mod moments;
 mod names;
+mod rules;
 mod sessions;
 mod stacks;
 mod timer;

@@ -1,5 +1,6 @@
 //! Policies that run by themselves, on a clock that is set by hand.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 
@@ -10,6 +11,7 @@ use vtl_media::ledger::Clock;
 use vtl_media::{CopyState, EntryFilter};
 
 use super::*;
+use crate::bays::Job;
 use crate::drill::timed::{self, Order};
 use crate::models::Models;
 use crate::operations::{self, Caller};
@@ -42,6 +44,10 @@ fn boot(disk: &MemoryDisk, seconds: &Arc<AtomicI64>) -> Arc<Library> {
     Arc::new(Library::offline(Arc::new(store), Arc::new(Models::default())).unwrap())
 }
 
+fn nobody(_: &ExportChoice, job: &Job, _: &Caller<'_>) -> Result<Value, Failure> {
+    unreachable!("{job:?}")
+}
+
 impl Night {
     /// At noon, years after the host wrote by its own clock, with data on these cartridges and these rules in force.
     fn new(document: &str, written: &[&str]) -> Self {
@@ -49,17 +55,23 @@ impl Night {
         let noon = noon.to_zoned(TimeZone::system()).unwrap().timestamp();
         let (disk, seconds) = (MemoryDisk::new(), Arc::new(AtomicI64::new(noon.as_second())));
         let library = boot(&disk, &seconds);
-        for barcode in written {
-            let store = &library.store;
-            let uuid = store.find(barcode).unwrap().uuid;
-            let directory = store.directory_of(uuid);
-            let mut volume = vtl_media::Volume::load(store.disk(), &directory, options()).unwrap();
-            volume.write(Box::new(vec![7; 4096]), 4096, 1).unwrap();
-            let facts = volume.unload().unwrap();
-            store.update_facts(uuid, &facts).unwrap();
-        }
         library.store.apply_rules(document, "op").unwrap();
-        Self { disk, seconds, library }
+        let night = Self { disk, seconds, library };
+        for barcode in written {
+            night.append(barcode);
+        }
+        night
+    }
+
+    fn append(&self, barcode: &str) {
+        let store = &self.library.store;
+        let uuid = store.find(barcode).unwrap().uuid;
+        let directory = store.directory_of(uuid);
+        let mut volume = vtl_media::Volume::load(store.disk(), &directory, options()).unwrap();
+        volume.space_to_end_of_data().unwrap();
+        volume.write(Box::new(vec![7; 4096]), 4096, 1).unwrap();
+        let facts = volume.unload().unwrap();
+        store.update_facts(uuid, &facts).unwrap();
     }
 
     fn pass(&self, hours: i64) {
@@ -74,8 +86,24 @@ impl Night {
     }
 
     fn look(&self) {
-        let none = |_: &ExportChoice, _: &Caller<'_>| -> Result<Value, Failure> { unreachable!() };
-        run_due_with(&self.library, &none, &AtomicBool::new(false));
+        run_due_with(&self.library, &nobody, &AtomicBool::new(false));
+    }
+
+    /// With a drive that works: the copy of this job has its receipt, on this tape.
+    fn make(&self, job: &Job, volume: &str, actor: &str) {
+        let store = &self.library.store;
+        let entry = store.find(&job.barcode).unwrap();
+        let copy = store.copies_of(entry.uuid, job.copy).pop().unwrap();
+        for state in
+            [CopyState::Manifested, CopyState::Written, CopyState::Proved, CopyState::Receipted]
+        {
+            let facts = vtl_media::CopyFacts {
+                volume: Some(volume.to_owned()),
+                bytes: Some(entry.written_bytes),
+                ..vtl_media::CopyFacts::default()
+            };
+            store.advance_copy(copy.id, state, facts, actor).unwrap();
+        }
     }
 
     /// How many events of this name somebody caused.
@@ -122,8 +150,7 @@ fn a_policy_runs_when_its_calendar_says_so_once_for_all_that_was_missed() {
 fn a_run_that_is_stopped_or_in_the_way_of_another_is_made_up_for() {
     let night = Night::new("[policy.night]\nverify = true\nrun = \"02:00\"\n", &["A00001L9"]);
     night.pass(15);
-    let none = |_: &ExportChoice, _: &Caller<'_>| -> Result<Value, Failure> { unreachable!() };
-    run_due_with(&night.library, &none, &AtomicBool::new(true));
+    run_due_with(&night.library, &nobody, &AtomicBool::new(true));
     {
         let _by_hand = night.library.transfers.policies_alone().unwrap();
         night.look();
@@ -145,8 +172,8 @@ fn copies_are_written_where_the_policy_says_and_what_fails_is_in_the_ledger_and_
     let night = Night::new(document, &["A00001L9", "A00002L9"]);
     night.pass(15);
     let orders = Mutex::new(Vec::new());
-    let broken = |choice: &ExportChoice, caller: &Caller<'_>| {
-        orders.lock().unwrap().push((choice.barcodes[0].clone(), caller.actor.to_owned()));
+    let broken = |choice: &ExportChoice, job: &Job, caller: &Caller<'_>| {
+        orders.lock().unwrap().push((job.barcode.clone(), caller.actor.to_owned()));
         assert_eq!(choice.library.as_deref(), Some("/dev/sg3"));
         assert_eq!(choice.scratch.as_deref(), Some("SCR*"));
         Err(Failure::new(FailureKind::Damaged, "the drive is broken (4/44/00)"))
@@ -164,7 +191,8 @@ fn copies_are_written_where_the_policy_says_and_what_fails_is_in_the_ledger_and_
 
     // In use by somebody: nobody waits, and nothing has failed, but somebody has to know.
     night.pass(24);
-    let busy = |_: &ExportChoice, _: &Caller<'_>| Err(Failure::refused("/dev/sg3 is in use"));
+    let busy =
+        |_: &ExportChoice, _: &Job, _: &Caller<'_>| Err(Failure::refused("/dev/sg3 is in use"));
     run_due_with(&night.library, &busy, &is_given_up);
     let status = night.status();
     assert_eq!((&status["left"], &status["failed"]), (&json!(2), &json!(0)));
@@ -172,20 +200,102 @@ fn copies_are_written_where_the_policy_says_and_what_fails_is_in_the_ledger_and_
 
     night.pass(24);
     let store = &night.library.store;
-    let works = |choice: &ExportChoice, caller: &Caller<'_>| {
-        let uuid = store.find(&choice.barcodes[0]).unwrap().uuid;
-        let copy = store.copies_of(uuid, choice.copy).pop().unwrap();
-        for state in
-            [CopyState::Manifested, CopyState::Written, CopyState::Proved, CopyState::Receipted]
-        {
-            let facts = vtl_media::CopyFacts::default();
-            store.advance_copy(copy.id, state, facts, caller.actor).unwrap();
-        }
+    let works = |_: &ExportChoice, job: &Job, caller: &Caller<'_>| {
+        night.make(job, &job.barcode, caller.actor);
         Ok(json!({}))
     };
     run_due_with(&night.library, &works, &is_given_up);
     assert!(store.copies().iter().all(|copy| copy.state == CopyState::Receipted));
     assert_eq!(night.status()["problem"], Value::Null);
+}
+
+/// The first copies were written, a host went on with the cartridge, and no second one was ever written, as its number was above `copies`. What
+/// was asked for counted as a copy, so that the plan, the status and the doctor said that all is well.
+#[test]
+fn what_was_appended_to_is_copied_again() {
+    let night = Night::new(
+        "[policy.night]\ncopies = 1\nrun = \"02:00\"\nlibrary = \"/dev/sg3\"\nscratch = \"SCR*\"\n",
+        &["A00001L9"],
+    );
+    let orders = Mutex::new(Vec::new());
+    let works = |_: &ExportChoice, job: &Job, caller: &Caller<'_>| {
+        let volume =
+            if job.is_for_scratch { format!("SCR00{}L9", job.copy) } else { job.barcode.clone() };
+        night.make(job, &volume, caller.actor);
+        orders.lock().unwrap().push((job.copy, volume));
+        Ok(json!({}))
+    };
+    night.pass(15);
+    for round in 0..3 {
+        run_due_with(&night.library, &works, &AtomicBool::new(false));
+        assert_eq!(night.status()["problem"], Value::Null, "{round}");
+        night.append("A00001L9");
+        night.pass(24);
+    }
+    // The tape with the cartridge's barcode has the first copy.
+    let volumes = ["A00001L9", "SCR002L9", "SCR003L9"].map(str::to_owned);
+    assert_eq!(*orders.lock().unwrap(), (1..).zip(volumes).collect::<Vec<_>>());
+    // Somebody asks for one more than the policy wants: it is not his, and nobody is left in the dark.
+    let store = &night.library.store;
+    run_due_with(&night.library, &works, &AtomicBool::new(false));
+    store.stage_copies(&[(store.find("A00001L9").unwrap().uuid, 5)], "op").unwrap();
+    night.pass(24);
+    night.look();
+    let status = night.status();
+    assert_eq!((&status["failed"], &status["left"]), (&json!(0), &json!(1)));
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.starts_with("A00001L9, write copy 5: it was asked for"), "{problem}");
+}
+
+/// The plan refused groups that overlap, and the timer acted on them, the first by name, with half of the other.
+#[test]
+fn groups_that_overlap_stop_a_policy_and_somebody_is_told() {
+    let document = "[group.ab]\nmembers = [\"AB*\"]\n[group.ac]\nmembers = [\"A?C*\"]\n\
+                    [policy.night]\nverify = true\ncopies = 1\nrun = \"02:00\"\n";
+    let night = Night::new(document, &[]);
+    let new = NewCartridge::new(Barcode::new("ABC001L9").unwrap(), "lto9");
+    night.library.store.create_cartridges(vec![new], "op").unwrap();
+    night.append("ABC001L9");
+    night.pass(15);
+    night.look();
+    night.look();
+    assert_eq!(night.told("verified", "policy night"), 0);
+    assert_eq!(night.told("policy_ran", "policy night"), 1, "it is not tried every minute");
+    assert!(night.library.store.copies().is_empty());
+    let problem = night.status()["problem"].as_str().unwrap().to_owned();
+    assert!(problem.contains("ABC001L9 would be in the groups ab and ac"), "{problem}");
+}
+
+/// A snapshot rested on one member of a group: the plan said that all can be given up, and the run deleted the others.
+#[test]
+fn a_group_is_given_up_as_a_whole_or_not_at_all() {
+    let document = "[group.g]\nmembers = [\"A*\"]\n\
+                    [policy.night]\ngroup = \"g\"\ncopies = 1\nfree-disk = true\nrun = \"02:00\"\nlibrary = \"/dev/sg3\"\n";
+    let night = Night::new(document, &["A00001L9", "A00002L9"]);
+    let store = &night.library.store;
+    let works = |_: &ExportChoice, job: &Job, caller: &Caller<'_>| {
+        night.make(job, &job.barcode, caller.actor);
+        Ok(json!({}))
+    };
+    night.pass(15);
+    run_due_with(&night.library, &works, &AtomicBool::new(false));
+    let second = store.find("A00002L9").unwrap().uuid;
+    store.create_snapshot("s", &[second], &HashMap::new(), "op").unwrap();
+    night.pass(24);
+    night.look();
+    assert_eq!(store.cartridges().len(), 2, "{}", night.status());
+    let request = json!({ "operation": "rules", "action": "plan", "file": null, "document": null });
+    let caller = Caller { actor: "op", is_gone: &AtomicBool::new(false) };
+    let plan =
+        operations::answer(&night.library, serde_json::from_value(request).unwrap(), &caller)
+            .unwrap();
+    let why = "it holds what others rest on (snapshot s): delete these first";
+    assert_eq!(plan["actions"][0]["blocked"], format!("its group waits for A00002L9: {why}"));
+    assert_eq!(plan["actions"][1]["blocked"], why);
+    store.delete_snapshot("s", "op").unwrap();
+    night.pass(24);
+    night.look();
+    assert_eq!(store.cartridges().len(), 0, "{}", night.status());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::operations::{self, Caller};
 use crate::request::{Failure, FailureKind};
 
 /// A library without a daemon: what the CLI works on.
-fn library() -> Arc<Library> {
+pub(super) fn library() -> Arc<Library> {
     on(MemoryDisk::new())
 }
 
@@ -35,23 +35,23 @@ fn on(disk: MemoryDisk) -> Arc<Library> {
     Arc::new(Library::offline(Arc::new(store), Arc::new(Models::default())).unwrap())
 }
 
-fn ask(library: &Arc<Library>, request: Value) -> Result<Value, Failure> {
+pub(super) fn ask(library: &Arc<Library>, request: Value) -> Result<Value, Failure> {
     let caller = Caller { actor: "cli uid 7", is_gone: &AtomicBool::new(false) };
     operations::answer(library, serde_json::from_value(request).unwrap(), &caller)
 }
 
-fn refused(library: &Arc<Library>, request: Value) -> (u8, String) {
+pub(super) fn refused(library: &Arc<Library>, request: Value) -> (u8, String) {
     let failure = ask(library, request).unwrap_err();
     (failure.kind.exit_code(), failure.message)
 }
 
-fn apply(library: &Arc<Library>, document: &str) -> Result<Value, Failure> {
+pub(super) fn apply(library: &Arc<Library>, document: &str) -> Result<Value, Failure> {
     let request =
         json!({ "operation": "rules", "action": "apply", "file": "r.toml", "document": document });
     ask(library, request)
 }
 
-fn write(library: &Arc<Library>, barcode: &str) {
+pub(super) fn write(library: &Arc<Library>, barcode: &str) {
     let store = &library.store;
     let uuid = store.find(barcode).unwrap().uuid;
     let mut volume =
@@ -62,7 +62,7 @@ fn write(library: &Arc<Library>, barcode: &str) {
 }
 
 /// Takes all copies that are asked for to their receipts, as a drive would.
-fn make_copies(library: &Arc<Library>) {
+pub(super) fn make_copies(library: &Arc<Library>) {
     for copy in library.store.copies() {
         if copy.state == CopyState::Staged {
             let made = [
@@ -78,7 +78,7 @@ fn make_copies(library: &Arc<Library>) {
     }
 }
 
-fn rows<'a>(answer: &'a Value, key: &str, field: &str) -> Vec<&'a str> {
+pub(super) fn rows<'a>(answer: &'a Value, key: &str, field: &str) -> Vec<&'a str> {
     answer[key].as_array().unwrap().iter().map(|row| row[field].as_str().unwrap()).collect()
 }
 
