@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
+use vtl_media::{CopyFacts, CopyState};
 
 use super::*;
 use crate::operations::{self, Caller};
@@ -29,7 +30,6 @@ fn no_cartridge_is_called_like_a_copy_that_counts() {
     assert_eq!(made[0]["barcode"], "VTL041L9");
     let uuid = store.find("VTL041L9").unwrap().uuid;
     let copy = store.stage_copies(&[(uuid, 1)], "op").unwrap().remove(0);
-    use vtl_media::{CopyFacts, CopyState};
     for state in
         [CopyState::Manifested, CopyState::Written, CopyState::Proved, CopyState::Receipted]
     {
