@@ -38,17 +38,19 @@ impl Situation {
         &'a self,
         entry: &'a CartridgeEntry,
     ) -> impl Iterator<Item = &'a CopyRecord> {
-        let is_current = |copy: &&CopyRecord| {
-            let facts = &copy.facts;
-            // A clock that was set back must not make an old copy one of what is there now.
-            let is_same = facts.generation.is_none_or(|number| number == entry.generation)
-                && facts.bytes.is_none_or(|bytes| bytes == entry.written_bytes);
-            let is_later =
-                facts.as_of.unwrap_or(copy.staged) >= entry.last_written.unwrap_or(Timestamp::MIN);
-            copy.state == CopyState::Staged || (is_same && is_later)
-        };
-        self.standing_copies(entry.uuid).filter(is_current)
+        self.standing_copies(entry.uuid).filter(|copy| is_current(copy, entry))
     }
+}
+
+/// Whether a copy holds, or will hold, what is on its cartridge now.
+pub(crate) fn is_current(copy: &CopyRecord, entry: &CartridgeEntry) -> bool {
+    let facts = &copy.facts;
+    // A clock that was set back must not make an old copy one of what is there now.
+    let is_same = facts.generation.is_none_or(|number| number == entry.generation)
+        && facts.bytes.is_none_or(|bytes| bytes == entry.written_bytes);
+    let is_later =
+        facts.as_of.unwrap_or(copy.staged) >= entry.last_written.unwrap_or(Timestamp::MIN);
+    copy.state == CopyState::Staged || (is_same && is_later)
 }
 
 /// A cartridge in the first storage element, written at this time or empty.

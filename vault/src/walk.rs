@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep};
 
 use crate::rules::Rules;
-use choosing::{choose, groups_of, has_name, with_groups};
+use choosing::{choose, has_name, with_company, with_groups};
 use stacks::Stacks;
 
 mod arrival;
@@ -120,37 +120,20 @@ pub fn recall(
     choice: &Choice,
     facts: &CopyFacts,
 ) -> Result<Vec<CopyStep>, WalkError> {
-    let mut chosen = choose(copies, choice, CopyState::Offsite, CopyState::Recalled, "recall")?;
-    let stacks = Stacks::of(copies);
-    loop {
-        let count = chosen.len();
-        let groups = groups_of(rules, &chosen);
-        let follows = |copy: &&CopyRecord| {
-            copy.state == CopyState::Offsite
-                && rules
-                    .group_of(&copy.barcode)
-                    .is_some_and(|(name, _)| groups.contains(&(name, copy.number)))
-        };
-        for copy in copies.iter().filter(follows) {
-            if !chosen.iter().any(|known| known.id == copy.id) {
-                chosen.push(copy);
-            }
-        }
-        chosen = stacks.with(chosen, |copy| copy.state == CopyState::Offsite)?;
-        if chosen.len() == count {
-            break;
-        }
-    }
+    let chosen = choose(copies, choice, CopyState::Offsite, CopyState::Recalled, "recall")?;
+    let chosen = with_company(rules, copies, chosen, CopyState::Offsite)?;
     Ok(steps(&chosen, CopyState::Recalled, facts))
 }
 
-/// Steps that call a recall off: the tapes stay at the other site.
+/// Steps that call a recall off: the tapes stay at the other site, and what was asked back with them as a group stays as well.
 pub fn call_off(
+    rules: &Rules,
     copies: &[CopyRecord],
     choice: &Choice,
     facts: &CopyFacts,
 ) -> Result<Vec<CopyStep>, WalkError> {
     let chosen = choose(copies, choice, CopyState::Recalled, CopyState::Offsite, "call off")?;
+    let chosen = with_company(rules, copies, chosen, CopyState::Recalled)?;
     Ok(steps(&chosen, CopyState::Offsite, facts))
 }
 
@@ -168,3 +151,6 @@ pub fn eject(rules: &Rules, copies: &[CopyRecord], waits: &Waits) -> Vec<CopySte
 fn steps(copies: &[&CopyRecord], state: CopyState, facts: &CopyFacts) -> Vec<CopyStep> {
     copies.iter().map(|copy| CopyStep { copy: copy.id, state, facts: facts.clone() }).collect()
 }
+
+#[cfg(test)]
+mod tests;

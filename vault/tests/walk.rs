@@ -126,7 +126,8 @@ fn what_is_on_one_tape_goes_together() {
     let back = walk::recall(&rules, &store.copies(), &choice(&[0]), &CopyFacts::default()).unwrap();
     assert_eq!(back.len(), 2);
     store.advance_copies(&back, "op").unwrap();
-    let off = walk::call_off(&store.copies(), &choice(&[2]), &CopyFacts::default()).unwrap();
+    let off =
+        walk::call_off(&rules, &store.copies(), &choice(&[2]), &CopyFacts::default()).unwrap();
     assert_eq!(off.len(), 2);
     let (found, steps) =
         walk::take_back(&store.copies(), "BOX1", &[barcode("STK001L9")], &[]).unwrap();
@@ -184,7 +185,9 @@ fn steps_of(rules: &Rules, store: &Store, deed: &Deed) -> Result<Vec<CopyStep>, 
             let choice = Choice { container: Some(BOXES[*name].into()), ..Choice::default() };
             walk::recall(rules, &copies, &choice, &facts)
         }
-        Deed::CallOff(tapes) => walk::call_off(&copies, &choice(tapes), &CopyFacts::default()),
+        Deed::CallOff(tapes) => {
+            walk::call_off(rules, &copies, &choice(tapes), &CopyFacts::default())
+        }
         Deed::TakeBack(name, came, damaged) => {
             let (mut came, damaged) = (named(came), named(damaged));
             came.extend(damaged.iter().cloned());

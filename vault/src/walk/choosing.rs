@@ -64,9 +64,38 @@ fn missing_steps(copy: &CopyRecord, from: CopyState, to: CopyState) -> WalkError
     }
 }
 
-pub(super) fn groups_of<'a>(rules: &'a Rules, chosen: &[&CopyRecord]) -> BTreeSet<(&'a str, u32)> {
+fn groups_of<'a>(rules: &'a Rules, chosen: &[&CopyRecord]) -> BTreeSet<(&'a str, u32)> {
     let of = |copy: &&CopyRecord| Some((rules.group_of(&copy.barcode)?.0, copy.number));
     chosen.iter().filter_map(of).collect()
+}
+
+/// The chosen copies, those of the same number of their groups' other members as far as they are in this state too, and whatever is on the
+/// same tapes.
+pub(super) fn with_company<'a>(
+    rules: &Rules,
+    copies: &'a [CopyRecord],
+    chosen: Vec<&'a CopyRecord>,
+    state: CopyState,
+) -> Result<Vec<&'a CopyRecord>, WalkError> {
+    let stacks = Stacks::of(copies);
+    let mut together = chosen;
+    loop {
+        let count = together.len();
+        let groups = groups_of(rules, &together);
+        let follows = |copy: &&CopyRecord| {
+            copy.state == state
+                && rules
+                    .group_of(&copy.barcode)
+                    .is_some_and(|(name, _)| groups.contains(&(name, copy.number)))
+        };
+        let mut more: Vec<&CopyRecord> = copies.iter().filter(follows).collect();
+        more.retain(|copy| !together.iter().any(|known| known.id == copy.id));
+        together.extend(more);
+        together = stacks.with(together, |copy| copy.state == state)?;
+        if together.len() == count {
+            return Ok(together);
+        }
+    }
 }
 
 /// The chosen copies, those of the same number of all members of their groups, and whatever is on the same tapes; all have to be ready.
@@ -100,13 +129,15 @@ fn with_members<'a>(
                 && !copy.state.is_over()
                 && rules.group_of(&copy.barcode).is_some_and(|(name, _)| name == group)
         };
-        for copy in copies.iter().filter(is_member) {
+        // One that is with the courier or at the other site has gone ahead: what is made again in place of another one follows it.
+        let stays = |copy: &&CopyRecord| is_member(copy) && !copy.state.is_away();
+        for copy in copies.iter().filter(stays) {
             if !is_ready(copy) {
                 return Err(WalkError::Group {
                     group: group.to_owned(),
                     barcode: copy.barcode.clone(),
                     number,
-                    state: copy.state.to_string(),
+                    state: copy.state,
                 });
             }
             if !together.iter().any(|known| known.id == copy.id) {

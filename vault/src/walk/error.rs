@@ -46,7 +46,8 @@ pub enum WalkError {
     },
     /// One of a group is not ready.
     #[error(
-        "group {group} goes all or none, and copy {number} of {barcode} is {state}: bring it so far too, or take the cartridge out of the group"
+        "group {group} goes all or none, and copy {number} of {barcode} is {state}: {}, or take the cartridge out of the group",
+        if *state == CopyState::Returned { "name it too, or retire it" } else { "bring it so far too" }
     )]
     Group {
         /// The group.
@@ -56,7 +57,7 @@ pub enum WalkError {
         /// Which copy.
         number: u32,
         /// Where that copy is.
-        state: String,
+        state: CopyState,
     },
     /// Another cartridge on the same tape is not ready.
     #[error(

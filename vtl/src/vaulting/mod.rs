@@ -250,11 +250,8 @@ fn recall(
     };
     let facts = CopyFacts { expected, reason: recalled.reason, ..CopyFacts::default() };
     let copies = library.store.copies();
-    let steps = if recalled.call_off {
-        walk::call_off(&copies, &choice, &facts)
-    } else {
-        walk::recall(&rules_in_force(library)?, &copies, &choice, &facts)
-    };
+    let step = if recalled.call_off { walk::call_off } else { walk::recall };
+    let steps = step(&rules_in_force(library)?, &copies, &choice, &facts);
     let steps = steps.map_err(|error| explain(&error))?;
     rows(&advance(library, &steps, actor)?, now)
 }
