@@ -6,26 +6,28 @@ use jiff::Timestamp;
 use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep};
 
 use crate::rules::Rules;
-use choosing::{choose, has_name, with_company, with_groups};
+use choosing::{choose, with_company, with_groups};
 use stacks::Stacks;
 
 mod arrival;
 mod choosing;
 mod error;
 mod lists;
+mod name;
 mod stacks;
 mod together;
 
 pub use arrival::{Comparison, Unexpected, receive, take_back};
 pub use error::WalkError;
 pub use lists::{NextStep, manifest, next_steps, overdue, pick_list};
+pub use name::{NameError, TapeName, meant};
 pub use together::{Wait, Waits};
 
-/// Which copies are meant: those with these barcodes, or all that are ready if none is named.
+/// Which copies are meant: those with these names, or all that are ready if none is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// Barcodes of tapes, or of the cartridges that they are copies of.
-    pub barcodes: Vec<String>,
+    /// Tapes, or the cartridges that they are copies of.
+    pub barcodes: Vec<TapeName>,
     /// Only copies of this number.
     pub copy: Option<u32>,
     /// Only those in this container.
@@ -72,27 +74,29 @@ pub fn ship(
         });
     }
     // A tape that came back goes out again only if it is named; that it is taken out once more is a step of its own.
-    let mut choice = choice.clone();
-    let is_named = |copy: &&CopyRecord, name: &String| {
-        has_name(copy, name) && choice.copy.is_none_or(|number| copy.number == number)
-    };
-    let in_state = |name: &String, state: CopyState| {
-        copies.iter().filter(|copy| copy.state == state).find(|copy| is_named(copy, name))
-    };
-    let goes_again = |name: &String| in_state(name, CopyState::Ejected).is_none();
-    let again: Vec<(String, &CopyRecord)> = choice
-        .barcodes
-        .iter()
-        .filter(|name| goes_again(name))
-        .filter_map(|name| Some((name.clone(), in_state(name, CopyState::Returned)?)))
-        .collect();
-    choice.barcodes.retain(|name| !again.iter().any(|(known, _)| known == name));
+    let mut fresh = Choice { barcodes: Vec::new(), ..choice.clone() };
+    let mut again: Vec<&CopyRecord> = Vec::new();
+    for name in &choice.barcodes {
+        let in_state = |state: CopyState| -> Vec<&CopyRecord> {
+            let fits = |copy: &&CopyRecord| {
+                copy.state == state
+                    && name.fits(copy)
+                    && choice.copy.is_none_or(|number| copy.number == number)
+            };
+            copies.iter().filter(fits).collect()
+        };
+        let returned = in_state(CopyState::Returned);
+        if returned.is_empty() || !in_state(CopyState::Ejected).is_empty() {
+            fresh.barcodes.push(name.clone());
+        } else {
+            again.extend(meant(returned, name)?);
+        }
+    }
     let mut chosen = Vec::new();
-    if again.is_empty() || !choice.barcodes.is_empty() {
-        chosen = choose(copies, &choice, CopyState::Ejected, CopyState::Courier, "ship")?;
+    if again.is_empty() || !fresh.barcodes.is_empty() {
+        chosen = choose(copies, &fresh, CopyState::Ejected, CopyState::Courier, "ship")?;
     }
     // Scanned twice, or named by tape and by cartridge, it is one copy all the same.
-    let mut again: Vec<&CopyRecord> = again.into_iter().map(|(_, copy)| copy).collect();
     again.sort_unstable_by_key(|copy| copy.id);
     again.dedup_by_key(|copy| copy.id);
     let again = Stacks::of(copies).with(again, |copy| copy.state == CopyState::Returned)?;

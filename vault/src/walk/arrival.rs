@@ -1,9 +1,13 @@
 //! What is in a container when it is opened, at the other site or here again.
 
-use serde::Serialize;
-use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep};
+use std::collections::BTreeSet;
 
-use super::{WalkError, steps, volume_of};
+use serde::Serialize;
+use uuid::Uuid;
+use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep};
+
+use super::name::{TapeName, named, tapes, ways};
+use super::{WalkError, steps};
 
 /// What came back, compared with what was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -25,13 +29,15 @@ pub struct Unexpected {
     pub barcode: String,
     /// What is known of it, and what to do.
     pub reason: String,
+    /// It was said to be damaged, which is noted nowhere.
+    pub damaged: bool,
 }
 
 /// Steps that say that a container has arrived at the other site, but for what was missing in it.
 pub fn receive(
     copies: &[CopyRecord],
     container: &str,
-    missing: &[Barcode],
+    missing: &[TapeName],
     facts: &CopyFacts,
     is_accepted: bool,
 ) -> Result<Vec<CopyStep>, WalkError> {
@@ -50,11 +56,13 @@ pub fn receive(
             found: found.clone(),
         });
     }
-    check_inside(&inside, missing, container)?;
-    let is_missing =
-        |copy: &&&CopyRecord| missing.iter().any(|barcode| barcode.as_str() == volume_of(copy));
+    if let Some(stranger) = strangers(&inside, missing).next() {
+        let (barcode, container) = (stranger.to_string(), container.to_owned());
+        return Err(WalkError::NotInContainer { barcode, container });
+    }
+    let missing = named(&tapes(&inside), missing)?;
     let (gone, there): (Vec<&CopyRecord>, Vec<&CopyRecord>) =
-        inside.iter().copied().partition(|copy| is_missing(&copy));
+        inside.iter().copied().partition(|copy| missing.contains(&copy.id));
     let mut all = steps(&there, CopyState::Offsite, facts);
     let reason = format!("not in container {container} when it arrived");
     let lost = CopyFacts { reason: Some(reason), ..CopyFacts::default() };
@@ -67,46 +75,51 @@ pub fn receive(
 pub fn take_back(
     copies: &[CopyRecord],
     container: &str,
-    came: &[Barcode],
-    damaged: &[Barcode],
+    came: &[TapeName],
+    damaged: &[TapeName],
 ) -> Result<(Comparison, Vec<CopyStep>), WalkError> {
     let mut expected = in_container(copies, container, CopyState::Recalled);
-    // One that was given up and is in its container after all.
-    let has_come = |copy: &&CopyRecord| came.iter().any(|came| came.as_str() == volume_of(copy));
-    let found = in_container(copies, container, CopyState::Lost);
-    expected.extend(found.into_iter().filter(has_come));
+    let names: Vec<&TapeName> = came.iter().chain(damaged).collect();
+    // One that was given up and is in its container after all, unless the name is that of one that is expected.
+    let is_asked = |name: &TapeName| expected.iter().any(|copy| name.is_tape_of(copy));
+    let found: Vec<&TapeName> = names.iter().copied().filter(|name| !is_asked(name)).collect();
+    let has_come = |copy: &&CopyRecord| found.iter().any(|name| name.is_tape_of(copy));
+    let given_up = in_container(copies, container, CopyState::Lost);
+    expected.extend(given_up.into_iter().filter(has_come));
     if expected.is_empty() {
         let container = container.to_owned();
         return Err(WalkError::NoContainer { container, state: "on its way back (recalled)" });
     }
-    check_inside(&expected, damaged, container)?;
+    let tapes = tapes(&expected);
+    // Each list by itself: a damaged tape may be in both, or only in its own.
+    let (sound, bad) = (named(&tapes, came)?, named(&tapes, damaged)?);
     let mut comparison = Comparison::default();
     let mut all = Vec::new();
-    for copy in &expected {
-        let is_in = |list: &[Barcode]| list.iter().any(|one| one.as_str() == volume_of(copy));
-        let volume = volume_of(copy).to_owned();
-        if is_in(damaged) {
-            all.extend(steps(&[copy], CopyState::Returned, &CopyFacts::default()));
+    let none = CopyFacts::default();
+    for (tape, name) in tapes.iter().zip(ways(&tapes)) {
+        let is_in = |ids: &BTreeSet<Uuid>| tape.iter().any(|copy| ids.contains(&copy.id));
+        if is_in(&bad) {
+            all.extend(steps(tape, CopyState::Returned, &none));
             let reason = Some(format!("came back damaged in container {container}"));
             let facts = CopyFacts { reason, ..CopyFacts::default() };
-            all.extend(steps(&[copy], CopyState::Failed, &facts));
-            push_once(&mut comparison.damaged, volume);
-        } else if is_in(came) {
-            all.extend(steps(&[copy], CopyState::Returned, &CopyFacts::default()));
-            push_once(&mut comparison.returned, volume);
+            all.extend(steps(tape, CopyState::Failed, &facts));
+            comparison.damaged.push(name);
+        } else if is_in(&sound) {
+            all.extend(steps(tape, CopyState::Returned, &none));
+            comparison.returned.push(name);
         } else {
             let reason = Some(format!("not in container {container} when it came back"));
             let facts = CopyFacts { reason, ..CopyFacts::default() };
-            all.extend(steps(&[copy], CopyState::Lost, &facts));
-            push_once(&mut comparison.lost, volume);
+            all.extend(steps(tape, CopyState::Lost, &facts));
+            comparison.lost.push(name);
         }
     }
-    let is_stranger =
-        |barcode: &&Barcode| !expected.iter().any(|copy| volume_of(copy) == barcode.as_str());
-    for barcode in came.iter().filter(is_stranger) {
-        let reason = whereabouts(copies, barcode);
-        if !comparison.unexpected.iter().any(|known| known.barcode == barcode.as_str()) {
-            comparison.unexpected.push(Unexpected { barcode: barcode.to_string(), reason });
+    for name in strangers(&expected, came).chain(strangers(&expected, damaged)) {
+        let barcode = name.to_string();
+        if !comparison.unexpected.iter().any(|known| known.barcode == barcode) {
+            let damaged = damaged.contains(name);
+            let reason = whereabouts(copies, name, damaged);
+            comparison.unexpected.push(Unexpected { barcode, reason, damaged });
         }
     }
     Ok((comparison, all))
@@ -123,43 +136,37 @@ fn in_container<'a>(
     copies.iter().filter(is_inside).collect()
 }
 
-fn check_inside(
+/// The names that no tape inside has.
+fn strangers<'a>(
     inside: &[&CopyRecord],
-    named: &[Barcode],
-    container: &str,
-) -> Result<(), WalkError> {
-    let is_inside =
-        |barcode: &Barcode| inside.iter().any(|copy| volume_of(copy) == barcode.as_str());
-    match named.iter().find(|barcode| !is_inside(barcode)) {
-        None => Ok(()),
-        Some(stranger) => Err(WalkError::NotInContainer {
-            barcode: stranger.clone(),
-            container: container.to_owned(),
-        }),
-    }
+    names: &'a [TapeName],
+) -> impl Iterator<Item = &'a TapeName> {
+    names.iter().filter(|name| !inside.iter().any(|copy| name.is_tape_of(copy)))
 }
 
-fn whereabouts(copies: &[CopyRecord], barcode: &Barcode) -> String {
+fn whereabouts(copies: &[CopyRecord], name: &TapeName, is_damaged: bool) -> String {
     let known = copies
         .iter()
-        .filter(|copy| volume_of(copy) == barcode.as_str())
+        .filter(|copy| name.is_tape_of(copy))
         .max_by_key(|copy| (!copy.state.is_over(), copy.since));
-    match known {
-        None => "no copy has this barcode: it is not ours, or not from this library; keep it apart"
-            .to_owned(),
-        Some(copy) => {
-            let container = copy.facts.container.as_deref();
-            let inside = container.map(|name| format!(" in container {name}")).unwrap_or_default();
-            format!(
-                "copy {} of {} is {}{inside}, and was not asked back with this one; put it right there first",
-                copy.number, copy.barcode, copy.state
-            )
+    let Some(copy) = known else {
+        return "no copy has this barcode: it is not ours, or not from this library; keep it apart"
+            .to_owned();
+    };
+    let container = copy.facts.container.as_deref();
+    let inside = container.map(|name| format!(" in container {name}")).unwrap_or_default();
+    let damage = if is_damaged { ", with --damaged" } else { "" };
+    let next = match (copy.state, container) {
+        (CopyState::Offsite, Some(container)) => format!(
+            "`vtl vault recall {name} --expect 1h` first, and then `vtl vault return --container {container}` once more{damage}"
+        ),
+        (CopyState::Recalled, Some(container)) => {
+            format!("name it in `vtl vault return --container {container}`{damage}")
         }
-    }
-}
-
-fn push_once(list: &mut Vec<String>, text: String) {
-    if !list.contains(&text) {
-        list.push(text);
-    }
+        _ => "put it right there first".to_owned(),
+    };
+    format!(
+        "copy {} of {} is {}{inside}, and was not asked back with this one; {next}",
+        copy.number, copy.barcode, copy.state
+    )
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use vtl_media::{CopyRecord, CopyState};
 
+use super::name::meant;
 use super::stacks::Stacks;
 use super::{Choice, WalkError, volume_of};
 use crate::rules::Rules;
@@ -24,17 +25,17 @@ pub(super) fn choose<'a>(
                 .is_none_or(|name| copy.facts.container.as_ref() == Some(name))
     };
     let mut chosen: Vec<&CopyRecord> = Vec::new();
-    for barcode in &choice.barcodes {
+    for name in &choice.barcodes {
         let named: Vec<&CopyRecord> =
-            copies.iter().filter(fits).filter(|copy| has_name(copy, barcode)).collect();
-        let mut ready: Vec<&CopyRecord> =
-            named.iter().copied().filter(|copy| copy.state == from).collect();
+            copies.iter().filter(fits).filter(|copy| name.fits(copy)).collect();
+        let ready = named.iter().copied().filter(|copy| copy.state == from);
+        let mut ready = meant(ready.collect(), name)?;
         if ready.is_empty() {
             // The newest one tells most.
             let known =
                 named.iter().copied().max_by_key(|copy| (!copy.state.is_over(), copy.staged));
             return Err(known.map_or_else(
-                || WalkError::NoCopy(barcode.clone()),
+                || WalkError::NoCopy(name.to_string()),
                 |copy| missing_steps(copy, from, to),
             ));
         }
@@ -146,8 +147,4 @@ fn with_members<'a>(
         }
     }
     Ok(together)
-}
-
-pub(super) fn has_name(copy: &CopyRecord, name: &str) -> bool {
-    volume_of(copy) == name || copy.barcode.as_str() == name
 }

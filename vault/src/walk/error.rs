@@ -11,6 +11,18 @@ use crate::age::moment;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WalkError {
+    /// Several tapes have this name, and nobody can say which one is meant.
+    #[error(
+        "{name} may be {} tapes: name the one that is meant, or each of them, as {}; `vtl vault list --format json` shows medium and id of each",
+        ways.len(),
+        ways.join(" or ")
+    )]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What each of them is called so that it is taken for no other.
+        ways: Vec<String>,
+    },
     /// No copy has this barcode.
     #[error(
         "no copy has the barcode {0}; `vtl vault list` shows all copies, and `vtl policy run` or `vtl export` begins new ones"
@@ -109,13 +121,13 @@ pub enum WalkError {
         /// The seal that it has.
         found: String,
     },
-    /// It is said to be damaged or missing, and not among those concerned.
+    /// It is said to be missing, and not among those concerned.
     #[error(
         "{barcode} is not in container {container}; `vtl vault manifest {container}` shows what is"
     )]
     NotInContainer {
-        /// The barcode.
-        barcode: Barcode,
+        /// What it was called.
+        barcode: String,
         /// The container.
         container: String,
     },

@@ -29,6 +29,10 @@ fn shipment(container: &str) -> Shipment {
     Shipment { container, seal, site, expected: Timestamp::UNIX_EPOCH }
 }
 
+fn names(texts: &[&str]) -> Vec<TapeName> {
+    texts.iter().map(|text| TapeName::new(text).unwrap()).collect()
+}
+
 fn ids(steps: &[CopyStep]) -> Vec<uuid::Uuid> {
     steps.iter().map(|step| step.copy).collect()
 }
@@ -87,7 +91,135 @@ fn a_recall_is_called_off_for_the_whole_group() {
         copy("VTL002L9", 2, CopyState::Recalled),
         copy("X00001L9", 1, CopyState::Recalled),
     ];
-    let named = Choice { barcodes: vec!["VTL001L9".into()], ..Choice::default() };
+    let named = Choice { barcodes: names(&["VTL001L9"]), ..Choice::default() };
     let steps = call_off(&rules(), &copies, &named, &CopyFacts::default()).unwrap();
     assert_eq!(ids(&steps), [copies[0].id, copies[1].id]);
+}
+
+fn on_tape(barcode: &str, number: u32, state: CopyState, volume: &str, serial: &str) -> CopyRecord {
+    let mut copy = copy(barcode, number, state);
+    copy.facts.volume = Some(volume.to_owned());
+    copy.facts.medium_serial = (!serial.is_empty()).then(|| serial.to_owned());
+    copy.facts.container = Some("BOX1".to_owned());
+    copy
+}
+
+/// What came of each copy, in words.
+fn told(copies: &[CopyRecord], steps: &[CopyStep]) -> Vec<String> {
+    let said = |copy: &CopyRecord| {
+        let last = steps.iter().rfind(|step| step.copy == copy.id)?;
+        Some(format!("{}#{} {}", copy.barcode, copy.number, last.state))
+    };
+    copies.iter().filter_map(said).collect()
+}
+
+/// Copies 1 and 2 of a cartridge had been written in a standalone drive, both to tapes with the label VTL001L9. One of them came back, was scanned
+/// once, and both were noted as returned; and one that was missing on arrival made both lost.
+#[test]
+fn two_tapes_with_one_label_are_not_taken_for_one() {
+    let pair = |state, serial: &str| {
+        [1, 2].map(|number| on_tape("VTL001L9", number, state, "VTL001L9", serial))
+    };
+    let copies = pair(CopyState::Recalled, "");
+    let back = |came: &[&str], damaged: &[&str]| {
+        take_back(&copies, "BOX1", &names(came), &names(damaged))
+            .map(|(found, steps)| (found, told(&copies, &steps)))
+    };
+    let error = back(&["VTL001L9"], &[]).unwrap_err();
+    assert!(error.to_string().contains("VTL001L9#1 or VTL001L9#2"), "{error}");
+    back(&["VTL001L9"], &["VTL001L9"]).unwrap_err();
+    let (found, steps) = back(&["vtl001l9#2"], &[]).unwrap();
+    assert_eq!(steps, ["VTL001L9#1 lost", "VTL001L9#2 returned"]);
+    assert_eq!((found.lost, found.returned), (names_of("#1"), names_of("#2")));
+    let (_, steps) = back(&["VTL001L9", "VTL001L9"], &["VTL001L9#2"]).unwrap();
+    assert_eq!(steps, ["VTL001L9#1 returned", "VTL001L9#2 failed"]);
+    let (_, steps) = back(&["VTL001L9", "VTL001L9#1"], &[]).unwrap();
+    assert_eq!(steps, ["VTL001L9#1 returned", "VTL001L9#2 returned"]);
+
+    let copies = pair(CopyState::Courier, "");
+    let missing = |names: &[TapeName]| {
+        receive(&copies, "BOX1", names, &CopyFacts::default(), false)
+            .map(|steps| told(&copies, &steps))
+    };
+    assert!(matches!(missing(&names(&["VTL001L9"])), Err(WalkError::Ambiguous { .. })));
+    let steps = missing(&names(&["VTL001L9#1"])).unwrap();
+    assert_eq!(steps, ["VTL001L9#1 lost", "VTL001L9#2 offsite"]);
+
+    // Two cartridges of one barcode, of which one was given up: the number is no help.
+    let mut copies = pair(CopyState::Recalled, "HY1");
+    copies[1].number = 1;
+    copies[1].facts.medium_serial = Some("HY2".into());
+    let back = |came: &[&str]| take_back(&copies, "BOX1", &names(came), &[]);
+    let error = back(&["VTL001L9#1"]).unwrap_err();
+    assert!(error.to_string().contains("HY1 or HY2"), "{error}");
+    assert_eq!(back(&["hy2"]).unwrap().0.returned, ["HY2"]);
+}
+
+fn names_of(number: &str) -> Vec<String> {
+    vec![format!("VTL001L9{number}")]
+}
+
+/// A tape that was lost and made again under the same label: who scans the new one has not found the old one.
+#[test]
+fn what_is_expected_is_rather_meant_than_what_was_lost() {
+    let copies = [
+        on_tape("VTL001L9", 1, CopyState::Lost, "VTL001L9", "HY1"),
+        on_tape("VTL001L9", 1, CopyState::Recalled, "VTL001L9", "HY2"),
+    ];
+    let back = |came: &str| take_back(&copies, "BOX1", &names(&[came]), &[]).unwrap().1;
+    let of_first = |steps: &[CopyStep]| steps.iter().any(|step| step.copy == copies[0].id);
+    assert!(!of_first(&back("VTL001L9")));
+    assert!(of_first(&back("HY1")));
+}
+
+/// A damaged tape that lay in the box and had not been asked back made the whole return be refused, as if it were not in the box.
+#[test]
+fn a_damaged_tape_that_was_not_asked_back_holds_nothing_up() {
+    let copies = [
+        on_tape("X00001L9", 1, CopyState::Recalled, "PHY001L9", ""),
+        on_tape("X00003L9", 1, CopyState::Offsite, "PHY003L9", ""),
+    ];
+    let came = names(&["PHY001L9", "PHY003L9"]);
+    let (found, steps) =
+        take_back(&copies, "BOX1", &came, &names(&["PHY003L9", "XYZ001L9"])).unwrap();
+    assert_eq!(told(&copies, &steps), ["X00001L9#1 returned"]);
+    let [known, stranger] = &found.unexpected[..] else { unreachable!("{found:?}") };
+    assert_eq!((known.barcode.as_str(), known.damaged), ("PHY003L9", true));
+    assert!(known.reason.contains("`vtl vault recall PHY003L9"), "{}", known.reason);
+    assert_eq!((stranger.barcode.as_str(), stranger.damaged), ("XYZ001L9", true));
+}
+
+/// Two cartridges had one barcode, one after the other; who named it asked back the tapes of both.
+#[test]
+fn tapes_of_two_cartridges_are_not_asked_back_by_one_name() {
+    let old = on_tape("VTL020L9", 1, CopyState::Offsite, "VTL020L9", "HY1");
+    let mut new = on_tape("VTL020L9", 1, CopyState::Offsite, "SCR001L9", "HY2");
+    new.cartridge = uuid::Uuid::from_u128(7);
+    let mut copies = vec![old, new];
+    let back = |copies: &[CopyRecord], name: &str| {
+        let choice = Choice { barcodes: names(&[name]), ..Choice::default() };
+        let steps = recall(&Rules::default(), copies, &choice, &CopyFacts::default())?;
+        Ok::<_, WalkError>(ids(&steps))
+    };
+    assert_eq!(back(&copies, "VTL020L9").unwrap(), [copies[0].id], "rather the tape of that name");
+    assert_eq!(back(&copies, "SCR001L9").unwrap(), [copies[1].id]);
+    copies[1].facts.volume = Some("VTL020L9".into());
+    let error = back(&copies, "VTL020L9").unwrap_err();
+    assert!(error.to_string().contains("HY1 or HY2"), "{error}");
+    assert_eq!(back(&copies, "HY2").unwrap(), [copies[1].id]);
+    // Two copies of one cartridge are both asked back.
+    copies[1].cartridge = copies[0].cartridge;
+    copies[1].number = 2;
+    assert_eq!(back(&copies, "VTL020L9").unwrap().len(), 2);
+    assert_eq!(back(&copies, "VTL020L9#2").unwrap(), [copies[1].id]);
+}
+
+#[test]
+fn names_of_tapes() {
+    for good in ["VTL001L9", "vtl001l9#2", "HY-0004711", &uuid::Uuid::nil().to_string()] {
+        assert_eq!(TapeName::new(good).unwrap().to_string(), good.to_ascii_uppercase());
+    }
+    for bad in ["", "#1", "VTL001L9#", "VTL001L9#0", "VTL001L9,VTL002L9", "A B", "VTL001L9#1#2"] {
+        assert!(TapeName::new(bad).is_err(), "{bad}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod retire;
+mod verdict;
 mod write;
 
 use std::fmt::Write as _;
@@ -10,13 +11,13 @@ use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep, Place};
+use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep, Place};
 use vtl_vault::ShippingList;
-use vtl_vault::walk::{self, Choice, Shipment, Waits, WalkError};
+use vtl_vault::walk::{self, Choice, Shipment, TapeName, Waits, WalkError};
 
 pub(crate) use self::cli::VaultCommand;
 use self::cli::{Recalled, Received, Returned, Shipped};
-use crate::bays;
+pub(crate) use self::verdict::verdict;
 use crate::cli::Format;
 use crate::library::Library;
 use crate::operations::{self, Caller};
@@ -120,40 +121,6 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
     Some(text)
 }
 
-/// A failure if an answer says that something is lost, damaged or not ours, for the exit code.
-pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
-    let names = |key: &str| -> Vec<String> {
-        let rows = answer.get(key).and_then(Value::as_array).into_iter().flatten();
-        let name =
-            |row: &Value| row.as_str().or_else(|| row.get("barcode")?.as_str()).map(str::to_owned);
-        rows.filter_map(name).collect()
-    };
-    if let Some(written) = answer.get("written") {
-        return bays::verdict(written);
-    }
-    if answer.get("container").is_none() || answer.get("returned").is_none() {
-        return Ok(());
-    }
-    let (damaged, lost, unexpected) = (names("damaged"), names("lost"), names("unexpected"));
-    let mut told = Vec::new();
-    for (names, what) in [(&damaged, "damaged"), (&lost, "lost"), (&unexpected, "unexpected")] {
-        if !names.is_empty() {
-            told.push(format!("{what}: {}", names.join(", ")));
-        }
-    }
-    match (told.is_empty(), damaged.is_empty()) {
-        (true, _) => Ok(()),
-        (false, is_sound) => {
-            let kind = if is_sound { FailureKind::Failed } else { FailureKind::Damaged };
-            let message = format!(
-                "what came back is not what was sent; {}. It is in the ledger",
-                told.join("; ")
-            );
-            Err(Failure::new(kind, message))
-        }
-    }
-}
-
 fn plan(library: &Library, now: Timestamp) -> Result<Value, Failure> {
     let (rules, copies) = (rules_in_force(library)?, library.store.copies());
     let waits = Waits::of(&rules, &copies, &operations::current(library));
@@ -205,7 +172,8 @@ fn ship(library: &Library, shipped: Shipped, now: &Zoned, actor: &str) -> Result
         site,
         expected: deadline("--expect", &shipped.expect, now)?,
     };
-    let choice = Choice { barcodes: upper(&shipped.barcodes), copy: shipped.copy, container: None };
+    let barcodes = names("BARCODE", &shipped.barcodes)?;
+    let choice = Choice { barcodes, copy: shipped.copy, container: None };
     let copies = library.store.copies();
     let steps = walk::ship(&rules_in_force(library)?, &copies, &choice, &shipment)
         .map_err(|error| explain(&error))?;
@@ -219,7 +187,7 @@ fn receive(
     now: &Zoned,
     actor: &str,
 ) -> Result<Value, Failure> {
-    let missing = barcodes("--missing", &received.missing)?;
+    let missing = names("--missing", &received.missing)?;
     let expected =
         received.return_by.as_deref().map(|text| deadline("--return-by", text, now)).transpose()?;
     let is_accepted = received.accept.is_some();
@@ -244,7 +212,7 @@ fn recall(
     let expected =
         recalled.expect.as_deref().map(|text| deadline("--expect", text, now)).transpose()?;
     let choice = Choice {
-        barcodes: upper(&recalled.barcodes),
+        barcodes: names("BARCODE", &recalled.barcodes)?,
         copy: recalled.copy,
         container: recalled.container,
     };
@@ -257,10 +225,9 @@ fn recall(
 }
 
 fn take_back(library: &Library, returned: &Returned, actor: &str) -> Result<Value, Failure> {
-    let mut came = barcodes("BARCODE", &returned.barcodes)?;
-    let damaged = barcodes("--damaged", &returned.damaged)?;
-    came.extend(damaged.iter().cloned());
-    if came.is_empty() {
+    let came = names("BARCODE", &returned.barcodes)?;
+    let damaged = names("--damaged", &returned.damaged)?;
+    if came.is_empty() && damaged.is_empty() {
         return Err(Failure::usage(
             "name the barcodes of all tapes in the container: those that are not named are lost",
         ));
@@ -362,14 +329,9 @@ fn explain(error: &WalkError) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-fn upper(barcodes: &[String]) -> Vec<String> {
-    barcodes.iter().map(|barcode| barcode.to_ascii_uppercase()).collect()
-}
-
-fn barcodes(option: &str, texts: &[String]) -> Result<Vec<Barcode>, Failure> {
+fn names(option: &str, texts: &[String]) -> Result<Vec<TapeName>, Failure> {
     let read = |text: &String| {
-        Barcode::new(&text.to_ascii_uppercase())
-            .map_err(|error| Failure::usage(format!("{option} {text}: {error}")))
+        TapeName::new(text).map_err(|error| Failure::usage(format!("{option}: {error}")))
     };
     texts.iter().map(read).collect()
 }
