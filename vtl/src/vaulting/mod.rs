@@ -1,13 +1,13 @@
 //! `vtl vault …`: copies on physical tape on their way off-site and back. Every step is in the ledger with who took it.
 
 mod cli;
+mod deadline;
 mod retire;
 mod verdict;
 mod write;
 
 use std::fmt::Write as _;
 
-use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use vtl_vault::walk::{self, Choice, Shipment, TapeName, Waits, WalkError};
 
 pub(crate) use self::cli::VaultCommand;
 use self::cli::{Recalled, Received, Returned, Shipped};
+use self::deadline::deadline;
 pub(crate) use self::verdict::verdict;
 use crate::cli::Format;
 use crate::library::Library;
@@ -348,30 +349,6 @@ fn check_name(option: &str, name: &str) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "{option} {name:?}: 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, `.`, `/` and spaces within"
     )))
-}
-
-/// A day, which lasts until its end; a time; or in how long. It lies ahead.
-fn deadline(option: &str, text: &str, now: &Zoned) -> Result<Timestamp, Failure> {
-    let end_of_day = |day: Date| {
-        let next = day.tomorrow().ok()?.to_zoned(now.time_zone().clone()).ok()?;
-        next.timestamp().checked_sub(jiff::SignedDuration::from_secs(1)).ok()
-    };
-    let ahead = |text: &str| {
-        let span = vtl_vault::Age::parse(text).ok()?;
-        now.timestamp().checked_add(span.duration()).ok()
-    };
-    let time = text
-        .parse::<Timestamp>()
-        .ok()
-        .or_else(|| text.parse::<Date>().ok().and_then(end_of_day))
-        .or_else(|| ahead(text));
-    match time {
-        Some(time) if time > now.timestamp() => Ok(time),
-        Some(_) => Err(Failure::usage(format!("{option} {text}: that is over already"))),
-        None => Err(Failure::usage(format!(
-            "{option} {text}: write a day such as 2027-01-31, a time such as 2027-01-31T12:00:00Z, or in how long, such as 3d"
-        ))),
-    }
 }
 
 const NAME_BYTES_MAX: usize = 64;
