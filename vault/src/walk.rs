@@ -7,6 +7,7 @@ use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep};
 
 use crate::rules::Rules;
 use choosing::{choose, with_company, with_groups};
+use name::is_same_container;
 use stacks::Stacks;
 
 mod arrival;
@@ -20,7 +21,7 @@ mod together;
 pub use arrival::{Comparison, Unexpected, receive, take_back};
 pub use error::WalkError;
 pub use lists::{NextStep, manifest, next_steps, overdue, pick_list};
-pub use name::{NameError, TapeName, meant};
+pub use name::{NameError, TapeName, container_named, meant};
 pub use together::{Wait, Waits};
 
 /// Which copies are meant: those with these names, or all that are ready if none is named.
@@ -64,14 +65,21 @@ pub fn ship(
     choice: &Choice,
     shipment: &Shipment,
 ) -> Result<Vec<CopyStep>, WalkError> {
-    let same_name =
-        |copy: &&CopyRecord| copy.facts.container.as_deref() == Some(shipment.container.as_str());
-    if let Some(away) = copies.iter().filter(|copy| is_away(copy)).find(same_name) {
+    let is_same = |copy: &&CopyRecord| {
+        let known = copy.facts.container.as_deref();
+        known.is_some_and(|known| is_same_container(known, &shipment.container))
+    };
+    if let Some(away) = copies.iter().filter(|copy| is_away(copy)).find(is_same) {
         return Err(WalkError::ContainerAway {
-            container: shipment.container.clone(),
+            container: away.facts.container.clone().unwrap_or_default(),
             state: away.state,
             since: away.since,
         });
+    }
+    let known = container_named(copies, &shipment.container);
+    if known != shipment.container {
+        let (container, known) = (shipment.container.clone(), known.to_owned());
+        return Err(WalkError::ContainerCase { container, known });
     }
     // A tape that came back goes out again only if it is named; that it is taken out once more is a step of its own.
     let mut fresh = Choice { barcodes: Vec::new(), ..choice.clone() };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep};
 
-use super::name::{TapeName, named, tapes, ways};
+use super::name::{TapeName, container_named, named, tapes, ways};
 use super::{WalkError, steps};
 
 /// What came back, compared with what was sent.
@@ -41,6 +41,7 @@ pub fn receive(
     facts: &CopyFacts,
     is_accepted: bool,
 ) -> Result<Vec<CopyStep>, WalkError> {
+    let container = container_named(copies, container);
     let inside = in_container(copies, container, CopyState::Courier);
     let first = inside.first().ok_or_else(|| WalkError::NoContainer {
         container: container.to_owned(),
@@ -78,6 +79,7 @@ pub fn take_back(
     came: &[TapeName],
     damaged: &[TapeName],
 ) -> Result<(Comparison, Vec<CopyStep>), WalkError> {
+    let container = container_named(copies, container);
     let mut expected = in_container(copies, container, CopyState::Recalled);
     let names: Vec<&TapeName> = came.iter().chain(damaged).collect();
     // One that was given up and is in its container after all, unless the name is that of one that is expected.

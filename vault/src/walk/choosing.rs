@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vtl_media::{CopyRecord, CopyState};
 
-use super::name::meant;
+use super::name::{container_named, meant};
 use super::stacks::Stacks;
 use super::{Choice, WalkError, volume_of};
 use crate::rules::Rules;
@@ -17,12 +17,10 @@ pub(super) fn choose<'a>(
     to: CopyState,
     verb: &'static str,
 ) -> Result<Vec<&'a CopyRecord>, WalkError> {
+    let container = choice.container.as_deref().map(|name| container_named(copies, name));
     let fits = |copy: &&CopyRecord| {
         choice.copy.is_none_or(|number| copy.number == number)
-            && choice
-                .container
-                .as_ref()
-                .is_none_or(|name| copy.facts.container.as_ref() == Some(name))
+            && (container.is_none() || copy.facts.container.as_deref() == container)
     };
     let mut chosen: Vec<&CopyRecord> = Vec::new();
     for name in &choice.barcodes {

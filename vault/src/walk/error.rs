@@ -108,6 +108,17 @@ pub enum WalkError {
         /// Since when.
         since: Timestamp,
     },
+    /// There was a container with this name but for small and capital letters.
+    #[error(
+        "there was a container {known}, and {container} differs from it in small and capital letters only, which bars do not tell: \
+         write {known} if it is the same one, else give this one another name"
+    )]
+    ContainerCase {
+        /// Its name.
+        container: String,
+        /// The name that is known.
+        known: String,
+    },
     /// The seal is another one.
     #[error(
         "container {container} was shipped with seal {shipped}, and {found} was found: look whether it was opened, count the tapes, and \

@@ -78,6 +78,21 @@ impl fmt::Display for TapeName {
     }
 }
 
+/// A container's name as it was written when it was shipped. The bars on its list have capital letters only, so that letters of the other case are
+/// the same name.
+pub fn container_named<'a>(copies: &'a [CopyRecord], name: &'a str) -> &'a str {
+    let mut known = copies.iter().filter_map(|copy| copy.facts.container.as_deref());
+    let is_known = known.clone().any(|known| known == name);
+    let other = known.find(|known| is_same_container(known, name));
+    other.filter(|_| !is_known).unwrap_or(name)
+}
+
+/// Whether two names are one but for small and capital letters.
+pub(super) fn is_same_container(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+        || (!name.is_ascii() && name.to_lowercase() == other.to_lowercase())
+}
+
 /// Of copies that a name fits those that are meant: all of one cartridge, or all on one tape, and rather those on a tape of that name.
 pub fn meant<'a>(
     fitting: Vec<&'a CopyRecord>,

@@ -223,3 +223,34 @@ fn names_of_tapes() {
         assert!(TapeName::new(bad).is_err(), "{bad}");
     }
 }
+
+/// The bars on a list have capital letters only: what was shipped as `box1` was scanned as BOX1, and no such container was on its way.
+#[test]
+fn a_container_has_its_name_in_small_and_in_capital_letters() {
+    let mut copies = [on_tape("X00001L9", 1, CopyState::Courier, "PHY001L9", "")];
+    copies[0].facts.container = Some("box1".to_owned());
+    let facts = CopyFacts::default();
+    assert_eq!(receive(&copies, "BOX1", &[], &facts, false).unwrap().len(), 1);
+    assert_eq!(manifest(&copies, "Box1").unwrap().container, "box1");
+    copies[0].state = CopyState::Offsite;
+    let choice = Choice { container: Some("BOX1".to_owned()), ..Choice::default() };
+    assert_eq!(recall(&Rules::default(), &copies, &choice, &facts).unwrap().len(), 1);
+    copies[0].state = CopyState::Recalled;
+    let (found, _) = take_back(&copies, "BOX1", &names(&["PHY001L9"]), &[]).unwrap();
+    assert_eq!(found.returned, ["PHY001L9"]);
+    // No second one that is the same when it is scanned.
+    let mut other = on_tape("X00002L9", 1, CopyState::Ejected, "PHY002L9", "");
+    other.facts.container = None;
+    let ship = |first: &CopyRecord, name: &str| {
+        let copies = [first.clone(), other.clone()];
+        let choice = Choice { barcodes: names(&["PHY002L9"]), ..Choice::default() };
+        ship(&Rules::default(), &copies, &choice, &shipment(name)).map(|steps| steps.len())
+    };
+    assert!(matches!(ship(&copies[0], "BOX1"), Err(WalkError::ContainerAway { .. })));
+    copies[0].state = CopyState::Returned;
+    assert!(matches!(ship(&copies[0], "BOX1"), Err(WalkError::ContainerCase { .. })));
+    assert_eq!(ship(&copies[0], "box1"), Ok(1));
+    assert_eq!(ship(&copies[0], "BOX2"), Ok(1));
+    copies[0].facts.container = Some("KISTE-\u{c4}".to_owned());
+    assert_eq!(container_named(&copies, "kiste-\u{e4}"), "KISTE-\u{c4}");
+}

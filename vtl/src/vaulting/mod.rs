@@ -237,7 +237,8 @@ fn take_back(library: &Library, returned: &Returned, actor: &str) -> Result<Valu
     let (comparison, steps) = walk::take_back(&copies, &returned.container, &came, &damaged)
         .map_err(|error| explain(&error))?;
     advance(library, &steps, actor)?;
-    let mut answer = json!({ "container": returned.container });
+    let container = walk::container_named(&copies, &returned.container);
+    let mut answer = json!({ "container": container });
     if let (Value::Object(answer), Ok(Value::Object(fields))) =
         (&mut answer, serde_json::to_value(comparison))
     {
@@ -259,13 +260,14 @@ fn list(
         return Err(Failure::usage(format!("--state {state}: there are {}", names.join(", "))));
     }
     let site = site.map(|site| site.strip_prefix("offsite:").unwrap_or(site));
+    let copies = library.store.copies();
+    let container = container.map(|name| walk::container_named(&copies, name));
     let fits = |copy: &&CopyRecord| {
         state.is_none_or(|state| copy.state.name() == state)
             && site.is_none_or(|site| copy.facts.site.as_deref() == Some(site))
             && container.is_none_or(|name| copy.facts.container.as_deref() == Some(name))
     };
     let now = Timestamp::now();
-    let copies = library.store.copies();
     Ok(Value::Array(copies.iter().filter(fits).map(|copy| row(copy, now)).collect()))
 }
 
