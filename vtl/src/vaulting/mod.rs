@@ -6,6 +6,7 @@ mod retire;
 mod verdict;
 mod write;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, Zoned};
@@ -201,7 +202,15 @@ fn receive(
     let copies = library.store.copies();
     let steps = walk::receive(&copies, &received.container, &missing, &facts, is_accepted)
         .map_err(|error| explain(&error))?;
-    rows(&advance(library, &steps, actor)?, now)
+    let moved = advance(library, &steps, actor)?;
+    let told = |copy: &CopyRecord| {
+        let mut row = row(copy, now.timestamp());
+        if let Value::Object(fields) = &mut row {
+            fields.insert("warning".to_owned(), json!(warning(library, copy)));
+        }
+        row
+    };
+    Ok(Value::Array(moved.iter().map(told).collect()))
 }
 
 fn recall(
@@ -236,15 +245,33 @@ fn take_back(library: &Library, returned: &Returned, actor: &str) -> Result<Valu
     let copies = library.store.copies();
     let (comparison, steps) = walk::take_back(&copies, &returned.container, &came, &damaged)
         .map_err(|error| explain(&error))?;
-    advance(library, &steps, actor)?;
+    let moved = advance(library, &steps, actor)?;
+    let warnings: BTreeSet<String> =
+        moved.iter().filter_map(|copy| warning(library, copy)).collect();
     let container = walk::container_named(&copies, &returned.container);
-    let mut answer = json!({ "container": container });
+    let mut answer = json!({ "container": container, "warnings": warnings });
     if let (Value::Object(answer), Ok(Value::Object(fields))) =
         (&mut answer, serde_json::to_value(comparison))
     {
         answer.extend(fields);
     }
     Ok(answer)
+}
+
+/// What is to be said aloud when a copy is lost or damaged: that nothing else has what was on it.
+fn warning(library: &Library, copy: &CopyRecord) -> Option<String> {
+    let became = match copy.state {
+        CopyState::Lost => "LOST",
+        CopyState::Failed => "DAMAGED",
+        _ => return None,
+    };
+    let (barcode, volume) = (&copy.barcode, walk::volume_of(copy));
+    library.store.is_last_copy(copy).then(|| {
+        format!(
+            "THE LAST COPY OF {barcode} IS {became}: the cartridge is not on disk any more, or cannot be read there, and no other copy of it \
+             that was proved counts. What was on it is gone unless tape {volume} can be found and read"
+        )
+    })
 }
 
 fn list(

@@ -10,6 +10,9 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
     if let Some(written) = answer.get("written") {
         return bays::verdict(written);
     }
+    if let Value::Array(rows) = answer {
+        return received(rows);
+    }
     if answer.get("container").is_none() || answer.get("returned").is_none() {
         return Ok(());
     }
@@ -31,6 +34,10 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
     if !unexpected.is_empty() {
         message.push_str(". Of what was not asked back nothing is noted: see to it");
     }
+    for warning in names(answer, "warnings") {
+        message.push_str(". ");
+        message.push_str(&warning);
+    }
     let is_damaged = |row: &Value| row.get("damaged").and_then(Value::as_bool).unwrap_or(false);
     let kind = if damaged.is_empty() && !rows(answer, "unexpected").any(is_damaged) {
         FailureKind::Failed
@@ -38,6 +45,18 @@ pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
         FailureKind::Damaged
     };
     Err(Failure::new(kind, message))
+}
+
+/// What was not in a container when it arrived is what somebody has said, unless nothing else has what was on it.
+fn received(rows: &[Value]) -> Result<(), Failure> {
+    let warning = |row: &Value| {
+        row.get("volume").and(row.get("warning")).and_then(Value::as_str).map(str::to_owned)
+    };
+    let warnings: Vec<String> = rows.iter().filter_map(warning).collect();
+    if warnings.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::Failed, warnings.join(". ")))
 }
 
 fn names(answer: &Value, key: &str) -> Vec<String> {
