@@ -42,9 +42,13 @@ impl Situation {
         &'a self,
         entry: &'a CartridgeEntry,
     ) -> impl Iterator<Item = &'a CopyRecord> {
-        let is_current = |copy: &&CopyRecord| copy.state == CopyState::Staged || copy.holds(entry);
-        self.standing_copies(entry.uuid).filter(is_current)
+        self.standing_copies(entry.uuid).filter(|copy| is_current(copy, entry))
     }
+}
+
+/// Whether a copy holds, or will hold, what is on its cartridge now.
+pub(crate) fn is_current(copy: &CopyRecord, entry: &CartridgeEntry) -> bool {
+    copy.state == CopyState::Staged || copy.holds(entry)
 }
 
 /// A cartridge in the first storage element, written at this time or empty.

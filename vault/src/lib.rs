@@ -42,7 +42,7 @@ pub use receipt::{
     Source, StackMember, StackPlace, Target,
 };
 pub use rules::{Rules, RulesError};
-pub use shipping::{Row, ShippingList};
+pub use shipping::{Row, ShippingList, csv_cell};
 pub use size::size;
 pub use timer::{Job, Timer, timers};
 pub use trigger::{Trigger, Verdict};

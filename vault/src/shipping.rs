@@ -76,7 +76,7 @@ impl ShippingList {
                 row.bytes.to_string(),
                 row.receipt.clone().unwrap_or_default(),
             ];
-            let quoted: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
+            let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
             let _infallible = write!(csv, "{}\r\n", quoted.join(","));
         }
         csv
@@ -126,8 +126,8 @@ impl fmt::Display for ShippingList {
 }
 
 /// A cell as RFC 4180 wants it. A leading `=` and its like would be a formula for a spreadsheet: such a text is kept one.
-fn quoted(cell: &str) -> String {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t']);
+pub fn csv_cell(cell: &str) -> String {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
     if cell.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))

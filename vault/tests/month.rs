@@ -22,7 +22,7 @@ use vtl_media::{
     Barcode, CartridgeEntry, CopyFacts, CopyRecord, CopyState, CopyStep, LibrarySpec, LoadOptions,
     NewCartridge, Store, StoreOptions, Volume,
 };
-use vtl_vault::walk::{self, Choice, Shipment, Waits};
+use vtl_vault::walk::{self, Choice, Shipment, TapeName, Waits};
 use vtl_vault::{Action, Rules, Situation, plan};
 
 const RULES: &str = r#"
@@ -340,11 +340,11 @@ impl World {
     /// Nobody has seen the container again.
     fn give_up(&mut self, container: &str) {
         let copies = self.store().copies();
-        let inside: Vec<Barcode> = walk::manifest(&copies, container)
+        let inside: Vec<TapeName> = walk::manifest(&copies, container)
             .unwrap()
             .rows
             .into_iter()
-            .map(|row| row.barcode)
+            .map(|row| row.barcode.into())
             .collect();
         let steps =
             walk::receive(&copies, container, &inside, &CopyFacts::default(), false).unwrap();
@@ -365,12 +365,12 @@ impl World {
     fn take_back(&mut self, container: &str) {
         let copies = self.store().copies();
         let rows = walk::manifest(&copies, container).unwrap().rows;
-        let mut came: Vec<Barcode> = rows.iter().map(|row| row.barcode.clone()).collect();
+        let mut came: Vec<TapeName> = rows.iter().map(|row| row.barcode.clone().into()).collect();
         let damaged = came.remove(0);
         let lost = came.remove(0);
         let mut in_box = came.clone();
         in_box.push(damaged.clone());
-        in_box.push(Barcode::new("XYZ001L9").unwrap());
+        in_box.push(TapeName::new("XYZ001L9").unwrap());
         let (found, steps) =
             walk::take_back(&copies, container, &in_box, std::slice::from_ref(&damaged)).unwrap();
         self.store().advance_copies(&steps, "operator carl").unwrap();
@@ -384,8 +384,8 @@ impl World {
                 let label = volume(copy.tape, copy.content);
                 copy.expected = None;
                 copy.state = match () {
-                    () if label == damaged.as_str() => "failed",
-                    () if label == lost.as_str() => "lost",
+                    () if label == damaged.to_string() => "failed",
+                    () if label == lost.to_string() => "lost",
                     () => "returned",
                 };
             }

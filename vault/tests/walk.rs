@@ -14,7 +14,7 @@ use vtl_media::{
     Barcode, CopyFacts, CopyState, CopyStep, LibrarySpec, NewCartridge, Store, StoreOptions,
 };
 use vtl_vault::Rules;
-use vtl_vault::walk::{self, Choice, Shipment, Waits, WalkError};
+use vtl_vault::walk::{self, Choice, Shipment, TapeName, Waits, WalkError};
 
 const TAPES: [&str; 5] = ["A00001L9", "A00002L9", "B00001L9", "C00001L9", "X00001L9"];
 const BOXES: [&str; 3] = ["BOX1", "BOX2", "BOX3"];
@@ -62,12 +62,16 @@ fn barcode(text: &str) -> Barcode {
     Barcode::new(text).unwrap()
 }
 
-fn named(tapes: &[usize]) -> Vec<Barcode> {
-    tapes.iter().map(|tape| barcode(TAPES[*tape])).collect()
+fn name(text: &str) -> TapeName {
+    TapeName::new(text).unwrap()
+}
+
+fn named(tapes: &[usize]) -> Vec<TapeName> {
+    tapes.iter().map(|tape| name(TAPES[*tape])).collect()
 }
 
 fn choice(tapes: &[usize]) -> Choice {
-    let barcodes = tapes.iter().map(|tape| TAPES[*tape].to_owned()).collect();
+    let barcodes = tapes.iter().map(|tape| name(TAPES[*tape])).collect();
     Choice { barcodes, ..Choice::default() }
 }
 
@@ -111,8 +115,8 @@ fn what_is_on_one_tape_goes_together() {
         site: "bank".into(),
         expected: Timestamp::UNIX_EPOCH,
     };
-    let ship = |name: &str| {
-        let choice = Choice { barcodes: vec![name.to_owned()], ..Choice::default() };
+    let ship = |text: &str| {
+        let choice = Choice { barcodes: vec![name(text)], ..Choice::default() };
         walk::ship(&rules, &store.copies(), &choice, &shipment)
     };
     for name in [TAPES[0], TAPES[2], "STK001L9"] {
@@ -126,10 +130,11 @@ fn what_is_on_one_tape_goes_together() {
     let back = walk::recall(&rules, &store.copies(), &choice(&[0]), &CopyFacts::default()).unwrap();
     assert_eq!(back.len(), 2);
     store.advance_copies(&back, "op").unwrap();
-    let off = walk::call_off(&store.copies(), &choice(&[2]), &CopyFacts::default()).unwrap();
+    let off =
+        walk::call_off(&rules, &store.copies(), &choice(&[2]), &CopyFacts::default()).unwrap();
     assert_eq!(off.len(), 2);
     let (found, steps) =
-        walk::take_back(&store.copies(), "BOX1", &[barcode("STK001L9")], &[]).unwrap();
+        walk::take_back(&store.copies(), "BOX1", &[name("STK001L9")], &[]).unwrap();
     assert_eq!((found.returned, steps.len()), (vec!["STK001L9".to_owned()], 2));
     store.advance_copies(&steps, "op").unwrap();
     assert_eq!(ship(TAPES[0]).unwrap().len(), 4, "taken out and shipped again, both");
@@ -184,7 +189,9 @@ fn steps_of(rules: &Rules, store: &Store, deed: &Deed) -> Result<Vec<CopyStep>, 
             let choice = Choice { container: Some(BOXES[*name].into()), ..Choice::default() };
             walk::recall(rules, &copies, &choice, &facts)
         }
-        Deed::CallOff(tapes) => walk::call_off(&copies, &choice(tapes), &CopyFacts::default()),
+        Deed::CallOff(tapes) => {
+            walk::call_off(rules, &copies, &choice(tapes), &CopyFacts::default())
+        }
         Deed::TakeBack(name, came, damaged) => {
             let (mut came, damaged) = (named(came), named(damaged));
             came.extend(damaged.iter().cloned());

@@ -6,7 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::{Map, Value};
 
-use vtl_vault::size;
+use vtl_vault::{csv_cell, size};
 
 use crate::cli::Format;
 
@@ -225,21 +225,18 @@ fn csv(out: &mut impl Write, value: &Value) -> io::Result<()> {
     let columns: Vec<_> = first.keys().cloned().collect();
     writeln!(out, "{}", columns.join(","))?;
     for row in rows {
-        let fields: Vec<_> = columns
-            .iter()
-            .map(|column| quoted(&row.get(column).map(text).unwrap_or_default()))
-            .collect();
+        let fields: Vec<_> =
+            columns.iter().map(|column| row.get(column).map(field).unwrap_or_default()).collect();
         writeln!(out, "{}", fields.join(","))?;
     }
     Ok(())
 }
 
-/// A CSV field (RFC 4180 §2).
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
+/// A CSV field. A text that somebody has written is none that a spreadsheet works out; a number may begin as it likes.
+fn field(value: &Value) -> String {
+    match value {
+        Value::Number(number) => number.to_string(),
+        other => csv_cell(&text(other)),
     }
 }
 
@@ -287,5 +284,16 @@ mod tests {
         let mut out = Vec::new();
         csv(&mut out, &serde_json::json!([{ "a": "x,\"y\"", "b": null, "c": 5 }])).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "a,b,c\n\"x,\"\"y\"\"\",,5\n");
+    }
+
+    /// The reason of a copy that was retired was a formula when `vtl vault list --format csv` was opened; the manifest had a guard.
+    #[test]
+    fn csv_has_texts_and_no_formulas() {
+        let mut out = Vec::new();
+        let row = serde_json::json!([{ "reason": "=1+1,\"x\"", "site": "@north", "offset": -3 }]);
+        csv(&mut out, &row).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let cells = ["\"'=1+1,\"\"x\"\"\"", "'@north", "-3"];
+        assert!(cells.iter().all(|cell| out.contains(cell)), "{out}");
     }
 }

@@ -43,7 +43,9 @@ impl Cartridge {
     }
 
     fn set_retention(&mut self, retention: &Retention) -> Result<(), MediumError> {
-        if self.writer.is_none() {
+        // A twin that is only read can be held all the same; what is looked at for somebody else cannot.
+        let is_itself = !self.options.read_only && self.options.at.is_none();
+        if self.writer.is_none() && !(self.label.read_only && is_itself) {
             return Err(MediumError::ReadOnly);
         }
         let before = self.retention();

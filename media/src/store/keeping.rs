@@ -48,7 +48,7 @@ impl Store {
                 to: CopyState::Retired,
             });
         }
-        let is_last = self.is_last(&record);
+        let is_last = self.is_last_copy(&record);
         if is_last {
             let retention = self.inventory().retention(record.cartridge);
             if let Some(why) = retention.reason(self.compliance.now()) {
@@ -67,7 +67,7 @@ impl Store {
 
     /// Whether nothing else has what this copy was proved to have: no cartridge on disk that can be read, and no other copy that counts and is not
     /// older. A lost one may turn up: it is the last one, too.
-    fn is_last(&self, copy: &CopyRecord) -> bool {
+    pub fn is_last_copy(&self, copy: &CopyRecord) -> bool {
         let inventory = self.inventory();
         let is_sound = |entry: &CartridgeEntry| {
             !matches!(entry.state, CartridgeState::Damaged | CartridgeState::Missing)

@@ -11,6 +11,18 @@ use crate::age::moment;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WalkError {
+    /// Several tapes have this name, and nobody can say which one is meant.
+    #[error(
+        "{name} may be {} tapes: name the one that is meant, or each of them, as {}; `vtl vault list --format json` shows medium and id of each",
+        ways.len(),
+        ways.join(" or ")
+    )]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What each of them is called so that it is taken for no other.
+        ways: Vec<String>,
+    },
     /// No copy has this barcode.
     #[error(
         "no copy has the barcode {0}; `vtl vault list` shows all copies, and `vtl policy run` or `vtl export` begins new ones"
@@ -46,7 +58,8 @@ pub enum WalkError {
     },
     /// One of a group is not ready.
     #[error(
-        "group {group} goes all or none, and copy {number} of {barcode} is {state}: bring it so far too, or take the cartridge out of the group"
+        "group {group} goes all or none, and copy {number} of {barcode} is {state}: {}, or take the cartridge out of the group",
+        if *state == CopyState::Returned { "name it too, or retire it" } else { "bring it so far too" }
     )]
     Group {
         /// The group.
@@ -56,7 +69,7 @@ pub enum WalkError {
         /// Which copy.
         number: u32,
         /// Where that copy is.
-        state: String,
+        state: CopyState,
     },
     /// Another cartridge on the same tape is not ready.
     #[error(
@@ -95,6 +108,17 @@ pub enum WalkError {
         /// Since when.
         since: Timestamp,
     },
+    /// There was a container with this name but for small and capital letters.
+    #[error(
+        "there was a container {known}, and {container} differs from it in small and capital letters only, which bars do not tell: \
+         write {known} if it is the same one, else give this one another name"
+    )]
+    ContainerCase {
+        /// Its name.
+        container: String,
+        /// The name that is known.
+        known: String,
+    },
     /// The seal is another one.
     #[error(
         "container {container} was shipped with seal {shipped}, and {found} was found: look whether it was opened, count the tapes, and \
@@ -108,13 +132,13 @@ pub enum WalkError {
         /// The seal that it has.
         found: String,
     },
-    /// It is said to be damaged or missing, and not among those concerned.
+    /// It is said to be missing, and not among those concerned.
     #[error(
         "{barcode} is not in container {container}; `vtl vault manifest {container}` shows what is"
     )]
     NotInContainer {
-        /// The barcode.
-        barcode: Barcode,
+        /// What it was called.
+        barcode: String,
         /// The container.
         container: String,
     },

@@ -8,7 +8,7 @@ use serde::Serialize;
 use vtl_media::{Barcode, CopyRecord, CopyState};
 
 use super::stacks::Stacks;
-use super::{Wait, Waits, is_away, volume_of};
+use super::{Wait, Waits, container_named, is_away, volume_of};
 use crate::age::moment;
 use crate::rules::Rules;
 use crate::shipping::{Row, ShippingList};
@@ -65,6 +65,7 @@ pub fn overdue(copies: &[CopyRecord], now: Timestamp) -> Vec<&CopyRecord> {
 
 /// The tapes of a container that is away, or of one that came back if none is; none if there never was one.
 pub fn manifest(copies: &[CopyRecord], container: &str) -> Option<ShippingList> {
+    let container = container_named(copies, container);
     let mut inside: Vec<&CopyRecord> =
         copies.iter().filter(|copy| copy.facts.container.as_deref() == Some(container)).collect();
     if inside.iter().any(|copy| is_away(copy)) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use vtl_media::{Barcode, CartridgeEntry, CartridgeKind, CopyRecord, CopyState};
 
+use crate::facts::is_current;
 use crate::rules::Rules;
 
 /// What the copies of one number wait for that the members of a group have.
@@ -43,16 +44,20 @@ impl Waits {
             }
         }
         let wait = |(group_name, number): (String, u32)| {
-            let of_group: Vec<&CopyRecord> = copies
-                .iter()
-                .filter(|copy| copy.number == number)
-                .filter(|copy| group(rules, &copy.barcode).as_ref() == Some(&group_name))
-                .collect();
-            let under_way = of_group.iter().find(|copy| copy.state.is_under_way());
+            let is_of_group =
+                |copy: &&CopyRecord| group(rules, &copy.barcode).as_ref() == Some(&group_name);
+            let of_group: Vec<&CopyRecord> = copies.iter().filter(is_of_group).collect();
+            let receipted: Vec<&CopyRecord> =
+                of_group.iter().copied().filter(|copy| copy.state.is_receipted()).collect();
+            let under_way =
+                of_group.iter().find(|copy| copy.number == number && copy.state.is_under_way());
             let without = || {
+                // What is made again gets the first number that is free, which need not be that of the other members: one that holds what is
+                // on its cartridge now is as good.
                 let has_copy = |entry: &&&CartridgeEntry| {
-                    let is_its = |copy: &&CopyRecord| copy.cartridge == entry.uuid;
-                    of_group.iter().copied().filter(is_its).any(|copy| copy.state.is_receipted())
+                    let is_its = |copy: &&&CopyRecord| copy.cartridge == entry.uuid;
+                    let mut its = receipted.iter().filter(is_its);
+                    its.any(|copy| copy.number == number || is_current(copy, entry))
                 };
                 members.get(&group_name)?.iter().find(|entry| !has_copy(entry))
             };

@@ -345,3 +345,53 @@ fn a_retired_copy_does_not_count_and_the_last_one_is_kept() {
         ways.iter().all(|way| way.as_str().unwrap().contains("(the shelf burnt): do not count"))
     );
 }
+
+/// The last proved copy of a cartridge that was not on disk any more was missing when its container arrived, and the answer was a row like others.
+/// Of a tape that nobody had asked back it was said to be in the ledger, where nothing was.
+#[test]
+fn whoever_loses_the_last_copy_is_told() {
+    let library = library();
+    let vault = |action: Value| {
+        let mut request = json!({ "operation": "vault" });
+        request.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+        ask(&library, request).unwrap()
+    };
+    for barcode in ["A00001L9", "A00002L9", "B00001L9"] {
+        write(&library, barcode);
+    }
+    let uuid = |barcode: &str| library.store.find(barcode).unwrap().uuid;
+    let all = ["A00001L9", "A00002L9", "B00001L9"].map(|barcode| (uuid(barcode), 1));
+    library.store.stage_copies(&all, "op").unwrap();
+    make_copies(&library);
+    for barcode in ["A00001L9", "A00002L9"] {
+        library.store.delete_cartridge(uuid(barcode), "op").unwrap();
+    }
+    vault(json!({ "action": "run" }));
+    let ship = json!({ "action": "ship", "container": "box1", "seal": "S1", "to": "offsite:north", "expect": "2d" });
+    vault(ship);
+    let missing =
+        json!({ "action": "receive", "container": "BOX1", "missing": ["A00001L9", "B00001L9"] });
+    let there = vault(missing);
+    let warned: Vec<_> =
+        there.as_array().unwrap().iter().map(|row| row["warning"].as_str()).collect();
+    assert_eq!(warned.iter().flatten().count(), 1, "the other cartridge is on disk: {there}");
+    let failure = crate::vaulting::verdict(&there).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Failed);
+    assert!(failure.message.starts_with("THE LAST COPY OF A00001L9 IS LOST"), "{failure}");
+    vault(json!({ "action": "recall", "barcodes": ["A00002L9"], "expect": "3d" }));
+    let entries = || library.store.ledger().list(&vtl_media::EntryFilter::default()).unwrap().len();
+    let back = json!({ "action": "return", "container": "BOX1", "damaged": ["A00002L9"], "barcodes": ["XYZ001L9"] });
+    let before = entries();
+    let compared = vault(back);
+    assert_eq!(entries() - before, 2, "returned and damaged; nothing of the other one");
+    let failure = crate::vaulting::verdict(&compared).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Damaged);
+    for part in [
+        "unexpected: XYZ001L9",
+        "What is damaged or lost is in the ledger",
+        "Of what was not asked back nothing is noted",
+        "THE LAST COPY OF A00002L9 IS DAMAGED",
+    ] {
+        assert!(failure.message.contains(part), "{failure}");
+    }
+}

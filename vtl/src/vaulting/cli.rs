@@ -53,7 +53,8 @@ pub(crate) enum VaultCommand {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
 pub(crate) struct Shipped {
-    /// Barcodes of tapes (default: all that were taken out). One that came back goes out again if it is named.
+    /// Barcodes of tapes (default: all that were taken out). One that came back goes out again if it is named. Where two tapes have one
+    /// label, write VTL001L9#2 for copy 2, or the medium's serial number.
     pub(crate) barcodes: Vec<String>,
     /// The container's name.
     #[arg(long, value_name = "NAME")]
@@ -84,7 +85,7 @@ pub(crate) struct Received {
     /// Why another seal is accepted all the same.
     #[arg(long, value_name = "REASON", requires = "seal")]
     pub(crate) accept: Option<String>,
-    /// Tapes that are not in it: they are lost.
+    /// Tapes that are not in it: they are lost. Where two tapes have one label, write VTL001L9#2 for copy 2, or the medium's serial number.
     #[arg(long, num_args = 1.., value_name = "BARCODE")]
     pub(crate) missing: Vec<String>,
     /// When the tapes are to come back, if that is agreed.
@@ -96,7 +97,8 @@ pub(crate) struct Received {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
 pub(crate) struct Recalled {
-    /// Barcodes of tapes, or of the cartridges that they are copies of.
+    /// Barcodes of tapes, or of the cartridges that they are copies of. Where two tapes have one label, write VTL001L9#2 for copy 2, or
+    /// the medium's serial number.
     #[arg(required_unless_present = "container")]
     pub(crate) barcodes: Vec<String>,
     /// All tapes that were shipped in this container.
@@ -120,7 +122,8 @@ pub(crate) struct Recalled {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
 pub(crate) struct Returned {
-    /// Barcodes of all tapes that are in the container.
+    /// Barcodes of all tapes that are in the container. Where two tapes have one label, write VTL001L9#2 for copy 2, or the medium's serial
+    /// number.
     pub(crate) barcodes: Vec<String>,
     /// The container that they were shipped in.
     #[arg(long, value_name = "NAME")]

@@ -1,22 +1,25 @@
 //! `vtl vault …`: copies on physical tape on their way off-site and back. Every step is in the ledger with who took it.
 
 mod cli;
+mod deadline;
 mod retire;
+mod verdict;
 mod write;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vtl_media::{Barcode, CopyFacts, CopyRecord, CopyState, CopyStep, Place};
+use vtl_media::{CopyFacts, CopyRecord, CopyState, CopyStep, Place};
 use vtl_vault::ShippingList;
-use vtl_vault::walk::{self, Choice, Shipment, Waits, WalkError};
+use vtl_vault::walk::{self, Choice, Shipment, TapeName, Waits, WalkError};
 
 pub(crate) use self::cli::VaultCommand;
 use self::cli::{Recalled, Received, Returned, Shipped};
-use crate::bays;
+use self::deadline::deadline;
+pub(crate) use self::verdict::verdict;
 use crate::cli::Format;
 use crate::library::Library;
 use crate::operations::{self, Caller};
@@ -120,40 +123,6 @@ pub(crate) fn printed(answer: &Value, format: Format) -> Option<String> {
     Some(text)
 }
 
-/// A failure if an answer says that something is lost, damaged or not ours, for the exit code.
-pub(crate) fn verdict(answer: &Value) -> Result<(), Failure> {
-    let names = |key: &str| -> Vec<String> {
-        let rows = answer.get(key).and_then(Value::as_array).into_iter().flatten();
-        let name =
-            |row: &Value| row.as_str().or_else(|| row.get("barcode")?.as_str()).map(str::to_owned);
-        rows.filter_map(name).collect()
-    };
-    if let Some(written) = answer.get("written") {
-        return bays::verdict(written);
-    }
-    if answer.get("container").is_none() || answer.get("returned").is_none() {
-        return Ok(());
-    }
-    let (damaged, lost, unexpected) = (names("damaged"), names("lost"), names("unexpected"));
-    let mut told = Vec::new();
-    for (names, what) in [(&damaged, "damaged"), (&lost, "lost"), (&unexpected, "unexpected")] {
-        if !names.is_empty() {
-            told.push(format!("{what}: {}", names.join(", ")));
-        }
-    }
-    match (told.is_empty(), damaged.is_empty()) {
-        (true, _) => Ok(()),
-        (false, is_sound) => {
-            let kind = if is_sound { FailureKind::Failed } else { FailureKind::Damaged };
-            let message = format!(
-                "what came back is not what was sent; {}. It is in the ledger",
-                told.join("; ")
-            );
-            Err(Failure::new(kind, message))
-        }
-    }
-}
-
 fn plan(library: &Library, now: Timestamp) -> Result<Value, Failure> {
     let (rules, copies) = (rules_in_force(library)?, library.store.copies());
     let waits = Waits::of(&rules, &copies, &operations::current(library));
@@ -205,7 +174,8 @@ fn ship(library: &Library, shipped: Shipped, now: &Zoned, actor: &str) -> Result
         site,
         expected: deadline("--expect", &shipped.expect, now)?,
     };
-    let choice = Choice { barcodes: upper(&shipped.barcodes), copy: shipped.copy, container: None };
+    let barcodes = names("BARCODE", &shipped.barcodes)?;
+    let choice = Choice { barcodes, copy: shipped.copy, container: None };
     let copies = library.store.copies();
     let steps = walk::ship(&rules_in_force(library)?, &copies, &choice, &shipment)
         .map_err(|error| explain(&error))?;
@@ -219,7 +189,7 @@ fn receive(
     now: &Zoned,
     actor: &str,
 ) -> Result<Value, Failure> {
-    let missing = barcodes("--missing", &received.missing)?;
+    let missing = names("--missing", &received.missing)?;
     let expected =
         received.return_by.as_deref().map(|text| deadline("--return-by", text, now)).transpose()?;
     let is_accepted = received.accept.is_some();
@@ -232,7 +202,15 @@ fn receive(
     let copies = library.store.copies();
     let steps = walk::receive(&copies, &received.container, &missing, &facts, is_accepted)
         .map_err(|error| explain(&error))?;
-    rows(&advance(library, &steps, actor)?, now)
+    let moved = advance(library, &steps, actor)?;
+    let told = |copy: &CopyRecord| {
+        let mut row = row(copy, now.timestamp());
+        if let Value::Object(fields) = &mut row {
+            fields.insert("warning".to_owned(), json!(warning(library, copy)));
+        }
+        row
+    };
+    Ok(Value::Array(moved.iter().map(told).collect()))
 }
 
 fn recall(
@@ -244,26 +222,22 @@ fn recall(
     let expected =
         recalled.expect.as_deref().map(|text| deadline("--expect", text, now)).transpose()?;
     let choice = Choice {
-        barcodes: upper(&recalled.barcodes),
+        barcodes: names("BARCODE", &recalled.barcodes)?,
         copy: recalled.copy,
         container: recalled.container,
     };
     let facts = CopyFacts { expected, reason: recalled.reason, ..CopyFacts::default() };
     let copies = library.store.copies();
-    let steps = if recalled.call_off {
-        walk::call_off(&copies, &choice, &facts)
-    } else {
-        walk::recall(&rules_in_force(library)?, &copies, &choice, &facts)
-    };
+    let step = if recalled.call_off { walk::call_off } else { walk::recall };
+    let steps = step(&rules_in_force(library)?, &copies, &choice, &facts);
     let steps = steps.map_err(|error| explain(&error))?;
     rows(&advance(library, &steps, actor)?, now)
 }
 
 fn take_back(library: &Library, returned: &Returned, actor: &str) -> Result<Value, Failure> {
-    let mut came = barcodes("BARCODE", &returned.barcodes)?;
-    let damaged = barcodes("--damaged", &returned.damaged)?;
-    came.extend(damaged.iter().cloned());
-    if came.is_empty() {
+    let came = names("BARCODE", &returned.barcodes)?;
+    let damaged = names("--damaged", &returned.damaged)?;
+    if came.is_empty() && damaged.is_empty() {
         return Err(Failure::usage(
             "name the barcodes of all tapes in the container: those that are not named are lost",
         ));
@@ -271,14 +245,33 @@ fn take_back(library: &Library, returned: &Returned, actor: &str) -> Result<Valu
     let copies = library.store.copies();
     let (comparison, steps) = walk::take_back(&copies, &returned.container, &came, &damaged)
         .map_err(|error| explain(&error))?;
-    advance(library, &steps, actor)?;
-    let mut answer = json!({ "container": returned.container });
+    let moved = advance(library, &steps, actor)?;
+    let warnings: BTreeSet<String> =
+        moved.iter().filter_map(|copy| warning(library, copy)).collect();
+    let container = walk::container_named(&copies, &returned.container);
+    let mut answer = json!({ "container": container, "warnings": warnings });
     if let (Value::Object(answer), Ok(Value::Object(fields))) =
         (&mut answer, serde_json::to_value(comparison))
     {
         answer.extend(fields);
     }
     Ok(answer)
+}
+
+/// What is to be said aloud when a copy is lost or damaged: that nothing else has what was on it.
+fn warning(library: &Library, copy: &CopyRecord) -> Option<String> {
+    let became = match copy.state {
+        CopyState::Lost => "LOST",
+        CopyState::Failed => "DAMAGED",
+        _ => return None,
+    };
+    let (barcode, volume) = (&copy.barcode, walk::volume_of(copy));
+    library.store.is_last_copy(copy).then(|| {
+        format!(
+            "THE LAST COPY OF {barcode} IS {became}: the cartridge is not on disk any more, or cannot be read there, and no other copy of it \
+             that was proved counts. What was on it is gone unless tape {volume} can be found and read"
+        )
+    })
 }
 
 fn list(
@@ -294,13 +287,14 @@ fn list(
         return Err(Failure::usage(format!("--state {state}: there are {}", names.join(", "))));
     }
     let site = site.map(|site| site.strip_prefix("offsite:").unwrap_or(site));
+    let copies = library.store.copies();
+    let container = container.map(|name| walk::container_named(&copies, name));
     let fits = |copy: &&CopyRecord| {
         state.is_none_or(|state| copy.state.name() == state)
             && site.is_none_or(|site| copy.facts.site.as_deref() == Some(site))
             && container.is_none_or(|name| copy.facts.container.as_deref() == Some(name))
     };
     let now = Timestamp::now();
-    let copies = library.store.copies();
     Ok(Value::Array(copies.iter().filter(fits).map(|copy| row(copy, now)).collect()))
 }
 
@@ -365,14 +359,9 @@ fn explain(error: &WalkError) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-fn upper(barcodes: &[String]) -> Vec<String> {
-    barcodes.iter().map(|barcode| barcode.to_ascii_uppercase()).collect()
-}
-
-fn barcodes(option: &str, texts: &[String]) -> Result<Vec<Barcode>, Failure> {
+fn names(option: &str, texts: &[String]) -> Result<Vec<TapeName>, Failure> {
     let read = |text: &String| {
-        Barcode::new(&text.to_ascii_uppercase())
-            .map_err(|error| Failure::usage(format!("{option} {text}: {error}")))
+        TapeName::new(text).map_err(|error| Failure::usage(format!("{option}: {error}")))
     };
     texts.iter().map(read).collect()
 }
@@ -389,30 +378,6 @@ fn check_name(option: &str, name: &str) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "{option} {name:?}: 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, `.`, `/` and spaces within"
     )))
-}
-
-/// A day, which lasts until its end; a time; or in how long. It lies ahead.
-fn deadline(option: &str, text: &str, now: &Zoned) -> Result<Timestamp, Failure> {
-    let end_of_day = |day: Date| {
-        let next = day.tomorrow().ok()?.to_zoned(now.time_zone().clone()).ok()?;
-        next.timestamp().checked_sub(jiff::SignedDuration::from_secs(1)).ok()
-    };
-    let ahead = |text: &str| {
-        let span = vtl_vault::Age::parse(text).ok()?;
-        now.timestamp().checked_add(span.duration()).ok()
-    };
-    let time = text
-        .parse::<Timestamp>()
-        .ok()
-        .or_else(|| text.parse::<Date>().ok().and_then(end_of_day))
-        .or_else(|| ahead(text));
-    match time {
-        Some(time) if time > now.timestamp() => Ok(time),
-        Some(_) => Err(Failure::usage(format!("{option} {text}: that is over already"))),
-        None => Err(Failure::usage(format!(
-            "{option} {text}: write a day such as 2027-01-31, a time such as 2027-01-31T12:00:00Z, or in how long, such as 3d"
-        ))),
-    }
 }
 
 const NAME_BYTES_MAX: usize = 64;
