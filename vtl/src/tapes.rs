@@ -177,11 +177,12 @@ pub(crate) fn delete(
                 entry.barcode, entry.written_bytes
             )));
         }
-        if entry.undo_bytes > 0 && !force {
+        let was = if force { None } else { was_on_it(library, entry) };
+        if let Some(bytes) = was {
             return Err(Failure::refused(format!(
-                "{0} is empty, but what was on it can be brought back still ({1} on disk; `vtl tape history {0}`): say --force to delete that too",
+                "{0} is empty, but {1} that were on it can be brought back still (`vtl tape history {0}`): say --force to delete that too",
                 entry.barcode,
-                vtl_vault::size(entry.undo_bytes)
+                vtl_vault::size(bytes)
             )));
         }
     }
@@ -197,6 +198,23 @@ pub(crate) fn delete(
     }
     Ok(Value::Array(rows))
 }
+
+/// How much was once on a cartridge, as far as that can be brought back.
+fn was_on_it(library: &Library, entry: &CartridgeEntry) -> Option<u64> {
+    if entry.journal_bytes == 0 || entry.kind != CartridgeKind::Data {
+        return None;
+    }
+    let points = match library.store.history(entry.uuid, POINTS_MAX) {
+        Ok(history) => history.points,
+        // What is damaged or closed tells nothing: then its size has to do.
+        Err(_) => Vec::new(),
+    };
+    let most = points.iter().map(|point| point.written_bytes).max();
+    let undo = Some(entry.undo_bytes).filter(|bytes| *bytes > 0);
+    most.filter(|bytes| *bytes > 0).or(undo)
+}
+
+const POINTS_MAX: usize = 1000;
 
 pub(crate) fn not_created(error: &CreateError) -> Failure {
     match error {
