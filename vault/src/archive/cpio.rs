@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::members::{Budget, Member, MemberKind};
-use super::{NAME_BYTES_MAX, TapeFile, lossy};
+use super::{NAME_BYTES_MAX, RawName, TapeFile};
 
 /// The header of a member; its data follows in what it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,9 +198,7 @@ pub(super) fn members(
     let listed = loop {
         match member(file, begin) {
             Ok(Some((member, inode))) => {
-                if let Err(error) =
-                    budget.spend([member.path.len(), member.link.as_ref().map_or(0, String::len)])
-                {
+                if let Err(error) = budget.spend(&member) {
                     break Err(error);
                 }
                 begin = member.end;
@@ -226,19 +224,25 @@ fn member(file: &mut TapeFile<'_>, begin: u64) -> io::Result<Option<(Member, Ino
         .and_then(|at| at.checked_add(header.size_bytes))
         .and_then(|at| at.checked_add(header.padding_bytes));
     let link = match header.kind {
-        MemberKind::SymbolicLink => Some(lossy(&header.link_target(file)?)),
+        MemberKind::SymbolicLink => Some(header.link_target(file)?),
         _ => None,
     };
-    let member = Member {
-        path: lossy(&header.name),
+    let (path, path_hex) = RawName::divided(&header.name);
+    let mut member = Member {
+        path,
+        path_hex,
         kind: header.kind,
         size_bytes: if link.is_some() { 0 } else { header.size_bytes },
         modified: header.modified,
-        link,
+        link: None,
+        link_hex: None,
         begin,
         end: end.ok_or_else(|| invalid("a member is longer than any tape"))?,
         part: None,
     };
+    if let Some(link) = link {
+        member.set_link(&link);
+    }
     Ok(Some((member, header.inode)))
 }
 
@@ -246,13 +250,13 @@ fn member(file: &mut TapeFile<'_>, begin: u64) -> io::Result<Option<(Member, Ino
 /// data, and their inodes are too short to be trusted: there each is a file of its own.
 fn name_links(members: &mut [Member], inodes: &[Inode]) {
     let with_data = members.iter().zip(inodes).filter(|(member, _)| member.size_bytes > 0);
-    let places: HashMap<(u64, u64), String> =
-        with_data.filter_map(|(member, inode)| Some(((*inode)?, member.path.clone()))).collect();
+    let places: HashMap<(u64, u64), Vec<u8>> =
+        with_data.filter_map(|(member, inode)| Some(((*inode)?, member.name().to_vec()))).collect();
     for (member, inode) in members.iter_mut().zip(inodes) {
         let place = inode.as_ref().and_then(|inode| places.get(inode));
         if let (Some(place), 0) = (place, member.size_bytes) {
             member.kind = MemberKind::HardLink;
-            member.link = Some(place.clone());
+            member.set_link(place);
         }
     }
 }

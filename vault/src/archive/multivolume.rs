@@ -2,11 +2,10 @@
 
 use std::io::{self, Read};
 
-use super::lossy;
 use super::members::Part;
 
 /// The name of the file that goes on, where it is not in the header, and which part of it follows.
-pub type Continued = (Option<String>, Part);
+pub type Continued = (Option<Vec<u8>>, Part);
 
 /// In GNU's own format it is a kind of member, with the offset in its header.
 #[must_use]
@@ -33,7 +32,7 @@ pub fn of_global(entry: &mut impl Read) -> io::Result<Option<Continued>> {
         let record = record?;
         let number = || record.value().ok().and_then(|text| text.parse().ok());
         match record.key_bytes() {
-            b"GNU.volume.filename" => name = Some(lossy(record.value_bytes())),
+            b"GNU.volume.filename" => name = Some(record.value_bytes().to_vec()),
             b"GNU.volume.offset" => offset_bytes = number(),
             b"GNU.volume.size" => left_bytes = number(),
             _ => {}

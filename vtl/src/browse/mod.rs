@@ -2,6 +2,7 @@
 
 mod cpio;
 mod kept;
+mod names;
 mod place;
 mod restore;
 mod source;

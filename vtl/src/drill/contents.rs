@@ -47,7 +47,7 @@ impl Contents {
 /// What is left of a file from here on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
-    path: String,
+    path: Vec<u8>,
     offset_bytes: u64,
     left_bytes: u64,
 }
@@ -189,9 +189,8 @@ fn members(stream: &mut impl Read, contents: &mut Contents, at: &mut Where) -> i
         }
         let part = announced.take().or_else(|| multivolume::of_header(entry.header()));
         let name = part.as_ref().and_then(|(name, _)| name.clone());
-        let path =
-            name.unwrap_or_else(|| String::from_utf8_lossy(&entry.path_bytes()).into_owned());
-        at.file = Some(path.clone());
+        let path = name.unwrap_or_else(|| entry.path_bytes().into_owned());
+        at.file = Some(String::from_utf8_lossy(&path).into_owned());
         let piece =
             |offset_bytes, left_bytes| Part { path: path.clone(), offset_bytes, left_bytes };
         let mut begin = 0;
