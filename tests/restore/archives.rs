@@ -388,6 +388,48 @@ fn damage_is_named_and_what_is_whole_is_still_restored() {
     }
 }
 
+/// `--overwrite` removed what was there before anything of the new file was read, and of a damaged tape half a file was left in its place.
+#[test]
+fn what_is_there_is_replaced_by_nothing_but_a_whole_file() {
+    let scene = Scene::loaded();
+    let (from, to) = (scene.beside("from"), scene.beside("to"));
+    fs::create_dir(&to).unwrap();
+    let archive = |name: &str, seed: u64, make: &dyn Fn(&Path) -> Option<Vec<u8>>| {
+        let directory = from.join(name);
+        fs::create_dir_all(&directory).unwrap();
+        // Longer than a piece of the transfer, so that some of it has come when the damage shows.
+        let data = noise(seed, 6 << 20);
+        let mut file = fs::File::create(directory.join(name)).unwrap();
+        file.seek(SeekFrom::Start(1 << 20)).unwrap();
+        file.write_all(&data).unwrap();
+        fs::write(to.join(name), "the good old one").unwrap();
+        make(&directory).map(|bytes| (name.to_owned(), data, bytes))
+    };
+    let archives: Vec<(String, Vec<u8>, Vec<u8>)> = [
+        archive("plain", 1, &|at| Some(tar(at, &[]))),
+        archive("of gnu", 2, &|at| Some(tar(at, &["--format=gnu", "--sparse"]))),
+        archive("of pax", 3, &|at| Some(tar(at, &["--format=posix", "--sparse"]))),
+        archive("of cpio", 4, &|at| cpio(at, "newc")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let files: Vec<(&[u8], usize)> =
+        archives.iter().map(|(_, _, bytes)| (bytes.as_slice(), 10_240)).collect();
+    let mut session = scene.session("host");
+    write_files(&mut session, &files);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["unload", "0"]).done();
+    let before = content(&to);
+    for (name, data, _) in &archives {
+        flip_bit_of(&scene.data(), &data[5 << 20..][..32]);
+        let what = format!("VTL001L9:{name}");
+        vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"]).ended(5);
+        assert!(content(&to) == before, "{name}: {:?}", content(&to).keys());
+    }
+}
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Restoring one file of 1 MiB from 20 GiB read 9 GiB each time, for the headers of all the others. What was found is kept now, and counts as long as

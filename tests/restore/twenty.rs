@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vtl_tests::{Scene, noise};
+use vtl_tests::{Scene, flip_bit_of, noise, tree};
 
 use crate::archives::content;
 use crate::cpio::cpio;
@@ -186,6 +186,16 @@ fn rehearse(scene: &Scene, barcodes: &[String]) {
     vtl(&["group", "delete", "long"]).done();
 }
 
+/// Damages some piece of a file on a cartridge that has only a part of it.
+fn damage(scene: &Scene, barcode: &str, data: &[u8]) {
+    let rows = scene.daemon().vtl(&["tape", "show", barcode, "--format", "json"]).done().json();
+    let cartridge = scene.data().join("cartridges").join(rows[0]["uuid"].as_str().unwrap());
+    let held: Vec<u8> = tree(&cartridge).into_values().flat_map(|(_, bytes)| bytes).collect();
+    let is_held = |piece: &&[u8]| held.windows(piece.len()).any(|window| window == *piece);
+    let pieces: Vec<&[u8]> = data.chunks_exact(32).step_by(1000).collect();
+    flip_bit_of(&cartridge, pieces.into_iter().rfind(is_held).unwrap());
+}
+
 #[test]
 fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone_it_is_said_what_is_missing()
  {
@@ -215,6 +225,7 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
         // One file alone, from wherever it begins; and not a byte of it from a part.
         let to = scene.beside(&format!("alone {form} {kib}"));
         fs::create_dir(&to).unwrap();
+        fs::write(to.join("long.bin"), "the good old one").unwrap();
         let restore = |barcodes: &str| {
             let what = format!("{barcodes}:long.bin");
             vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"])
@@ -235,10 +246,16 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
                 barcodes.iter().filter(|one| *one != rests[1]).map(String::as_str).collect();
             restore(&gap.join(",")).ended(5).says("on another cartridge: name all of them");
         }
+        assert_eq!(fs::read_to_string(to.join("long.bin")).unwrap(), "the good old one");
         restore(&all).done();
         assert!(fs::read(to.join("long.bin")).unwrap() == noise(9, 1_500_000), "{form}");
         let shown = vtl(&["browse", rests[0]]).done().stdout;
         assert!(shown.contains("./long.bin (from byte "), "{shown}");
+        // Half of it was written before the damage of another volume showed: what was there is still there, and nothing beside it.
+        damage(&scene, rests[0], &noise(9, 1_500_000));
+        restore(&all).ended(5).says("long.bin");
+        assert!(fs::read(to.join("long.bin")).unwrap() == noise(9, 1_500_000), "{form}");
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
     }
     // The end of this first volume divides the headers of a file: that is said, and nothing false is written.
     let volumes = volumes(&scene, &from, "posix", 500);

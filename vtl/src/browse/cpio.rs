@@ -1,7 +1,6 @@
 //! A member of a cpio archive, put in its place.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -32,15 +31,9 @@ pub(super) fn content(
             let to = header.link_target(data)?;
             place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)
         }
-        MemberKind::File => {
-            let mut file = place::new_file(target, is_overwritten)?;
-            if let Err(error) = header.copy_data(data, &mut file) {
-                // Half a file under the name of a whole one is worse than none.
-                fs::remove_file(target)?;
-                return Err(error);
-            }
-            place::set_time_and_mode(&file, stamp(header))
-        }
+        MemberKind::File => place::new_file(target, is_overwritten, stamp(header), |file| {
+            header.copy_data(data, file)
+        }),
         _ => Err(io::Error::other("it is a device, a pipe or a socket, which are not made")),
     }
 }

@@ -1,12 +1,14 @@
 //! Where a member of an archive is put: its name comes from whoever wrote the tape, so that it is never trusted.
 
-use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
+use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use tempfile::TempPath;
 
 /// The place of a member inside of a directory; the directories above it are made. There is none for a name with `..`, for one that is empty,
 /// and for one below a symbolic link that leads out of the directory. A `/` at the beginning does not count.
@@ -37,17 +39,48 @@ pub(super) fn inside(directory: &Path, path: &Path) -> io::Result<Option<PathBuf
     Ok(Some(place.join(last)))
 }
 
-/// Makes a file that only its owner reads, until its own mode is set. What was there before is unlinked, never written to: it may have other
-/// names, or be a symbolic link.
-pub(super) fn new_file(target: &Path, is_overwritten: bool) -> io::Result<File> {
-    let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
-    match open() {
-        Err(error) if is_overwritten && error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(target)?;
-            open()
-        }
-        opened => opened,
+/// Makes a file, of what `fill` writes. Until all of it is there it has another name, in the same directory, and nobody but its owner reads it: if
+/// it cannot be had to its end, nothing is left of it, and what was there before stays. That is never written to: it may have other names, or be
+/// a symbolic link.
+pub(super) fn new_file(
+    target: &Path,
+    is_overwritten: bool,
+    stamp: Stamp,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    // Else all of it would be read for nothing.
+    refuse_what_is_there(target, is_overwritten)?;
+    // With mode 0600.
+    let mut made = temporary().tempfile_in(directory_of(target))?;
+    fill(made.as_file_mut())?;
+    set_time_and_mode(made.as_file(), stamp)?;
+    put(made.into_temp_path(), target, is_overwritten)
+}
+
+/// Gives what was made its name. What has that name is replaced in one step.
+fn put(made: TempPath, target: &Path, is_overwritten: bool) -> io::Result<()> {
+    let put = if is_overwritten { made.persist(target) } else { made.persist_noclobber(target) };
+    put.map_err(|error| error.error)
+}
+
+fn refuse_what_is_there(target: &Path, is_overwritten: bool) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) if !is_overwritten => Err(Errno::EXIST.into()),
+        Ok(there) if there.is_dir() => Err(Errno::ISDIR.into()),
+        Ok(_) => Ok(()),
     }
+}
+
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".vtl-restore-");
+    builder
+}
+
+fn directory_of(target: &Path) -> &Path {
+    target.parent().unwrap_or(Path::new("/"))
 }
 
 /// Makes a directory that only its owner may use, until its own mode is set; one that is there stays.
@@ -71,13 +104,14 @@ pub(super) fn link(placed: &Path, target: &Path, is_overwritten: bool) -> io::Re
     if placed == target {
         return Ok(());
     }
-    match fs::hard_link(placed, target) {
-        Err(error) if is_overwritten && error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(target)?;
-            fs::hard_link(placed, target)
-        }
-        linked => linked,
+    refuse_what_is_there(target, is_overwritten)?;
+    let one_of = |path: &Path| fs::symlink_metadata(path).map(|one| (one.dev(), one.ino()));
+    // Between two names of one file `rename` does nothing.
+    if one_of(target).is_ok_and(|there| one_of(placed).is_ok_and(|placed| placed == there)) {
+        return Ok(());
     }
+    let made = temporary().make_in(directory_of(target), |path| fs::hard_link(placed, path))?;
+    put(made.into_temp_path(), target, is_overwritten)
 }
 
 /// Mode and time, as an archive has them.
@@ -108,11 +142,8 @@ pub(super) fn set_time_and_mode(file: &File, stamp: Stamp) -> io::Result<()> {
 
 /// Makes a symbolic link. Where it leads to does not matter: nothing is ever put behind one that leads out of the directory.
 pub(super) fn symbolic_link(to: &Path, target: &Path, is_overwritten: bool) -> io::Result<()> {
-    match std::os::unix::fs::symlink(to, target) {
-        Err(error) if is_overwritten && error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(target)?;
-            std::os::unix::fs::symlink(to, target)
-        }
-        made => made,
-    }
+    refuse_what_is_there(target, is_overwritten)?;
+    let symlink = |path: &Path| std::os::unix::fs::symlink(to, path);
+    let made = temporary().make_in(directory_of(target), symlink)?.into_temp_path();
+    put(made, target, is_overwritten)
 }

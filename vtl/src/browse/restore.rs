@@ -354,14 +354,17 @@ impl<'a> Run<'a> {
                 None => entry.path()?.into_owned(),
             };
             let Some(target) = place::inside(&options.directory, &name)? else { return Ok(None) };
-            match member.kind {
-                MemberKind::HardLink => {}
-                MemberKind::Directory => place::directory(&target)?,
+            let left = match member.kind {
+                MemberKind::HardLink => None,
+                MemberKind::Directory => place::directory(&target).map(|()| None)?,
                 _ => sparse::content(entry, member, &target, options.overwrite)?,
-            }
-            Ok(Some((target, Stamp::of_tar(entry.header()))))
+            };
+            Ok(Some((target, Stamp::of_tar(entry.header()), left)))
         });
-        let Some((target, stamp)) = placed? else { return Ok(false) };
+        let Some((target, stamp, left)) = placed? else { return Ok(false) };
+        if let Some(left) = left {
+            left.content(&mut self.stream(member, failure), &target, options.overwrite)?;
+        }
         self.settle(member, target, stamp, failure)
     }
 
@@ -426,9 +429,12 @@ impl<'a> Run<'a> {
             let mut stream = self.source.stream(source, failure);
             cpio::content(&cpio::header(&mut stream)?, &mut stream, target, options.overwrite)?;
         } else {
-            self.with_entry(source, failure, |entry| {
+            let left = self.with_entry(source, failure, |entry| {
                 sparse::content(entry, source, target, options.overwrite)
             })?;
+            if let Some(left) = left {
+                left.content(&mut self.stream(source, failure), target, options.overwrite)?;
+            }
         }
         self.placed.insert(source.begin, target.to_owned());
         Ok(())
@@ -442,9 +448,6 @@ impl<'a> Run<'a> {
         work: impl FnOnce(&mut tar::Entry<'_, Stream<'_>>) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut archive = tar::Archive::new(self.stream(member, failure));
-        archive.set_overwrite(self.options.overwrite);
-        archive.set_preserve_mtime(true);
-        archive.set_preserve_permissions(rustix::process::geteuid().is_root());
         let mut entries = archive.entries()?;
         let mut entry = entries.next().ok_or(io::ErrorKind::UnexpectedEof)??;
         work(&mut entry)
