@@ -190,3 +190,30 @@ fn names_without_end_do_not_fill_the_memory_of_the_daemon() {
     assert_eq!(why(1), "");
     assert!(why(2).contains("64 MiB of names"), "{}", why(2));
 }
+
+/// Devices and pipes came back as empty files, and were counted as restored.
+#[test]
+fn what_is_no_file_is_left_out_and_named() {
+    let scene = Scene::loaded();
+    let mut archive = Builder::new(Vec::new());
+    for (path, kind) in [("tty", b'3'), ("disk", b'4'), ("pipe", b'6'), ("vendor", b'Q')] {
+        member(&mut archive, path, EntryType::new(kind), "", b"");
+    }
+    member(&mut archive, "link to a pipe", EntryType::Link, "pipe", b"");
+    member(&mut archive, "good", EntryType::Regular, "", b"good");
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 10_240)]);
+    session.logout();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let options = ["restore", "VTL001L9:", "-C", to.to_str().unwrap(), "--format", "json"];
+    let answer = scene.daemon().vtl(&options).ended(1).json();
+    let left_out = answer["left_out"].as_array().unwrap();
+    assert_eq!((&answer["files"], left_out.len()), (&1.into(), 5), "{answer:#}");
+    let why = "it is a device, a pipe or a socket, which are not made";
+    assert!(left_out.iter().all(|row| row.as_str().unwrap().ends_with(why)), "{answer:#}");
+    let names: Vec<_> =
+        fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["good"]);
+}

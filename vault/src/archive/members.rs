@@ -188,7 +188,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
 
 /// Whether a tar archive begins with a name of its own, as `tar --label` gives it one: a header that lacks numbers which the others have.
 pub fn has_label(first: &[u8]) -> bool {
-    first.get(TYPE_AT) == Some(&b'V')
+    first.get(TYPE_AT) == Some(&LABEL)
 }
 
 fn label(first: &[u8]) -> Member {
@@ -266,7 +266,7 @@ fn members(
         let mut member = Member {
             path,
             path_hex,
-            kind: if part.is_some() { MemberKind::File } else { kind_of(kind) },
+            kind: if part.is_some() { MemberKind::File } else { kind_of(kind, &name) },
             size_bytes: sparse.size_bytes.unwrap_or(entry.size()),
             modified: entry.header().mtime().unwrap_or(0),
             link: None,
@@ -312,8 +312,10 @@ impl SparseFile {
     }
 }
 
-fn kind_of(kind: tar::EntryType) -> MemberKind {
+fn kind_of(kind: tar::EntryType, name: &[u8]) -> MemberKind {
     match kind {
+        // The oldest dialect marks directories only so.
+        tar::EntryType::Regular if name.ends_with(b"/") => MemberKind::Directory,
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             MemberKind::File
         }
@@ -322,6 +324,7 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
         tar::EntryType::Link => MemberKind::HardLink,
         // In an incremental archive of GNU tar a directory has the names of what was in it as its data.
         other if other.as_byte() == b'D' => MemberKind::Directory,
+        other if other.as_byte() == LABEL => MemberKind::Label,
         _ => MemberKind::Other,
     }
 }
@@ -362,6 +365,7 @@ pub(super) const CUT: &str = "the tape file ends within this member (if that was
 const PEEK_BYTES: u64 = 1024;
 /// Where a header says what it is of.
 const TYPE_AT: usize = 156;
+const LABEL: u8 = b'V';
 const LABEL_BYTES_MAX: usize = 100;
 const BLOCK_BYTES: u64 = 512;
 const AMANDA_HEADER_BYTES: u64 = 32 << 10;

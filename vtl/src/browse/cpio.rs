@@ -34,6 +34,6 @@ pub(super) fn content(
         MemberKind::File => place::new_file(target, is_overwritten, stamp(header), |file| {
             header.copy_data(data, file)
         }),
-        _ => Err(io::Error::other("it is a device, a pipe or a socket, which are not made")),
+        _ => Err(place::not_made()),
     }
 }

@@ -140,6 +140,11 @@ pub(super) fn set_time_and_mode(file: &File, stamp: Stamp) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode & allowed))
 }
 
+/// Why what is no file, no directory and no link is left out.
+pub(super) fn not_made() -> io::Error {
+    io::Error::other("it is a device, a pipe or a socket, which are not made")
+}
+
 /// Makes a symbolic link. Where it leads to does not matter: nothing is ever put behind one that leads out of the directory.
 pub(super) fn symbolic_link(to: &Path, target: &Path, is_overwritten: bool) -> io::Result<()> {
     refuse_what_is_there(target, is_overwritten)?;

@@ -34,10 +34,14 @@ pub(super) fn content<R: Read>(
     target: &Path,
     is_overwritten: bool,
 ) -> io::Result<Option<OfGnu>> {
-    if member.kind == MemberKind::SymbolicLink {
-        let to = entry.link_name_bytes().unwrap_or_default();
-        place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)?;
-        return Ok(None);
+    match member.kind {
+        MemberKind::File => {}
+        MemberKind::SymbolicLink => {
+            let to = entry.link_name_bytes().unwrap_or_default();
+            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)?;
+            return Ok(None);
+        }
+        _ => return Err(place::not_made()),
     }
     let form = form(entry)?;
     let stamp = Stamp::of_tar(entry.header());
