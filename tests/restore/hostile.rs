@@ -1,6 +1,7 @@
 //! Archives that were made to do harm.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
@@ -216,4 +217,52 @@ fn what_is_no_file_is_left_out_and_named() {
     let names: Vec<_> =
         fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["good"]);
+}
+
+/// Restored by root, everything belonged to root, and a program that was to run as its owner ran as root.
+#[test]
+fn what_root_restores_belongs_to_whom_it_belonged() {
+    let scene = Scene::loaded();
+    let mut archive = Builder::new(Vec::new());
+    let mut add = |path: &str, kind: EntryType, mode: u32, link: &str| {
+        let mut header = Header::new_gnu();
+        header.set_path(path).unwrap();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(0);
+        header.set_mtime(1_000_000_000);
+        header.set_uid(1001);
+        header.set_gid(1002);
+        if !link.is_empty() {
+            header.set_link_name(link).unwrap();
+        }
+        header.set_cksum();
+        archive.append(&header, &b""[..]).unwrap();
+    };
+    add("bin/", EntryType::Directory, 0o2755, "");
+    add("bin/su", EntryType::Regular, 0o4755, "");
+    add("bin/link", EntryType::Symlink, 0o777, "su");
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    let cpio = crate::cpio::owned("bin/su", (1001, 1002), 0o104_755);
+    write_files(&mut session, &[(&bytes, 10_240), (&cpio, 10_240)]);
+    session.logout();
+    let is_root = rustix::process::geteuid().is_root();
+    for (file, expected) in [
+        ("0", &[("bin", 0o2755), ("bin/su", 0o4755), ("bin/link", 0o777)][..]),
+        ("1", &[("bin/su", 0o4755)]),
+    ] {
+        let to = scene.beside(&format!("to {file}"));
+        fs::create_dir(&to).unwrap();
+        let options = ["restore", "VTL001L9:", "-C", to.to_str().unwrap(), "--file", file];
+        scene.daemon().vtl(&options).done();
+        for (path, mode) in expected {
+            let metadata = fs::symlink_metadata(to.join(path)).unwrap();
+            let found = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
+            assert!(!is_root || found == (1001, 1002, *mode), "{path}: {found:?}");
+            // Whoever is not root owns it all, and nobody gets rights with it that were another's.
+            assert!(is_root || found.2 == mode & 0o777, "{path}: {found:?}");
+            assert_eq!(metadata.mtime(), 1_000_000_000, "{path}");
+        }
+    }
 }

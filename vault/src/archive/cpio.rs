@@ -15,6 +15,8 @@ pub struct CpioHeader {
     pub kind: MemberKind,
     /// Permissions.
     pub mode: u32,
+    /// The numbers of its user and of its group.
+    pub owner: (u64, u64),
     /// When it was changed last, in seconds since 1970.
     pub modified: u64,
     /// Bytes of data.
@@ -61,13 +63,13 @@ impl CpioHeader {
     fn new(from: &mut impl Read, has_sum: bool) -> io::Result<Self> {
         let mut number = || digits(from, 8, 16);
         let (inode, mode) = (number()?, number()?);
-        let (_uid, _gid, names) = (number()?, number()?, number()?);
+        let (uid, gid, names) = (number()?, number()?, number()?);
         let (modified, size_bytes) = (number()?, number()?);
         let device = number()? << 32 | number()?;
         let (_major, _minor) = (number()?, number()?);
         let (name_bytes, sum) = (number()?, number()?);
         let header_bytes = NEW_BYTES;
-        let mut header = Self::with(mode, modified, size_bytes);
+        let mut header = Self::with(mode, (uid, gid), modified, size_bytes);
         header.take_name(from, (header_bytes, name_bytes), 4)?;
         header.inode = (names > 1 && header.kind == MemberKind::File).then_some((device, inode));
         // Of what links lead to `cpio` makes no sum.
@@ -80,9 +82,9 @@ impl CpioHeader {
     fn odc(from: &mut impl Read) -> io::Result<Self> {
         let mut number = |count| digits(from, count, 8);
         let (_device, _inode, mode) = (number(6)?, number(6)?, number(6)?);
-        let (_uid, _gid, _names, _rdev) = (number(6)?, number(6)?, number(6)?, number(6)?);
+        let (uid, gid, _names, _rdev) = (number(6)?, number(6)?, number(6)?, number(6)?);
         let (modified, name_bytes, size_bytes) = (number(11)?, number(6)?, number(11)?);
-        let mut header = Self::with(mode, modified, size_bytes);
+        let mut header = Self::with(mode, (uid, gid), modified, size_bytes);
         header.take_name(from, (ODC_BYTES, name_bytes), 1)?;
         Ok(header)
     }
@@ -95,16 +97,16 @@ impl CpioHeader {
             Ok(word(bytes).into())
         };
         let (_device, _inode, mode) = (next()?, next()?, next()?);
-        let (_uid, _gid, _names, _rdev) = (next()?, next()?, next()?, next()?);
+        let (uid, gid, _names, _rdev) = (next()?, next()?, next()?, next()?);
         let modified = next()? << 16 | next()?;
         let name_bytes = next()?;
         let size_bytes = next()? << 16 | next()?;
-        let mut header = Self::with(mode, modified, size_bytes);
+        let mut header = Self::with(mode, (uid, gid), modified, size_bytes);
         header.take_name(from, (BINARY_BYTES, name_bytes), 2)?;
         Ok(header)
     }
 
-    fn with(mode: u64, modified: u64, size_bytes: u64) -> Self {
+    fn with(mode: u64, owner: (u64, u64), modified: u64, size_bytes: u64) -> Self {
         let kind = match mode & TYPE_MASK {
             0o100_000 => MemberKind::File,
             0o040_000 => MemberKind::Directory,
@@ -115,6 +117,7 @@ impl CpioHeader {
             name: Vec::new(),
             kind,
             mode: u32::try_from(mode & MODE_MASK).unwrap_or(0),
+            owner,
             modified,
             size_bytes,
             padding_bytes: 0,

@@ -15,7 +15,7 @@ pub(super) fn header(stream: &mut impl Read) -> io::Result<CpioHeader> {
 }
 
 pub(super) fn stamp(header: &CpioHeader) -> Stamp {
-    Stamp { mode: Some(header.mode), modified: Some(header.modified) }
+    Stamp { mode: Some(header.mode), owner: Some(header.owner), modified: Some(header.modified) }
 }
 
 /// Makes what the header says, with the data that follows it.
@@ -29,7 +29,12 @@ pub(super) fn content(
         MemberKind::Directory => place::directory(target),
         MemberKind::SymbolicLink => {
             let to = header.link_target(data)?;
-            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)
+            place::symbolic_link(
+                Path::new(OsStr::from_bytes(&to)),
+                target,
+                is_overwritten,
+                stamp(header),
+            )
         }
         MemberKind::File => place::new_file(target, is_overwritten, stamp(header), |file| {
             header.copy_data(data, file)

@@ -25,7 +25,8 @@ pub(crate) struct RestoreOptions {
     /// of them, in their order: A00001L9,A00002L9:etc/passwd. A name that is no UTF-8 may be typed as `vtl browse` shows it.
     #[arg(value_name = "BARCODE[,BARCODE…]:PATH")]
     what: OsString,
-    /// The directory that it is put into. Nothing is ever written outside of it.
+    /// The directory that it is put into. Nothing is ever written outside of it. What root restores belongs to whom it belonged, by the numbers that the
+    /// archive has.
     #[arg(short = 'C', long, value_name = "DIR")]
     directory: PathBuf,
     /// From this tape file (default: the last one that has it).
@@ -159,7 +160,7 @@ pub(crate) fn restore(
 #[derive(Debug, Default)]
 struct Together {
     tally: Tally,
-    /// Directories get their modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
+    /// Directories get their owners, modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
     directories: BTreeMap<PathBuf, Stamp>,
     /// Parts that have come with the file that they are of.
     joined: Vec<Joined>,
@@ -457,8 +458,8 @@ impl<'a> Run<'a> {
 /// What is below comes before what is above, so that no mode stands in the way.
 fn finish_directories(directories: BTreeMap<PathBuf, Stamp>, tally: &mut Tally) {
     for (path, stamp) in directories.into_iter().rev() {
-        let done = place::open_directory(&path)
-            .and_then(|directory| place::set_time_and_mode(&directory, stamp));
+        let done =
+            place::open_directory(&path).and_then(|directory| place::set_stamp(&directory, stamp));
         if let Err(error) = done {
             tally.leave_out(&path.to_string_lossy(), error);
         }

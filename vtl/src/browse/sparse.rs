@@ -37,8 +37,9 @@ pub(super) fn content<R: Read>(
     match member.kind {
         MemberKind::File => {}
         MemberKind::SymbolicLink => {
+            let stamp = Stamp::of_tar(entry.header());
             let to = entry.link_name_bytes().unwrap_or_default();
-            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)?;
+            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten, stamp)?;
             return Ok(None);
         }
         _ => return Err(place::not_made()),
@@ -217,3 +218,54 @@ fn number(from: &mut impl Read, read: &mut u64) -> io::Result<u64> {
 
 /// The list of a sparse file's pieces is kept in memory: this many are 64 MiB of it.
 const PIECES_MAX: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// An archive that looks at what is being made of it whenever it is read.
+    struct Watched<'a> {
+        bytes: &'a [u8],
+        directory: &'a Path,
+    }
+
+    impl Read for Watched<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            for entry in fs::read_dir(self.directory).unwrap() {
+                let entry = entry.unwrap();
+                let mode = entry.metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o077, 0, "{entry:?}");
+                assert_ne!(entry.file_name(), "secret");
+            }
+            let count = buffer.len().min(1000);
+            self.bytes.read(&mut buffer[..count])
+        }
+    }
+
+    /// A file that only its owner may read was open to all until its last byte was there.
+    #[test]
+    fn nobody_else_reads_a_file_while_it_is_restored() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = vec![7; 100_000];
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o600);
+        archive.append_data(&mut header, "secret", data.as_slice()).unwrap();
+        let bytes = archive.into_inner().unwrap();
+        let watched = Watched { bytes: &bytes, directory: directory.path() };
+        let mut archive = tar::Archive::new(watched);
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        let member: Member = serde_json::from_value(serde_json::json!({
+            "path": "secret", "kind": "file", "size_bytes": data.len(), "modified": 0, "begin": 0, "end": bytes.len(),
+        }))
+        .unwrap();
+        let target = directory.path().join("secret");
+        assert!(content(&mut entry, &member, &target, false).unwrap().is_none());
+        assert_eq!(fs::read(&target).unwrap(), data);
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+}
