@@ -163,7 +163,9 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let first = beginning(file)?;
     let kind = Kind::of(&first);
     let begin = match kind {
-        Kind::Tar if has_label(&first) => Some(BLOCK_BYTES),
+        Kind::Tar if has_label(&first) || multivolume::begins_with_whole_file(&first) => {
+            Some(BLOCK_BYTES)
+        }
         Kind::Tar | Kind::Cpio => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
         _ => None,
@@ -173,7 +175,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
     let found = &mut listing.members;
-    if begin == BLOCK_BYTES {
+    if begin == BLOCK_BYTES && has_label(&first) {
         found.push(label(&first));
     }
     let listed = match kind {
