@@ -266,3 +266,40 @@ fn what_root_restores_belongs_to_whom_it_belonged() {
         }
     }
 }
+
+/// What the cartridge lost at its end kept everything else from being listed and restored, unless its tape file was named.
+#[test]
+fn a_tape_file_that_cannot_be_found_does_not_hide_the_others() {
+    let mut scene = Scene::loaded();
+    let archive = |name: &str| {
+        let mut archive = Builder::new(Vec::new());
+        member(&mut archive, name, EntryType::Regular, "", &noise(5, 300_000));
+        archive.into_inner().unwrap()
+    };
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&archive("first"), 10_240), (&archive("second"), 10_240)]);
+    session.logout();
+    scene.daemon().vtl(&["unload", "0"]).done();
+    let rows = scene.daemon().vtl(&["tape", "show", "VTL001L9", "--format", "json"]).done().json();
+    let cartridge = scene.data().join("cartridges").join(rows[0]["uuid"].as_str().unwrap());
+    scene.take_daemon().stop();
+    let journal = vtl_tests::tree(&cartridge).into_iter().max_by_key(|(_, (_, bytes))| bytes.len());
+    let (path, (_, bytes)) = journal.unwrap();
+    let segment = fs::File::options().write(true).open(cartridge.join(path)).unwrap();
+    segment.set_len(bytes.len() as u64 - 200_000).unwrap();
+    scene.start();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    let files = vtl(&["browse", "VTL001L9", "--format", "json"]).done().json()["files"].clone();
+    assert_eq!(files[0]["members"][0]["path"], "first", "{files:#}");
+    assert!(files[1]["broken"].as_str().unwrap().contains("end of the data"), "{files:#}");
+    assert_eq!(files.as_array().unwrap().len(), 2, "{files:#}");
+    let shown = vtl(&["browse", "VTL001L9"]).done().stdout;
+    assert!(shown.contains("(unreadable)") && shown.contains("cannot be listed"), "{shown}");
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let options = ["restore", "VTL001L9:first", "-C", to.to_str().unwrap(), "--format", "json"];
+    let answer = vtl(&options).done().json();
+    assert!(answer["not_listed"][0].as_str().unwrap().starts_with("tape file 1 of"), "{answer:#}");
+    assert_eq!(fs::read(to.join("first")).unwrap(), noise(5, 300_000));
+    vtl(&["browse", "VTL001L9", "--file", "1"]).ended(5);
+}

@@ -52,6 +52,8 @@ pub(super) struct ListedFile {
     partition: u8,
     file: u64,
     kind: String,
+    /// Not known of one that could not even be found.
+    #[serde(default)]
     pub(super) bytes: u64,
     pub(super) members: Vec<Member>,
     /// Why it was not listed to its end.
