@@ -108,9 +108,9 @@ impl CpioHeader {
 
     fn with(mode: u64, owner: (u64, u64), modified: u64, size_bytes: u64) -> Self {
         let kind = match mode & TYPE_MASK {
-            0o100_000 => MemberKind::File,
-            0o040_000 => MemberKind::Directory,
-            0o120_000 => MemberKind::SymbolicLink,
+            REGULAR => MemberKind::File,
+            DIRECTORY => MemberKind::Directory,
+            SYMBOLIC_LINK => MemberKind::SymbolicLink,
             _ => MemberKind::Other,
         };
         Self {
@@ -186,6 +186,36 @@ impl CpioHeader {
         }
         Ok(())
     }
+}
+
+/// Whether a tape file begins with a header of the binary form. Its magic is two bytes, which one of 32,768 streams of noise has too, so that all of the
+/// header has to be one; of the name what is there of it.
+pub(super) fn is_binary(first: &[u8]) -> bool {
+    let word = match first.first_chunk() {
+        Some([0xc7, 0x71]) => u16::from_le_bytes,
+        Some([0x71, 0xc7]) => u16::from_be_bytes,
+        _ => return false,
+    };
+    let (words, _) = first.as_chunks::<2>();
+    let at = |number: usize| u64::from(words.get(number).copied().map_or(0, word));
+    let (mode, name_bytes) = (at(3), at(10));
+    let size_bytes = at(11) << 16 | at(12);
+    let Some(name) = first.get(2 * BINARY_WORDS..) else { return false };
+    let length = usize::try_from(name_bytes).unwrap_or(usize::MAX);
+    let (name, is_whole) = name.get(..length).map_or((name, false), |name| (name, true));
+    let end = name.iter().position(|byte| *byte == 0);
+    // A zero, and the name before it: none of one byte or less.
+    let is_name = (2..=NAME_BYTES_MAX as u64 + 1).contains(&name_bytes)
+        && if is_whole { end == length.checked_sub(1) } else { end.is_none() };
+    let is_kind = match mode & TYPE_MASK {
+        // Some have the number of a device where its length would be.
+        REGULAR | 0o020_000 | 0o060_000 => true,
+        SYMBOLIC_LINK => (1..=NAME_BYTES_MAX as u64).contains(&size_bytes),
+        DIRECTORY | 0o010_000 | 0o140_000 => size_bytes == 0,
+        // An archive of nothing.
+        _ => name.strip_suffix(b"\0") == Some(TRAILER),
+    };
+    is_name && is_kind
 }
 
 /// Lists the members from a place on. Of their data only what links lead to is read.
@@ -287,12 +317,17 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 const NEW_BYTES: u64 = 110;
 const ODC_BYTES: u64 = 76;
 const BINARY_BYTES: u64 = 26;
+const BINARY_WORDS: usize = 13;
 const TYPE_MASK: u64 = 0o170_000;
+const REGULAR: u64 = 0o100_000;
+const DIRECTORY: u64 = 0o040_000;
+const SYMBOLIC_LINK: u64 = 0o120_000;
 const MODE_MASK: u64 = 0o7777;
 const BUFFER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
 
     fn new_form(name: &[u8], mode: u32, data: &[u8], sum: Option<u32>) -> Vec<u8> {
@@ -337,6 +372,59 @@ mod tests {
             for length in 0..header.length {
                 let cut = &form[..usize::try_from(length).unwrap()];
                 assert!(CpioHeader::read(&mut &*cut).is_err(), "{length} of {form:?}");
+            }
+        }
+    }
+
+    /// Two bytes were enough to be called an archive, and so a drill found one of 32,768 streams of noise damaged.
+    #[test]
+    fn noise_with_the_magic_of_the_binary_form_is_no_archive() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        // So long that the end of a name, if it were one, is in it.
+        let mut noise = vec![0u8; 8192];
+        for round in 0..10_000 {
+            for word in noise.as_chunks_mut::<8>().0 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                *word = state.to_le_bytes();
+            }
+            noise[..2].copy_from_slice(if round % 2 == 0 { b"\xc7\x71" } else { b"\x71\xc7" });
+            assert_eq!(Kind::of(&noise), Kind::Unknown, "{:?}", &noise[..64]);
+        }
+        let words = |mode: u16, name: &[u8], size: u16, word: fn(u16) -> [u8; 2]| {
+            let length = u16::try_from(name.len()).unwrap();
+            let words = [0o70707, 1, 2, mode, 0, 0, 1, 0, 0x3b9a, 0xca00, length, 0, size];
+            [words.into_iter().flat_map(word).collect(), name.to_vec()].concat()
+        };
+        for word in [u16::to_le_bytes, u16::to_be_bytes] {
+            let long = [vec![b'n'; 2000], vec![0]].concat();
+            for (mode, name, size) in [
+                (0o100_644, &b"a\0"[..], 3),
+                (0o040_755, b".\0", 0),
+                (0o120_777, b"link\0", 5),
+                (0o020_666, b"dev/tty\0", 0x0500),
+                (0o100_644, &long, 0),
+                (0, b"TRAILER!!!\0", 0),
+            ] {
+                let bytes = words(mode, name, size, word);
+                let first = &bytes[..bytes.len().min(1024)];
+                assert_eq!(Kind::of(first), Kind::Cpio, "{mode:o} {first:?}");
+            }
+            for (mode, name, size) in [
+                (0o100_644, &b"a"[..], 3),
+                (0o100_644, b"\0", 3),
+                (0o100_644, b"a\0b\0", 3),
+                (0o040_755, b".\0", 1),
+                (0o120_777, b"link\0", 0),
+                (0o130_644, b"a\0", 3),
+                (0, b"a\0", 0),
+            ] {
+                assert_eq!(
+                    Kind::of(&words(mode, name, size, word)),
+                    Kind::Unknown,
+                    "{mode:o} {name:?}"
+                );
             }
         }
     }
