@@ -1,14 +1,18 @@
 //! Archives of all dialects come back as they were.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use vtl_tests::{Scene, flip_bit_of, noise};
 
+use crate::cpio::cpio;
 use crate::{tar, write_files};
 
 /// Something to be archived: names of all lengths, links, holes, an empty file, and a file that is longer than a piece of the transfer.
@@ -103,6 +107,54 @@ fn archives_of_all_dialects_are_restored_equal() {
         let members = browsed["files"][number]["members"].as_array().unwrap();
         let sparse = members.iter().find(|row| row["path"] == "./sparse.img").unwrap();
         assert_eq!(sparse["size_bytes"], 8 << 20, "{dialect:?}");
+    }
+}
+
+/// Names of a host that writes Latin-1 were compared as text, in which all of its umlauts look like one: of several files one came back, a link had
+/// the contents of another file, and nothing was said.
+#[test]
+fn names_that_are_no_utf_8_are_told_apart() {
+    let scene = Scene::loaded();
+    let from = scene.beside("from");
+    let docs = |name: &[u8]| from.join("docs").join(OsStr::from_bytes(name));
+    fs::create_dir_all(docs(b"\xe4 directory")).unwrap();
+    for name in [&b"\xe4.txt"[..], b"\xf6.txt", b"plain.txt", b"\xe4 directory/\xfc"] {
+        fs::write(docs(name), name).unwrap();
+    }
+    fs::hard_link(docs(b"\xe4.txt"), docs(b"\xff is a name of the first")).unwrap();
+    symlink(OsStr::from_bytes(b"\xfc"), docs(b"\xe4 link")).unwrap();
+    let expected = content(&from);
+    let tars = ["gnu", "posix"].map(|form| tar(&from, &["--sort=name", "--format", form]));
+    let cpios = ["newc", "odc"].iter().filter_map(|form| cpio(&from, form));
+    let archives: Vec<Vec<u8>> = tars.into_iter().chain(cpios).collect();
+    let files: Vec<(&[u8], usize)> = archives.iter().map(|bytes| (&bytes[..], 10_240)).collect();
+    let mut session = scene.session("host");
+    write_files(&mut session, &files);
+    session.logout();
+    let restore = |what: &[u8], to: &Path, file: usize| {
+        fs::create_dir(to).unwrap();
+        let mut command = Command::new(vtl_tests::binary());
+        command.args(["restore", "--file", &file.to_string(), "-C"]).arg(to);
+        command.arg("--data").arg(scene.data()).arg(OsStr::from_bytes(what));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        content(to)
+    };
+    let shown = scene.daemon().vtl(&["browse", "VTL001L9", "--format", "json"]).done().json();
+    let members = shown["files"][0]["members"].as_array().unwrap();
+    let raw = members.iter().find(|row| row["path_hex"] == "2e2f646f63732ff62e747874").unwrap();
+    assert_eq!(raw["path"], "./docs/\u{fffd}.txt");
+    for number in 0..archives.len() {
+        let found = restore(b"VTL001L9:docs", &scene.beside(&format!("all {number}")), number);
+        assert!(found == expected, "{number}: {found:?}");
+        // One alone; and as it is shown, which is what several are called.
+        let one =
+            restore(b"VTL001L9:docs/\xf6.txt", &scene.beside(&format!("one {number}")), number);
+        let one: Vec<&Path> = one.keys().map(PathBuf::as_path).collect();
+        assert_eq!(one, [Path::new("docs"), Path::new(OsStr::from_bytes(b"docs/\xf6.txt"))]);
+        let what = "VTL001L9:docs/\u{fffd}.txt".as_bytes();
+        let several = restore(what, &scene.beside(&format!("several {number}")), number);
+        assert_eq!(several.len(), 3, "{several:?}");
     }
 }
 
@@ -333,6 +385,48 @@ fn damage_is_named_and_what_is_whole_is_still_restored() {
     vtl(&["restore", "VTL001L9:", "-C", directory]).ended(5).says("1 left out").says("b.bin");
     for (name, seed) in [("a.bin", 6), ("c.bin", 8)] {
         assert!(fs::read(together.join(name)).unwrap() == noise(seed, 200_000), "{name}");
+    }
+}
+
+/// `--overwrite` removed what was there before anything of the new file was read, and of a damaged tape half a file was left in its place.
+#[test]
+fn what_is_there_is_replaced_by_nothing_but_a_whole_file() {
+    let scene = Scene::loaded();
+    let (from, to) = (scene.beside("from"), scene.beside("to"));
+    fs::create_dir(&to).unwrap();
+    let archive = |name: &str, seed: u64, make: &dyn Fn(&Path) -> Option<Vec<u8>>| {
+        let directory = from.join(name);
+        fs::create_dir_all(&directory).unwrap();
+        // Longer than a piece of the transfer, so that some of it has come when the damage shows.
+        let data = noise(seed, 6 << 20);
+        let mut file = fs::File::create(directory.join(name)).unwrap();
+        file.seek(SeekFrom::Start(1 << 20)).unwrap();
+        file.write_all(&data).unwrap();
+        fs::write(to.join(name), "the good old one").unwrap();
+        make(&directory).map(|bytes| (name.to_owned(), data, bytes))
+    };
+    let archives: Vec<(String, Vec<u8>, Vec<u8>)> = [
+        archive("plain", 1, &|at| Some(tar(at, &[]))),
+        archive("of gnu", 2, &|at| Some(tar(at, &["--format=gnu", "--sparse"]))),
+        archive("of pax", 3, &|at| Some(tar(at, &["--format=posix", "--sparse"]))),
+        archive("of cpio", 4, &|at| cpio(at, "newc")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let files: Vec<(&[u8], usize)> =
+        archives.iter().map(|(_, _, bytes)| (bytes.as_slice(), 10_240)).collect();
+    let mut session = scene.session("host");
+    write_files(&mut session, &files);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["unload", "0"]).done();
+    let before = content(&to);
+    for (name, data, _) in &archives {
+        flip_bit_of(&scene.data(), &data[5 << 20..][..32]);
+        let what = format!("VTL001L9:{name}");
+        vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"]).ended(5);
+        assert!(content(&to) == before, "{name}: {:?}", content(&to).keys());
     }
 }
 

@@ -87,13 +87,28 @@ fn archives_of_the_real_program_are_restored_equal() {
 
 /// A member of the new form, or of that with sums.
 fn member(name: &str, mode: u32, data: &[u8], sum: Option<u32>) -> Vec<u8> {
+    of_owner(name, (0, 0), mode, data, sum)
+}
+
+/// An archive with one empty member that belongs to somebody.
+pub(crate) fn owned(name: &str, owner: (u32, u32), mode: u32) -> Vec<u8> {
+    [of_owner(name, owner, mode, b"", None), member("TRAILER!!!", 0, b"", None)].concat()
+}
+
+fn of_owner(
+    name: &str,
+    (uid, gid): (u32, u32),
+    mode: u32,
+    data: &[u8],
+    sum: Option<u32>,
+) -> Vec<u8> {
     let magic = if sum.is_some() { "070702" } else { "070701" };
     let (size, name_bytes, sum) = (data.len(), name.len() + 1, sum.unwrap_or(0));
     let fields = [
         1,
         mode,
-        0,
-        0,
+        uid,
+        gid,
         1,
         1_000_000_000,
         u32::try_from(size).unwrap(),

@@ -1,6 +1,7 @@
 //! Archives that were made to do harm.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
@@ -189,4 +190,116 @@ fn names_without_end_do_not_fill_the_memory_of_the_daemon() {
     assert!(why(0).contains("too long"), "{}", why(0));
     assert_eq!(why(1), "");
     assert!(why(2).contains("64 MiB of names"), "{}", why(2));
+}
+
+/// Devices and pipes came back as empty files, and were counted as restored.
+#[test]
+fn what_is_no_file_is_left_out_and_named() {
+    let scene = Scene::loaded();
+    let mut archive = Builder::new(Vec::new());
+    for (path, kind) in [("tty", b'3'), ("disk", b'4'), ("pipe", b'6'), ("vendor", b'Q')] {
+        member(&mut archive, path, EntryType::new(kind), "", b"");
+    }
+    member(&mut archive, "link to a pipe", EntryType::Link, "pipe", b"");
+    member(&mut archive, "good", EntryType::Regular, "", b"good");
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&bytes, 10_240)]);
+    session.logout();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let options = ["restore", "VTL001L9:", "-C", to.to_str().unwrap(), "--format", "json"];
+    let answer = scene.daemon().vtl(&options).ended(1).json();
+    let left_out = answer["left_out"].as_array().unwrap();
+    assert_eq!((&answer["files"], left_out.len()), (&1.into(), 5), "{answer:#}");
+    let why = "it is a device, a pipe or a socket, which are not made";
+    assert!(left_out.iter().all(|row| row.as_str().unwrap().ends_with(why)), "{answer:#}");
+    let names: Vec<_> =
+        fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["good"]);
+}
+
+/// Restored by root, everything belonged to root, and a program that was to run as its owner ran as root.
+#[test]
+fn what_root_restores_belongs_to_whom_it_belonged() {
+    let scene = Scene::loaded();
+    let mut archive = Builder::new(Vec::new());
+    let mut add = |path: &str, kind: EntryType, mode: u32, link: &str| {
+        let mut header = Header::new_gnu();
+        header.set_path(path).unwrap();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(0);
+        header.set_mtime(1_000_000_000);
+        header.set_uid(1001);
+        header.set_gid(1002);
+        if !link.is_empty() {
+            header.set_link_name(link).unwrap();
+        }
+        header.set_cksum();
+        archive.append(&header, &b""[..]).unwrap();
+    };
+    add("bin/", EntryType::Directory, 0o2755, "");
+    add("bin/su", EntryType::Regular, 0o4755, "");
+    add("bin/link", EntryType::Symlink, 0o777, "su");
+    let bytes = archive.into_inner().unwrap();
+    let mut session = scene.session("host");
+    let cpio = crate::cpio::owned("bin/su", (1001, 1002), 0o104_755);
+    write_files(&mut session, &[(&bytes, 10_240), (&cpio, 10_240)]);
+    session.logout();
+    let is_root = rustix::process::geteuid().is_root();
+    for (file, expected) in [
+        ("0", &[("bin", 0o2755), ("bin/su", 0o4755), ("bin/link", 0o777)][..]),
+        ("1", &[("bin/su", 0o4755)]),
+    ] {
+        let to = scene.beside(&format!("to {file}"));
+        fs::create_dir(&to).unwrap();
+        let options = ["restore", "VTL001L9:", "-C", to.to_str().unwrap(), "--file", file];
+        scene.daemon().vtl(&options).done();
+        for (path, mode) in expected {
+            let metadata = fs::symlink_metadata(to.join(path)).unwrap();
+            let found = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
+            assert!(!is_root || found == (1001, 1002, *mode), "{path}: {found:?}");
+            // Whoever is not root owns it all, and nobody gets rights with it that were another's.
+            assert!(is_root || found.2 == mode & 0o777, "{path}: {found:?}");
+            assert_eq!(metadata.mtime(), 1_000_000_000, "{path}");
+        }
+    }
+}
+
+/// What the cartridge lost at its end kept everything else from being listed and restored, unless its tape file was named.
+#[test]
+fn a_tape_file_that_cannot_be_found_does_not_hide_the_others() {
+    let mut scene = Scene::loaded();
+    let archive = |name: &str| {
+        let mut archive = Builder::new(Vec::new());
+        member(&mut archive, name, EntryType::Regular, "", &noise(5, 300_000));
+        archive.into_inner().unwrap()
+    };
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(&archive("first"), 10_240), (&archive("second"), 10_240)]);
+    session.logout();
+    scene.daemon().vtl(&["unload", "0"]).done();
+    let rows = scene.daemon().vtl(&["tape", "show", "VTL001L9", "--format", "json"]).done().json();
+    let cartridge = scene.data().join("cartridges").join(rows[0]["uuid"].as_str().unwrap());
+    scene.take_daemon().stop();
+    let journal = vtl_tests::tree(&cartridge).into_iter().max_by_key(|(_, (_, bytes))| bytes.len());
+    let (path, (_, bytes)) = journal.unwrap();
+    let segment = fs::File::options().write(true).open(cartridge.join(path)).unwrap();
+    segment.set_len(bytes.len() as u64 - 200_000).unwrap();
+    scene.start();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    let files = vtl(&["browse", "VTL001L9", "--format", "json"]).done().json()["files"].clone();
+    assert_eq!(files[0]["members"][0]["path"], "first", "{files:#}");
+    assert!(files[1]["broken"].as_str().unwrap().contains("end of the data"), "{files:#}");
+    assert_eq!(files.as_array().unwrap().len(), 2, "{files:#}");
+    let shown = vtl(&["browse", "VTL001L9"]).done().stdout;
+    assert!(shown.contains("(unreadable)") && shown.contains("cannot be listed"), "{shown}");
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    let options = ["restore", "VTL001L9:first", "-C", to.to_str().unwrap(), "--format", "json"];
+    let answer = vtl(&options).done().json();
+    assert!(answer["not_listed"][0].as_str().unwrap().starts_with("tape file 1 of"), "{answer:#}");
+    assert_eq!(fs::read(to.join("first")).unwrap(), noise(5, 300_000));
+    vtl(&["browse", "VTL001L9", "--file", "1"]).ended(5);
 }

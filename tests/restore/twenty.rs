@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vtl_tests::{Scene, noise};
+use vtl_tests::{Scene, flip_bit_of, noise, tree};
 
 use crate::archives::content;
 use crate::cpio::cpio;
@@ -186,6 +186,16 @@ fn rehearse(scene: &Scene, barcodes: &[String]) {
     vtl(&["group", "delete", "long"]).done();
 }
 
+/// Damages some piece of a file on a cartridge that has only a part of it.
+fn damage(scene: &Scene, barcode: &str, data: &[u8]) {
+    let rows = scene.daemon().vtl(&["tape", "show", barcode, "--format", "json"]).done().json();
+    let cartridge = scene.data().join("cartridges").join(rows[0]["uuid"].as_str().unwrap());
+    let held: Vec<u8> = tree(&cartridge).into_values().flat_map(|(_, bytes)| bytes).collect();
+    let is_held = |piece: &&[u8]| held.windows(piece.len()).any(|window| window == *piece);
+    let pieces: Vec<&[u8]> = data.chunks_exact(32).step_by(1000).collect();
+    flip_bit_of(&cartridge, pieces.into_iter().rfind(is_held).unwrap());
+}
+
 #[test]
 fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone_it_is_said_what_is_missing()
  {
@@ -215,6 +225,7 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
         // One file alone, from wherever it begins; and not a byte of it from a part.
         let to = scene.beside(&format!("alone {form} {kib}"));
         fs::create_dir(&to).unwrap();
+        fs::write(to.join("long.bin"), "the good old one").unwrap();
         let restore = |barcodes: &str| {
             let what = format!("{barcodes}:long.bin");
             vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"])
@@ -235,10 +246,16 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
                 barcodes.iter().filter(|one| *one != rests[1]).map(String::as_str).collect();
             restore(&gap.join(",")).ended(5).says("on another cartridge: name all of them");
         }
+        assert_eq!(fs::read_to_string(to.join("long.bin")).unwrap(), "the good old one");
         restore(&all).done();
         assert!(fs::read(to.join("long.bin")).unwrap() == noise(9, 1_500_000), "{form}");
         let shown = vtl(&["browse", rests[0]]).done().stdout;
         assert!(shown.contains("./long.bin (from byte "), "{shown}");
+        // Half of it was written before the damage of another volume showed: what was there is still there, and nothing beside it.
+        damage(&scene, rests[0], &noise(9, 1_500_000));
+        restore(&all).ended(5).says("long.bin");
+        assert!(fs::read(to.join("long.bin")).unwrap() == noise(9, 1_500_000), "{form}");
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
     }
     // The end of this first volume divides the headers of a file: that is said, and nothing false is written.
     let volumes = volumes(&scene, &from, "posix", 500);
@@ -254,4 +271,105 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
     let all = "VTL017L9,VTL018L9,VTL019L9,VTL020L9:long.bin";
     vtl(&["restore", all, "-C", to.to_str().unwrap()]).ended(1).says("divided between two volumes");
     assert!(!to.join("long.bin").exists());
+}
+
+/// Archives of members of a kilobyte each, which end in all the ways there are.
+fn ends() -> [(Vec<u8>, Option<&'static str>); 8] {
+    let mut archive = tar::Builder::new(Vec::new());
+    for number in 0..40 {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(512);
+        archive.append_data(&mut header, format!("member {number:02}"), &[7; 512][..]).unwrap();
+    }
+    let whole = archive.into_inner().unwrap();
+    let (members, half) = (&whole[..40_960], &whole[..20_480]);
+    let padded = |bytes: &[u8], length: usize| [bytes, &vec![0; length - bytes.len()]].concat();
+    let part = |header: &str| [padded(header.as_bytes(), 32 << 10), half.to_vec()].concat();
+    [
+        (padded(members, 51_200), None),
+        // GNU tar takes one block of zeros for an end, too, and only warns.
+        (padded(members, 41_472), None),
+        (half.to_vec(), Some("member 19: the archive ends")),
+        (
+            [half, &[0; 512], &whole[20_480..]].concat(),
+            Some("member 19: behind it the archive has"),
+        ),
+        ([&padded(members, 51_200), &b"more"[..]].concat(), Some("member 39: something follows")),
+        (amanda(&padded(members, 65_536)), None),
+        (part("AMANDA: SPLIT_FILE 20261129 host /srv part 1/2 lev 0 comp N\n"), None),
+        (
+            part("AMANDA: SPLIT_FILE 20261129 host /srv part 1/1 lev 0 comp N\n"),
+            Some("member 19: the archive ends"),
+        ),
+    ]
+}
+
+/// An archive that was cut between two members, and one with a block of zeros in its middle, were whole to a drill.
+#[test]
+fn an_archive_is_whole_if_it_has_an_end_and_nothing_behind() {
+    let scene = Scene::loaded();
+    let ends = ends();
+    let files: Vec<(&[u8], usize)> = ends.iter().map(|(bytes, _)| (&bytes[..], 10_240)).collect();
+    let mut session = scene.session("host");
+    write_files(&mut session, &files);
+    session.logout();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    vtl(&["group", "create", "all", "VTL001L9"]).done();
+    let report = vtl(&["drill", "run", "all", "--format", "json"]).ended(5).json();
+    let row = &report["cartridges"][0];
+    // Of a dump in several parts only the first one is known to be a part of an archive.
+    assert_eq!((&row["archives"], row["filemarks"].as_u64()), (&3.into(), Some(8)), "{row:#}");
+    let told: Vec<(u64, String)> = row["archive_trouble"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap();
+            (row["tape_file"].as_u64().unwrap(), format!("{}: {}", text("file"), text("why")))
+        })
+        .collect();
+    let expected: Vec<(u64, &str)> =
+        (0..).zip(&ends).filter_map(|(number, (_, why))| Some((number, (*why)?))).collect();
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for ((number, told), (expected_number, expected)) in told.iter().zip(expected) {
+        assert!(*number == expected_number && told.starts_with(expected), "{number} {told}");
+    }
+}
+
+/// A volume that ends between two members is followed by one that begins with a file that was not begun, with the end of the archive alone, or with
+/// any member: nothing is missing then, and nothing was divided.
+#[test]
+fn volumes_that_end_between_two_members_are_whole_and_give_everything_back() {
+    let scene = Scene::new();
+    let vtl = |arguments: &[&str]| scene.daemon().vtl(arguments);
+    // With the headers each fills its volumes to their last byte: a record has 10,240.
+    let cases: [(&str, &[usize], usize, usize); 2] =
+        [("gnu", &[9216, 9728, 9728, 9728, 9000], 3, 1), ("posix", &[17_408], 2, 6)];
+    for (form, lengths, count, first) in cases {
+        let from = scene.beside(form);
+        fs::create_dir(&from).unwrap();
+        for (number, length) in lengths.iter().enumerate() {
+            fs::write(from.join(format!("file {number}")), noise(number as u64, *length)).unwrap();
+        }
+        let volumes = volumes(&scene, &from, form, 20);
+        assert_eq!(volumes.len(), count, "{form}");
+        let barcodes: Vec<String> =
+            (first..).take(count).map(|number| format!("VTL{number:03}L9")).collect();
+        for (barcode, volume) in barcodes.iter().zip(&volumes) {
+            vtl(&["load", barcode, "0"]).done();
+            let mut session = scene.session("host");
+            write_files(&mut session, &[(volume, 10_240)]);
+            session.logout();
+            vtl(&["unload", "0"]).done();
+        }
+        assert_equal(&scene, &format!("{}:", barcodes.join(",")), &[], &from);
+        let names: Vec<&str> = barcodes.iter().map(String::as_str).collect();
+        vtl(&[&["group", "create", form], &names[..]].concat()).done();
+        let report = vtl(&["drill", "run", form, "--format", "json"]).done().json();
+        assert_eq!(report["result"], "passed", "{report:#}");
+        vtl(&["group", "delete", form]).done();
+        vtl(&["group", "create", form, names[0]]).done();
+        vtl(&["drill", "run", form]).ended(5).says("does NOT come back whole");
+        vtl(&["group", "delete", form]).done();
+    }
 }

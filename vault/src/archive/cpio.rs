@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::members::{Budget, Member, MemberKind};
-use super::{NAME_BYTES_MAX, TapeFile, lossy};
+use super::{NAME_BYTES_MAX, RawName, TapeFile};
 
 /// The header of a member; its data follows in what it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct CpioHeader {
     pub kind: MemberKind,
     /// Permissions.
     pub mode: u32,
+    /// The numbers of its user and of its group.
+    pub owner: (u64, u64),
     /// When it was changed last, in seconds since 1970.
     pub modified: u64,
     /// Bytes of data.
@@ -61,13 +63,13 @@ impl CpioHeader {
     fn new(from: &mut impl Read, has_sum: bool) -> io::Result<Self> {
         let mut number = || digits(from, 8, 16);
         let (inode, mode) = (number()?, number()?);
-        let (_uid, _gid, names) = (number()?, number()?, number()?);
+        let (uid, gid, names) = (number()?, number()?, number()?);
         let (modified, size_bytes) = (number()?, number()?);
         let device = number()? << 32 | number()?;
         let (_major, _minor) = (number()?, number()?);
         let (name_bytes, sum) = (number()?, number()?);
         let header_bytes = NEW_BYTES;
-        let mut header = Self::with(mode, modified, size_bytes);
+        let mut header = Self::with(mode, (uid, gid), modified, size_bytes);
         header.take_name(from, (header_bytes, name_bytes), 4)?;
         header.inode = (names > 1 && header.kind == MemberKind::File).then_some((device, inode));
         // Of what links lead to `cpio` makes no sum.
@@ -80,9 +82,9 @@ impl CpioHeader {
     fn odc(from: &mut impl Read) -> io::Result<Self> {
         let mut number = |count| digits(from, count, 8);
         let (_device, _inode, mode) = (number(6)?, number(6)?, number(6)?);
-        let (_uid, _gid, _names, _rdev) = (number(6)?, number(6)?, number(6)?, number(6)?);
+        let (uid, gid, _names, _rdev) = (number(6)?, number(6)?, number(6)?, number(6)?);
         let (modified, name_bytes, size_bytes) = (number(11)?, number(6)?, number(11)?);
-        let mut header = Self::with(mode, modified, size_bytes);
+        let mut header = Self::with(mode, (uid, gid), modified, size_bytes);
         header.take_name(from, (ODC_BYTES, name_bytes), 1)?;
         Ok(header)
     }
@@ -95,26 +97,27 @@ impl CpioHeader {
             Ok(word(bytes).into())
         };
         let (_device, _inode, mode) = (next()?, next()?, next()?);
-        let (_uid, _gid, _names, _rdev) = (next()?, next()?, next()?, next()?);
+        let (uid, gid, _names, _rdev) = (next()?, next()?, next()?, next()?);
         let modified = next()? << 16 | next()?;
         let name_bytes = next()?;
         let size_bytes = next()? << 16 | next()?;
-        let mut header = Self::with(mode, modified, size_bytes);
+        let mut header = Self::with(mode, (uid, gid), modified, size_bytes);
         header.take_name(from, (BINARY_BYTES, name_bytes), 2)?;
         Ok(header)
     }
 
-    fn with(mode: u64, modified: u64, size_bytes: u64) -> Self {
+    fn with(mode: u64, owner: (u64, u64), modified: u64, size_bytes: u64) -> Self {
         let kind = match mode & TYPE_MASK {
-            0o100_000 => MemberKind::File,
-            0o040_000 => MemberKind::Directory,
-            0o120_000 => MemberKind::SymbolicLink,
+            REGULAR => MemberKind::File,
+            DIRECTORY => MemberKind::Directory,
+            SYMBOLIC_LINK => MemberKind::SymbolicLink,
             _ => MemberKind::Other,
         };
         Self {
             name: Vec::new(),
             kind,
             mode: u32::try_from(mode & MODE_MASK).unwrap_or(0),
+            owner,
             modified,
             size_bytes,
             padding_bytes: 0,
@@ -185,6 +188,36 @@ impl CpioHeader {
     }
 }
 
+/// Whether a tape file begins with a header of the binary form. Its magic is two bytes, which one of 32,768 streams of noise has too, so that all of the
+/// header has to be one; of the name what is there of it.
+pub(super) fn is_binary(first: &[u8]) -> bool {
+    let word = match first.first_chunk() {
+        Some([0xc7, 0x71]) => u16::from_le_bytes,
+        Some([0x71, 0xc7]) => u16::from_be_bytes,
+        _ => return false,
+    };
+    let (words, _) = first.as_chunks::<2>();
+    let at = |number: usize| u64::from(words.get(number).copied().map_or(0, word));
+    let (mode, name_bytes) = (at(3), at(10));
+    let size_bytes = at(11) << 16 | at(12);
+    let Some(name) = first.get(2 * BINARY_WORDS..) else { return false };
+    let length = usize::try_from(name_bytes).unwrap_or(usize::MAX);
+    let (name, is_whole) = name.get(..length).map_or((name, false), |name| (name, true));
+    let end = name.iter().position(|byte| *byte == 0);
+    // A zero, and the name before it: none of one byte or less.
+    let is_name = (2..=NAME_BYTES_MAX as u64 + 1).contains(&name_bytes)
+        && if is_whole { end == length.checked_sub(1) } else { end.is_none() };
+    let is_kind = match mode & TYPE_MASK {
+        // Some have the number of a device where its length would be.
+        REGULAR | 0o020_000 | 0o060_000 => true,
+        SYMBOLIC_LINK => (1..=NAME_BYTES_MAX as u64).contains(&size_bytes),
+        DIRECTORY | 0o010_000 | 0o140_000 => size_bytes == 0,
+        // An archive of nothing.
+        _ => name.strip_suffix(b"\0") == Some(TRAILER),
+    };
+    is_name && is_kind
+}
+
 /// Lists the members from a place on. Of their data only what links lead to is read.
 pub(super) fn members(
     file: &mut TapeFile<'_>,
@@ -198,9 +231,7 @@ pub(super) fn members(
     let listed = loop {
         match member(file, begin) {
             Ok(Some((member, inode))) => {
-                if let Err(error) =
-                    budget.spend([member.path.len(), member.link.as_ref().map_or(0, String::len)])
-                {
+                if let Err(error) = budget.spend(&member) {
                     break Err(error);
                 }
                 begin = member.end;
@@ -226,19 +257,25 @@ fn member(file: &mut TapeFile<'_>, begin: u64) -> io::Result<Option<(Member, Ino
         .and_then(|at| at.checked_add(header.size_bytes))
         .and_then(|at| at.checked_add(header.padding_bytes));
     let link = match header.kind {
-        MemberKind::SymbolicLink => Some(lossy(&header.link_target(file)?)),
+        MemberKind::SymbolicLink => Some(header.link_target(file)?),
         _ => None,
     };
-    let member = Member {
-        path: lossy(&header.name),
+    let (path, path_hex) = RawName::divided(&header.name);
+    let mut member = Member {
+        path,
+        path_hex,
         kind: header.kind,
         size_bytes: if link.is_some() { 0 } else { header.size_bytes },
         modified: header.modified,
-        link,
+        link: None,
+        link_hex: None,
         begin,
         end: end.ok_or_else(|| invalid("a member is longer than any tape"))?,
         part: None,
     };
+    if let Some(link) = link {
+        member.set_link(&link);
+    }
     Ok(Some((member, header.inode)))
 }
 
@@ -246,13 +283,13 @@ fn member(file: &mut TapeFile<'_>, begin: u64) -> io::Result<Option<(Member, Ino
 /// data, and their inodes are too short to be trusted: there each is a file of its own.
 fn name_links(members: &mut [Member], inodes: &[Inode]) {
     let with_data = members.iter().zip(inodes).filter(|(member, _)| member.size_bytes > 0);
-    let places: HashMap<(u64, u64), String> =
-        with_data.filter_map(|(member, inode)| Some(((*inode)?, member.path.clone()))).collect();
+    let places: HashMap<(u64, u64), Vec<u8>> =
+        with_data.filter_map(|(member, inode)| Some(((*inode)?, member.name().to_vec()))).collect();
     for (member, inode) in members.iter_mut().zip(inodes) {
         let place = inode.as_ref().and_then(|inode| places.get(inode));
         if let (Some(place), 0) = (place, member.size_bytes) {
             member.kind = MemberKind::HardLink;
-            member.link = Some(place.clone());
+            member.set_link(place);
         }
     }
 }
@@ -280,12 +317,17 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 const NEW_BYTES: u64 = 110;
 const ODC_BYTES: u64 = 76;
 const BINARY_BYTES: u64 = 26;
+const BINARY_WORDS: usize = 13;
 const TYPE_MASK: u64 = 0o170_000;
+const REGULAR: u64 = 0o100_000;
+const DIRECTORY: u64 = 0o040_000;
+const SYMBOLIC_LINK: u64 = 0o120_000;
 const MODE_MASK: u64 = 0o7777;
 const BUFFER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
 
     fn new_form(name: &[u8], mode: u32, data: &[u8], sum: Option<u32>) -> Vec<u8> {
@@ -330,6 +372,59 @@ mod tests {
             for length in 0..header.length {
                 let cut = &form[..usize::try_from(length).unwrap()];
                 assert!(CpioHeader::read(&mut &*cut).is_err(), "{length} of {form:?}");
+            }
+        }
+    }
+
+    /// Two bytes were enough to be called an archive, and so a drill found one of 32,768 streams of noise damaged.
+    #[test]
+    fn noise_with_the_magic_of_the_binary_form_is_no_archive() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        // So long that the end of a name, if it were one, is in it.
+        let mut noise = vec![0u8; 8192];
+        for round in 0..10_000 {
+            for word in noise.as_chunks_mut::<8>().0 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                *word = state.to_le_bytes();
+            }
+            noise[..2].copy_from_slice(if round % 2 == 0 { b"\xc7\x71" } else { b"\x71\xc7" });
+            assert_eq!(Kind::of(&noise), Kind::Unknown, "{:?}", &noise[..64]);
+        }
+        let words = |mode: u16, name: &[u8], size: u16, word: fn(u16) -> [u8; 2]| {
+            let length = u16::try_from(name.len()).unwrap();
+            let words = [0o70707, 1, 2, mode, 0, 0, 1, 0, 0x3b9a, 0xca00, length, 0, size];
+            [words.into_iter().flat_map(word).collect(), name.to_vec()].concat()
+        };
+        for word in [u16::to_le_bytes, u16::to_be_bytes] {
+            let long = [vec![b'n'; 2000], vec![0]].concat();
+            for (mode, name, size) in [
+                (0o100_644, &b"a\0"[..], 3),
+                (0o040_755, b".\0", 0),
+                (0o120_777, b"link\0", 5),
+                (0o020_666, b"dev/tty\0", 0x0500),
+                (0o100_644, &long, 0),
+                (0, b"TRAILER!!!\0", 0),
+            ] {
+                let bytes = words(mode, name, size, word);
+                let first = &bytes[..bytes.len().min(1024)];
+                assert_eq!(Kind::of(first), Kind::Cpio, "{mode:o} {first:?}");
+            }
+            for (mode, name, size) in [
+                (0o100_644, &b"a"[..], 3),
+                (0o100_644, b"\0", 3),
+                (0o100_644, b"a\0b\0", 3),
+                (0o040_755, b".\0", 1),
+                (0o120_777, b"link\0", 0),
+                (0o130_644, b"a\0", 3),
+                (0, b"a\0", 0),
+            ] {
+                assert_eq!(
+                    Kind::of(&words(mode, name, size, word)),
+                    Kind::Unknown,
+                    "{mode:o} {name:?}"
+                );
             }
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::cpio;
+
 /// What wrote a tape file, as far as its beginning tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,10 +43,8 @@ impl Kind {
         if has(12, b"BB01") || has(12, b"BB02") {
             return Self::Bacula;
         }
-        if [&b"070701"[..], b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"]
-            .iter()
-            .any(|magic| has(0, magic))
-        {
+        let is_cpio = [&b"070701"[..], b"070702", b"070707"].iter().any(|magic| has(0, magic));
+        if is_cpio || cpio::is_binary(first) {
             return Self::Cpio;
         }
         if has(0, b"VOL1") || has(0, b"HDR1") {

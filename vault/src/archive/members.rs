@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, NAME_BYTES_MAX, TapeFile, cpio, lossy, multivolume};
+use super::{Kind, NAME_BYTES_MAX, RawName, TapeFile, cpio, multivolume};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,17 +29,23 @@ pub enum MemberKind {
 /// A member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Its name; what is no UTF-8 in it is replaced.
+    /// Its name as text; what is no UTF-8 in it is replaced. Several names may look like one: `name` tells them apart.
     pub path: String,
+    /// Its name as it was written, if that is no UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_hex: Option<RawName>,
     /// What it is.
     pub kind: MemberKind,
     /// How long it is when it is unpacked.
     pub size_bytes: u64,
     /// When it was changed last, in seconds since 1970.
     pub modified: u64,
-    /// What a link leads to.
+    /// What a link leads to, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// The same as it was written, if that is no UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_hex: Option<RawName>,
     /// Where it begins in the tape file, with all of its headers.
     pub begin: u64,
     /// Where it ends, with its padding.
@@ -59,6 +65,23 @@ pub struct Part {
 }
 
 impl Member {
+    /// Its name, as it was written.
+    pub fn name(&self) -> &[u8] {
+        self.path_hex.as_ref().map_or(self.path.as_bytes(), RawName::as_bytes)
+    }
+
+    /// What a link leads to, as it was written.
+    pub fn link_name(&self) -> Option<&[u8]> {
+        let raw = self.link_hex.as_ref().map(RawName::as_bytes);
+        raw.or_else(|| self.link.as_deref().map(str::as_bytes))
+    }
+
+    /// Makes it a link to a name.
+    pub(super) fn set_link(&mut self, name: &[u8]) {
+        let (link, link_hex) = RawName::divided(name);
+        (self.link, self.link_hex) = (Some(link), link_hex);
+    }
+
     /// Where the data of a file begins that is no sparse one.
     pub fn data_begin(&self) -> u64 {
         // An archive may say what it likes of a sparse file's length.
@@ -102,15 +125,16 @@ impl<'a> Budget<'a> {
     /// Pays for a listing that was made before.
     pub fn take(&mut self, listing: &Listing) -> io::Result<()> {
         for member in &listing.members {
-            self.spend([member.path.len(), member.link.as_ref().map_or(0, String::len)])?;
+            self.spend(member)?;
         }
         Ok(())
     }
 
-    pub(super) fn spend(&mut self, names: [usize; 2]) -> io::Result<()> {
+    pub(super) fn spend(&mut self, member: &Member) -> io::Result<()> {
         if self.is_gone() {
             return Err(io::Error::other("given up"));
         }
+        let names = [member.name().len(), member.link_name().map_or(0, <[u8]>::len)];
         if names.iter().any(|length| *length > NAME_BYTES_MAX) {
             return Err(io::Error::other(format!(
                 "a name is too long: more than {NAME_BYTES_MAX} bytes"
@@ -120,7 +144,10 @@ impl<'a> Budget<'a> {
         self.members = members.ok_or_else(|| {
             io::Error::other(format!("more than {MEMBERS_MAX} members in one answer"))
         })?;
-        let left = self.names_bytes.checked_sub(names.iter().sum());
+        let texts = [member.path.len(), member.link.as_ref().map_or(0, String::len)];
+        let raw = [&member.path_hex, &member.link_hex].into_iter().flatten();
+        let raw: usize = raw.map(|raw| raw.as_bytes().len()).sum();
+        let left = self.names_bytes.checked_sub(texts.iter().sum::<usize>().saturating_add(raw));
         self.names_bytes = left.ok_or_else(|| {
             io::Error::other(format!(
                 "more than {} MiB of names in one answer",
@@ -136,7 +163,9 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     let first = beginning(file)?;
     let kind = Kind::of(&first);
     let begin = match kind {
-        Kind::Tar if has_label(&first) => Some(BLOCK_BYTES),
+        Kind::Tar if has_label(&first) || multivolume::begins_with_whole_file(&first) => {
+            Some(BLOCK_BYTES)
+        }
         Kind::Tar | Kind::Cpio => Some(0),
         Kind::Amanda => behind_header(file, &first)?,
         _ => None,
@@ -146,7 +175,7 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
     file.seek(SeekFrom::Start(begin))?;
     let length = file.length_bytes();
     let found = &mut listing.members;
-    if begin == BLOCK_BYTES {
+    if begin == BLOCK_BYTES && has_label(&first) {
         found.push(label(&first));
     }
     let listed = match kind {
@@ -161,17 +190,20 @@ pub fn list(file: &mut TapeFile<'_>, budget: &mut Budget<'_>) -> io::Result<List
 
 /// Whether a tar archive begins with a name of its own, as `tar --label` gives it one: a header that lacks numbers which the others have.
 pub fn has_label(first: &[u8]) -> bool {
-    first.get(TYPE_AT) == Some(&b'V')
+    first.get(TYPE_AT) == Some(&LABEL)
 }
 
 fn label(first: &[u8]) -> Member {
     let name = first.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (path, path_hex) = RawName::divided(name.get(..LABEL_BYTES_MAX).unwrap_or(name));
     Member {
-        path: lossy(name.get(..LABEL_BYTES_MAX).unwrap_or(name)),
+        path,
+        path_hex,
         kind: MemberKind::Label,
         size_bytes: 0,
         modified: 0,
         link: None,
+        link_hex: None,
         begin: 0,
         end: BLOCK_BYTES,
         part: None,
@@ -231,19 +263,25 @@ fn members(
             Some((name, part)) => (name, Some(part)),
             None => (None, None),
         };
-        let path = name.or(sparse.name).unwrap_or_else(|| lossy(&entry.path_bytes()));
-        let link = entry.link_name_bytes().map(|name| lossy(&name));
-        budget.spend([path.len(), link.as_ref().map_or(0, String::len)])?;
-        found.push(Member {
+        let name = name.or(sparse.name).unwrap_or_else(|| entry.path_bytes().into_owned());
+        let (path, path_hex) = RawName::divided(&name);
+        let mut member = Member {
             path,
-            kind: if part.is_some() { MemberKind::File } else { kind_of(kind) },
+            path_hex,
+            kind: if part.is_some() { MemberKind::File } else { kind_of(kind, &name) },
             size_bytes: sparse.size_bytes.unwrap_or(entry.size()),
             modified: entry.header().mtime().unwrap_or(0),
-            link,
+            link: None,
+            link_hex: None,
             begin,
             end,
             part,
-        });
+        };
+        if let Some(link) = entry.link_name_bytes() {
+            member.set_link(&link);
+        }
+        budget.spend(&member)?;
+        found.push(member);
         if end > length {
             return Err(io::Error::other(CUT));
         }
@@ -255,7 +293,7 @@ fn members(
 /// What GNU tar says of a sparse file in a pax archive: there its header has another name and another length.
 #[derive(Default)]
 struct SparseFile {
-    name: Option<String>,
+    name: Option<Vec<u8>>,
     size_bytes: Option<u64>,
 }
 
@@ -265,7 +303,7 @@ impl SparseFile {
         for extension in entry.pax_extensions()?.into_iter().flatten() {
             let extension = extension?;
             match extension.key_bytes() {
-                b"GNU.sparse.name" => sparse.name = Some(lossy(extension.value_bytes())),
+                b"GNU.sparse.name" => sparse.name = Some(extension.value_bytes().to_vec()),
                 b"GNU.sparse.realsize" | b"GNU.sparse.size" => {
                     sparse.size_bytes = extension.value().ok().and_then(|text| text.parse().ok());
                 }
@@ -276,8 +314,10 @@ impl SparseFile {
     }
 }
 
-fn kind_of(kind: tar::EntryType) -> MemberKind {
+fn kind_of(kind: tar::EntryType, name: &[u8]) -> MemberKind {
     match kind {
+        // The oldest dialect marks directories only so.
+        tar::EntryType::Regular if name.ends_with(b"/") => MemberKind::Directory,
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             MemberKind::File
         }
@@ -286,6 +326,7 @@ fn kind_of(kind: tar::EntryType) -> MemberKind {
         tar::EntryType::Link => MemberKind::HardLink,
         // In an incremental archive of GNU tar a directory has the names of what was in it as its data.
         other if other.as_byte() == b'D' => MemberKind::Directory,
+        other if other.as_byte() == LABEL => MemberKind::Label,
         _ => MemberKind::Other,
     }
 }
@@ -326,6 +367,7 @@ pub(super) const CUT: &str = "the tape file ends within this member (if that was
 const PEEK_BYTES: u64 = 1024;
 /// Where a header says what it is of.
 const TYPE_AT: usize = 156;
+const LABEL: u8 = b'V';
 const LABEL_BYTES_MAX: usize = 100;
 const BLOCK_BYTES: u64 = 512;
 const AMANDA_HEADER_BYTES: u64 = 32 << 10;
@@ -342,10 +384,12 @@ mod tests {
     fn a_length_that_no_file_has_is_no_panic() {
         let member = Member {
             path: "x".into(),
+            path_hex: None,
             kind: MemberKind::File,
             size_bytes: u64::MAX,
             modified: 0,
             link: None,
+            link_hex: None,
             begin: 0,
             end: 2048,
             part: None,

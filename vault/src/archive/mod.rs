@@ -4,11 +4,13 @@ mod cpio;
 mod kind;
 mod members;
 pub mod multivolume;
+mod name;
 mod tape_file;
 
 pub use cpio::CpioHeader;
 pub use kind::Kind;
 pub use members::{Budget, Listing, Member, MemberKind, Part, has_label, list};
+pub use name::RawName;
 pub use tape_file::TapeFile;
 
 /// The longest path that Linux takes.

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 
-use super::lossy;
+use super::Kind;
 use super::members::Part;
 
 /// The name of the file that goes on, where it is not in the header, and which part of it follows.
-pub type Continued = (Option<String>, Part);
+pub type Continued = (Option<Vec<u8>>, Part);
 
 /// In GNU's own format it is a kind of member, with the offset in its header.
 #[must_use]
@@ -18,6 +18,15 @@ pub fn of_header(header: &tar::Header) -> Option<Continued> {
     let field = header.as_bytes().get(OFFSET_AT..)?.first_chunk()?;
     let offset_bytes = number(field)?;
     Some((None, Part { offset_bytes, left_bytes: header.entry_size().ok()? }))
+}
+
+/// Whether a volume in GNU's own format begins with a file, and not in its middle: the one before ended right where its header was to come. Such a
+/// header comes all the same, but what follows it is the file's own.
+#[must_use]
+pub fn begins_with_whole_file(first: &[u8]) -> bool {
+    let Some((header, behind)) = first.split_first_chunk::<BLOCK_BYTES>() else { return false };
+    let part = of_header(tar::Header::from_byte_slice(header));
+    part.is_some_and(|(_, part)| part.offset_bytes == 0) && Kind::of(behind) == Kind::Tar
 }
 
 /// In the pax format it is said in a header for all that follows, of which there is nothing else to be known.
@@ -33,7 +42,7 @@ pub fn of_global(entry: &mut impl Read) -> io::Result<Option<Continued>> {
         let record = record?;
         let number = || record.value().ok().and_then(|text| text.parse().ok());
         match record.key_bytes() {
-            b"GNU.volume.filename" => name = Some(lossy(record.value_bytes())),
+            b"GNU.volume.filename" => name = Some(record.value_bytes().to_vec()),
             b"GNU.volume.offset" => offset_bytes = number(),
             b"GNU.volume.size" => left_bytes = number(),
             _ => {}
@@ -57,5 +66,6 @@ fn number(field: &[u8; 12]) -> Option<u64> {
     u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()
 }
 
+const BLOCK_BYTES: usize = 512;
 const OFFSET_AT: usize = 369;
 const RECORDS_BYTES_MAX: u64 = 64 << 10;

@@ -1,7 +1,6 @@
 //! A member of a cpio archive, put in its place.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,7 +15,7 @@ pub(super) fn header(stream: &mut impl Read) -> io::Result<CpioHeader> {
 }
 
 pub(super) fn stamp(header: &CpioHeader) -> Stamp {
-    Stamp { mode: Some(header.mode), modified: Some(header.modified) }
+    Stamp { mode: Some(header.mode), owner: Some(header.owner), modified: Some(header.modified) }
 }
 
 /// Makes what the header says, with the data that follows it.
@@ -30,17 +29,16 @@ pub(super) fn content(
         MemberKind::Directory => place::directory(target),
         MemberKind::SymbolicLink => {
             let to = header.link_target(data)?;
-            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten)
+            place::symbolic_link(
+                Path::new(OsStr::from_bytes(&to)),
+                target,
+                is_overwritten,
+                stamp(header),
+            )
         }
-        MemberKind::File => {
-            let mut file = place::new_file(target, is_overwritten)?;
-            if let Err(error) = header.copy_data(data, &mut file) {
-                // Half a file under the name of a whole one is worse than none.
-                fs::remove_file(target)?;
-                return Err(error);
-            }
-            place::set_time_and_mode(&file, stamp(header))
-        }
-        _ => Err(io::Error::other("it is a device, a pipe or a socket, which are not made")),
+        MemberKind::File => place::new_file(target, is_overwritten, stamp(header), |file| {
+            header.copy_data(data, file)
+        }),
+        _ => Err(place::not_made()),
     }
 }

@@ -15,7 +15,8 @@ struct Kept {
     listing: Listing,
 }
 
-const VERSION: u32 = 1;
+// 2: names that are no UTF-8 have their bytes.
+const VERSION: u32 = 2;
 
 /// What is in a tape file: as it was found before, if it is the same one, else by reading its headers.
 pub(super) fn listing(

@@ -2,6 +2,7 @@
 
 mod cpio;
 mod kept;
+mod names;
 mod place;
 mod restore;
 mod source;
@@ -16,8 +17,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vtl_media::{
-    CartridgeEntry, CartridgeKind, Moment, Origin, PartOrigin, Place, UndoError, Volume,
-    with_causes,
+    CartridgeEntry, CartridgeKind, MediumError, Moment, Origin, PartOrigin, Place, UndoError,
+    Volume, with_causes,
 };
 use vtl_vault::archive::{Budget, Member, TapeFile};
 
@@ -84,12 +85,20 @@ pub(crate) fn browse(
     for partition in partitions.filter(|number| choice.partition.is_none_or(|one| one == *number)) {
         let numbers = choice.file.map_or(0..FILES_MAX, |one| one..one.saturating_add(1));
         for number in numbers {
-            let failed = |error| trouble(&entry, &error);
-            let Some(mut file) = TapeFile::open(&mut volume, partition, number).map_err(failed)?
-            else {
-                break;
-            };
-            files.push(shown((library, &entry), (partition, number), &mut file, &mut budget));
+            match TapeFile::open(&mut volume, partition, number) {
+                Ok(Some(mut file)) => {
+                    let place = (partition, number);
+                    files.push(shown((library, &entry), place, &mut file, &mut budget));
+                }
+                Ok(None) => break,
+                Err(error) if choice.file.is_some() => return Err(trouble(&entry, &error)),
+                Err(error) => {
+                    files.push(not_found((partition, number), &error));
+                    if !is_passed(&error) {
+                        break;
+                    }
+                }
+            }
             if budget.is_gone() {
                 return Err(Failure::failed("given up: nobody waits for the answer any more"));
             }
@@ -130,6 +139,23 @@ fn shown(
     row
 }
 
+/// A tape file of which nothing is known but that it is there.
+fn not_found((partition, number): (u8, u64), error: &std::io::Error) -> Value {
+    json!({
+        "partition": partition,
+        "file": number,
+        "kind": "unreadable",
+        "members": [],
+        "broken": with_causes(error),
+    })
+}
+
+/// Whether what lies behind can be found all the same: a filemark that is damaged is an end and a beginning, but of no others.
+fn is_passed(error: &std::io::Error) -> bool {
+    let medium = error.get_ref().and_then(|inner| inner.downcast_ref::<MediumError>());
+    matches!(medium, Some(MediumError::Damaged { .. }))
+}
+
 /// The answer for people: a line for each member, and one for each tape file that is no archive.
 pub(crate) fn for_people(answer: &Value) -> Value {
     let mut rows = Vec::new();
@@ -155,9 +181,10 @@ pub(crate) fn for_people(answer: &Value) -> Value {
         };
         if members.is_empty() {
             let kind = file.get("kind").and_then(Value::as_str).unwrap_or("unknown");
-            let blocks = file.get("blocks").and_then(Value::as_u64).unwrap_or(0);
+            let blocks = file.get("blocks").and_then(Value::as_u64);
+            let blocks = blocks.map(|blocks| format!(", {blocks} blocks")).unwrap_or_default();
             let bytes = file.get("bytes").cloned().unwrap_or_default();
-            add(bytes, Value::Null, format!("({kind}, {blocks} blocks)").into());
+            add(bytes, Value::Null, format!("({kind}{blocks})").into());
         }
         for member in members {
             let modified = i64::try_from(member.modified).ok();

@@ -1,7 +1,7 @@
 //! `vtl restore`: one file, or a directory, out of an archive on a cartridge. What arrives is unpacked here, by whoever asked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vtl_vault::archive::{Member, MemberKind};
 
+use super::names::{Wanted, normal};
 use super::place::Stamp;
 use super::source::{Rest, Source, Stream};
 use super::volumes::Joined;
@@ -21,10 +22,11 @@ use crate::request::{Failure, FailureKind, Request};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RestoreOptions {
     /// The cartridge and what on it: A00001L9:etc/passwd, or a directory with all that is below. An archive of several volumes (tar -M) needs all
-    /// of them, in their order: A00001L9,A00002L9:etc/passwd.
+    /// of them, in their order: A00001L9,A00002L9:etc/passwd. A name that is no UTF-8 may be typed as `vtl browse` shows it.
     #[arg(value_name = "BARCODE[,BARCODE…]:PATH")]
-    what: String,
-    /// The directory that it is put into. Nothing is ever written outside of it.
+    what: OsString,
+    /// The directory that it is put into. Nothing is ever written outside of it. What root restores belongs to whom it belonged, by the numbers that the
+    /// archive has.
     #[arg(short = 'C', long, value_name = "DIR")]
     directory: PathBuf,
     /// From this tape file (default: the last one that has it).
@@ -50,6 +52,8 @@ pub(super) struct ListedFile {
     partition: u8,
     file: u64,
     kind: String,
+    /// Not known of one that could not even be found.
+    #[serde(default)]
     pub(super) bytes: u64,
     pub(super) members: Vec<Member>,
     /// Why it was not listed to its end.
@@ -90,9 +94,14 @@ pub(crate) fn restore(
     data: &Path,
     options: &RestoreOptions,
 ) -> Result<(Value, Result<(), Failure>), Failure> {
-    let (barcodes, path) = options.what.split_once(':').ok_or_else(|| {
-        Failure::usage("say which cartridge and what on it, as in A00001L9:etc/passwd")
-    })?;
+    let what = options.what.as_bytes();
+    let colon = what.iter().position(|byte| *byte == b':');
+    let (barcodes, path) =
+        colon.and_then(|colon| what.split_at_checked(colon)).ok_or_else(|| {
+            Failure::usage("say which cartridge and what on it, as in A00001L9:etc/passwd")
+        })?;
+    let barcodes = String::from_utf8_lossy(barcodes);
+    let wanted = Wanted::new(path.strip_prefix(b":").unwrap_or(path));
     if !options.directory.is_dir() {
         return Err(Failure::not_found(format!(
             "there is no directory {}",
@@ -106,8 +115,7 @@ pub(crate) fn restore(
         serde_json::from_value(answer).map_err(Failure::failed)
     };
     let volumes: Vec<Listed> = barcodes.split(',').map(list).collect::<Result<_, _>>()?;
-    let wanted = normal(path);
-    let has_it = |file: &&ListedFile| file.members.iter().any(|member| is_in(member, &wanted));
+    let has_it = |file: &&ListedFile| file.members.iter().any(|member| wanted.has(member));
     let mut together = Together::default();
     let mut first = None;
     let mut not_listed = Vec::new();
@@ -119,15 +127,16 @@ pub(crate) fn restore(
         let Some(file) = found.and_then(|found| listed.files.get(found)) else { continue };
         first.get_or_insert((file.partition, file.file));
         let chosen: Vec<&Member> =
-            file.members.iter().filter(|member| is_in(member, &wanted)).collect();
+            file.members.iter().filter(|member| wanted.has(member)).collect();
         let following = volumes.get(number + 1..).unwrap_or_default();
         restore_of((data, listed, file, following), &chosen, options, &mut together)?;
     }
     let barcodes: Vec<&str> = volumes.iter().map(|listed| listed.barcode.as_str()).collect();
     let Some((partition, file)) = first else {
         return Err(Failure::not_found(format!(
-            "no archive on {} has {path}; `vtl browse {}` lists what there is{}{}",
+            "no archive on {} has {}; `vtl browse {}` lists what there is{}{}",
             barcodes.join(" or "),
+            wanted.text(),
             barcodes.first().unwrap_or(&"BARCODE"),
             if not_listed.is_empty() { "" } else { ". But " },
             not_listed.join("; ")
@@ -153,12 +162,12 @@ pub(crate) fn restore(
 #[derive(Debug, Default)]
 struct Together {
     tally: Tally,
-    /// Directories get their modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
+    /// Directories get their owners, modes and times last: a mode may forbid to put anything into them, and what is put into them changes the time.
     directories: BTreeMap<PathBuf, Stamp>,
     /// Parts that have come with the file that they are of.
     joined: Vec<Joined>,
     /// Where the files of the volumes before were put, by their names: a link may be on a later one.
-    named: HashMap<String, PathBuf>,
+    named: HashMap<Vec<u8>, PathBuf>,
 }
 
 /// Restores what was chosen of one tape file.
@@ -198,7 +207,7 @@ fn restore_of(
     let named = file
         .members
         .iter()
-        .filter_map(|member| Some((normal(&member.path), run.placed.get(&member.begin)?.clone())));
+        .filter_map(|member| Some((normal(member.name()), run.placed.get(&member.begin)?.clone())));
     run.named.extend(named);
     (together.tally, together.directories, together.named) =
         (run.tally, run.directories, run.named);
@@ -240,7 +249,7 @@ struct Run<'a> {
     is_cpio: bool,
     options: &'a RestoreOptions,
     /// The members of each path, in their order.
-    by_path: HashMap<String, Vec<&'a Member>>,
+    by_path: HashMap<Vec<u8>, Vec<&'a Member>>,
     /// Where the data of a member was put, by the member's beginning.
     placed: HashMap<u64, PathBuf>,
     directories: BTreeMap<PathBuf, Stamp>,
@@ -251,7 +260,7 @@ struct Run<'a> {
     going_on: HashMap<u64, Vec<Rest<'a>>>,
     broken: HashMap<u64, String>,
     /// Where the files of the volumes before are.
-    named: HashMap<String, PathBuf>,
+    named: HashMap<Vec<u8>, PathBuf>,
 }
 
 impl<'a> Run<'a> {
@@ -260,9 +269,9 @@ impl<'a> Run<'a> {
         chosen: &[&Member],
         options: &'a RestoreOptions,
     ) -> Self {
-        let mut by_path: HashMap<String, Vec<&Member>> = HashMap::new();
+        let mut by_path: HashMap<Vec<u8>, Vec<&Member>> = HashMap::new();
         for member in &file.members {
-            by_path.entry(normal(&member.path)).or_default().push(member);
+            by_path.entry(normal(member.name())).or_default().push(member);
         }
         Self {
             source: Source::new(data, listed.piece(file), chosen),
@@ -289,7 +298,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_last(&self, member: &Member) -> bool {
-        let same = self.by_path.get(&normal(&member.path));
+        let same = self.by_path.get(&normal(member.name()));
         same.and_then(|same| same.last()).is_none_or(|last| last.begin == member.begin)
     }
 
@@ -297,7 +306,7 @@ impl<'a> Run<'a> {
     fn data_of(&self, link: &'a Member) -> Option<&'a Member> {
         let mut at = link;
         while at.kind == MemberKind::HardLink {
-            let same = self.by_path.get(&normal(at.link.as_deref()?))?;
+            let same = self.by_path.get(&normal(at.link_name()?))?;
             at = if self.is_cpio {
                 same.iter().rfind(|one| one.kind != MemberKind::HardLink)?
             } else {
@@ -348,14 +357,17 @@ impl<'a> Run<'a> {
                 None => entry.path()?.into_owned(),
             };
             let Some(target) = place::inside(&options.directory, &name)? else { return Ok(None) };
-            match member.kind {
-                MemberKind::HardLink => {}
-                MemberKind::Directory => place::directory(&target)?,
+            let left = match member.kind {
+                MemberKind::HardLink => None,
+                MemberKind::Directory => place::directory(&target).map(|()| None)?,
                 _ => sparse::content(entry, member, &target, options.overwrite)?,
-            }
-            Ok(Some((target, Stamp::of_tar(entry.header()))))
+            };
+            Ok(Some((target, Stamp::of_tar(entry.header()), left)))
         });
-        let Some((target, stamp)) = placed? else { return Ok(false) };
+        let Some((target, stamp, left)) = placed? else { return Ok(false) };
+        if let Some(left) = left {
+            left.content(&mut self.stream(member, failure), &target, options.overwrite)?;
+        }
         self.settle(member, target, stamp, failure)
     }
 
@@ -403,7 +415,7 @@ impl<'a> Run<'a> {
         let options = self.options;
         let source = self.data_of(link).filter(|source| source.kind != MemberKind::Directory);
         if source.is_none()
-            && let Some(placed) = self.named.get(&normal(link.link.as_deref().unwrap_or_default()))
+            && let Some(placed) = self.named.get(&normal(link.link_name().unwrap_or_default()))
         {
             return place::link(placed, target, options.overwrite);
         }
@@ -420,9 +432,12 @@ impl<'a> Run<'a> {
             let mut stream = self.source.stream(source, failure);
             cpio::content(&cpio::header(&mut stream)?, &mut stream, target, options.overwrite)?;
         } else {
-            self.with_entry(source, failure, |entry| {
+            let left = self.with_entry(source, failure, |entry| {
                 sparse::content(entry, source, target, options.overwrite)
             })?;
+            if let Some(left) = left {
+                left.content(&mut self.stream(source, failure), target, options.overwrite)?;
+            }
         }
         self.placed.insert(source.begin, target.to_owned());
         Ok(())
@@ -436,9 +451,6 @@ impl<'a> Run<'a> {
         work: impl FnOnce(&mut tar::Entry<'_, Stream<'_>>) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut archive = tar::Archive::new(self.stream(member, failure));
-        archive.set_overwrite(self.options.overwrite);
-        archive.set_preserve_mtime(true);
-        archive.set_preserve_permissions(rustix::process::geteuid().is_root());
         let mut entries = archive.entries()?;
         let mut entry = entries.next().ok_or(io::ErrorKind::UnexpectedEof)??;
         work(&mut entry)
@@ -448,28 +460,12 @@ impl<'a> Run<'a> {
 /// What is below comes before what is above, so that no mode stands in the way.
 fn finish_directories(directories: BTreeMap<PathBuf, Stamp>, tally: &mut Tally) {
     for (path, stamp) in directories.into_iter().rev() {
-        let done = place::open_directory(&path)
-            .and_then(|directory| place::set_time_and_mode(&directory, stamp));
+        let done =
+            place::open_directory(&path).and_then(|directory| place::set_stamp(&directory, stamp));
         if let Err(error) = done {
             tally.leave_out(&path.to_string_lossy(), error);
         }
     }
-}
-
-/// The path as the key of a place: whatever is spelled differently for the same place is the same here.
-fn normal(path: &str) -> String {
-    let parts: Vec<&str> =
-        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    parts.join("/")
-}
-
-/// Whether a member is what was asked for, or below it.
-fn is_in(member: &Member, wanted: &str) -> bool {
-    let path = normal(&member.path);
-    let below = path.strip_prefix(wanted);
-    let is_below =
-        wanted.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    is_below && !(path.is_empty() && member.kind == MemberKind::Directory)
 }
 
 /// So many of those that were left out are named on standard error; the answer has all.

@@ -1,10 +1,11 @@
-//! The data of a member of a tar archive, sparse files of all of GNU tar's forms among them. The library knows the form of GNU's own archives;
-//! those of pax archives are taken apart here, so that nothing is ever made under the name that is in their headers.
+//! The data of a member of a tar archive, sparse files of all of GNU tar's forms among them. They are taken apart here, so that nothing is ever made
+//! under another name than the one that was checked, and holes stay holes.
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use vtl_vault::archive::{Member, MemberKind};
@@ -25,48 +26,105 @@ pub(super) fn name<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<
     Ok(None)
 }
 
-/// Writes what a member has, unless it is a directory or a hard link.
+/// Makes what a member is, unless that is a directory or a hard link. The library for tar archives reads the holes of a sparse file of GNU's own form as
+/// zeros, however many: such a file is made of the member's bytes by what is returned then.
 pub(super) fn content<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     member: &Member,
     target: &Path,
     is_overwritten: bool,
-) -> io::Result<()> {
-    let map = match form(entry)? {
-        Form::None => return whole(entry, member, target),
-        Form::InRecords(map) => Some(map),
-        Form::InData => None,
-        Form::Unknown => {
-            return Err(io::Error::other(
-                "a sparse file in a form that is not understood; `tar` itself reads it from the tape",
-            ));
+) -> io::Result<Option<OfGnu>> {
+    match member.kind {
+        MemberKind::File => {}
+        MemberKind::SymbolicLink => {
+            let stamp = Stamp::of_tar(entry.header());
+            let to = entry.link_name_bytes().unwrap_or_default();
+            place::symbolic_link(Path::new(OsStr::from_bytes(&to)), target, is_overwritten, stamp)?;
+            return Ok(None);
         }
-    };
-    let mut to = place::new_file(target, is_overwritten)?;
-    let mut from = io::BufReader::new(&mut *entry);
-    let map = map.map_or_else(|| map_in_data(&mut from), Ok);
-    if let Err(error) = map.and_then(|map| expand(&mut from, &mut to, &map, member.size_bytes)) {
-        // Half a file under the name of a whole one is worse than none.
-        fs::remove_file(target)?;
-        return Err(error);
+        _ => return Err(place::not_made()),
     }
-    place::set_time_and_mode(&to, Stamp::of_tar(entry.header()))
+    let form = form(entry)?;
+    let stamp = Stamp::of_tar(entry.header());
+    if let Form::OfGnu(header) = form {
+        let begin = entry.raw_file_position();
+        return Ok(Some(OfGnu { header, begin, size_bytes: member.size_bytes, stamp }));
+    }
+    if matches!(form, Form::Unknown) {
+        return Err(io::Error::other(
+            "a sparse file in a form that is not understood; `tar` itself reads it from the tape",
+        ));
+    }
+    let wanted = entry.size();
+    let mut from = io::BufReader::new(entry);
+    let fill = |to: &mut File| {
+        let map = match form {
+            Form::InRecords(map) => map,
+            Form::InData => map_in_data(&mut from)?,
+            _ => return copy(&mut from, to, wanted),
+        };
+        expand(&mut from, to, &map, member.size_bytes)
+    };
+    place::new_file(target, is_overwritten, stamp, fill).map(|()| None)
 }
 
-/// One that is not sparse, or in a form that the library knows.
-fn whole<R: Read>(entry: &mut tar::Entry<'_, R>, member: &Member, target: &Path) -> io::Result<()> {
-    let was_there = fs::symlink_metadata(target).is_ok();
-    entry.unpack(target).map(drop).inspect_err(|_| {
-        if member.kind == MemberKind::File && !was_there {
-            // Half of it may be there. If it cannot be removed, what is said of it is the error all the same.
-            drop(fs::remove_file(target));
+/// A sparse file in the form of GNU's own archives: the map is in its header, and in others behind that.
+pub(super) struct OfGnu {
+    header: Box<tar::Header>,
+    /// Where in the member's bytes the header ends.
+    begin: u64,
+    size_bytes: u64,
+    stamp: Stamp,
+}
+
+impl OfGnu {
+    /// Makes the file, of all bytes of the member.
+    pub(super) fn content(
+        &self,
+        member: &mut impl Read,
+        target: &Path,
+        is_overwritten: bool,
+    ) -> io::Result<()> {
+        place::new_file(target, is_overwritten, self.stamp, |to| {
+            copy(member, &mut io::sink(), self.begin)?;
+            let mut map = Map::new();
+            let header = self.header.as_gnu().ok_or(io::ErrorKind::InvalidData)?;
+            add_pieces(&mut map, &header.sparse)?;
+            let mut goes_on = header.is_extended();
+            while goes_on {
+                let mut more = tar::GnuExtSparseHeader::new();
+                member.read_exact(more.as_mut_bytes())?;
+                add_pieces(&mut map, more.sparse())?;
+                goes_on = more.is_extended();
+            }
+            expand(member, to, &map, self.size_bytes)
+        })
+    }
+}
+
+/// Of a header's places for pieces those that are used.
+fn add_pieces(map: &mut Map, pieces: &[tar::GnuSparseHeader]) -> io::Result<()> {
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        if map.len() as u64 >= PIECES_MAX {
+            return Err(too_many());
         }
-    })
+        map.push((piece.offset()?, piece.length()?));
+    }
+    Ok(())
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, length: u64) -> io::Result<()> {
+    if io::copy(&mut from.by_ref().take(length), to)? == length {
+        return Ok(());
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
 }
 
 enum Form {
-    /// Not sparse, or in a form that the library knows.
+    /// Not sparse.
     None,
+    /// That of GNU's own archives.
+    OfGnu(Box<tar::Header>),
     /// 0.0 and 0.1: the map is in the records of the member.
     InRecords(Map),
     /// 1.0: it comes before the data.
@@ -75,6 +133,9 @@ enum Form {
 }
 
 fn form<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Form> {
+    if entry.header().entry_type().is_gnu_sparse() {
+        return Ok(Form::OfGnu(Box::new(entry.header().clone())));
+    }
     let mut numbers = Vec::new();
     let mut major = None;
     let mut is_sparse = false;
@@ -126,9 +187,7 @@ fn map_in_data(from: &mut impl Read) -> io::Result<Map> {
 fn expand(from: &mut impl Read, to: &mut File, map: &Map, size_bytes: u64) -> io::Result<()> {
     for (at, length) in map {
         to.seek(SeekFrom::Start(*at))?;
-        if io::copy(&mut from.by_ref().take(*length), to)? != *length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        copy(from, to, *length)?;
     }
     to.set_len(size_bytes)?;
     to.flush()
@@ -159,3 +218,54 @@ fn number(from: &mut impl Read, read: &mut u64) -> io::Result<u64> {
 
 /// The list of a sparse file's pieces is kept in memory: this many are 64 MiB of it.
 const PIECES_MAX: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// An archive that looks at what is being made of it whenever it is read.
+    struct Watched<'a> {
+        bytes: &'a [u8],
+        directory: &'a Path,
+    }
+
+    impl Read for Watched<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            for entry in fs::read_dir(self.directory).unwrap() {
+                let entry = entry.unwrap();
+                let mode = entry.metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o077, 0, "{entry:?}");
+                assert_ne!(entry.file_name(), "secret");
+            }
+            let count = buffer.len().min(1000);
+            self.bytes.read(&mut buffer[..count])
+        }
+    }
+
+    /// A file that only its owner may read was open to all until its last byte was there.
+    #[test]
+    fn nobody_else_reads_a_file_while_it_is_restored() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = vec![7; 100_000];
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o600);
+        archive.append_data(&mut header, "secret", data.as_slice()).unwrap();
+        let bytes = archive.into_inner().unwrap();
+        let watched = Watched { bytes: &bytes, directory: directory.path() };
+        let mut archive = tar::Archive::new(watched);
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        let member: Member = serde_json::from_value(serde_json::json!({
+            "path": "secret", "kind": "file", "size_bytes": data.len(), "modified": 0, "begin": 0, "end": bytes.len(),
+        }))
+        .unwrap();
+        let target = directory.path().join("secret");
+        assert!(content(&mut entry, &member, &target, false).unwrap().is_none());
+        assert_eq!(fs::read(&target).unwrap(), data);
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+}

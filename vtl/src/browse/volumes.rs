@@ -34,7 +34,7 @@ pub(super) fn rest_of<'a>(
         };
         let part_in = |file: &ListedFile| -> Option<(u64, u64)> {
             let is_it = |other: &&Member| {
-                other.path == member.path && other.part.as_ref().is_some_and(is_next)
+                other.name() == member.name() && other.part.as_ref().is_some_and(is_next)
             };
             let part = file.members.iter().find(is_it)?;
             let begin = part.data_begin();
