@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use vtl_tests::{Scene, flip_bit_of, noise};
 
 use crate::cpio::cpio;
-use crate::{tar, write_files};
+use crate::{tar, write_files, written};
 
 /// Something to be archived: names of all lengths, links, holes, an empty file, and a file that is longer than a piece of the transfer.
 pub(crate) fn source(at: &Path) {
@@ -335,12 +335,7 @@ fn a_directory_gets_its_mode_and_time_when_all_that_is_in_it_is_there() {
     add("closed/in/", tar::EntryType::Directory, 0o500);
     add("closed/in/file", tar::EntryType::Regular, 0o444);
     add("closed/late", tar::EntryType::Regular, 0o444);
-    let bytes = archive.into_inner().unwrap();
-    let mut session = scene.session("host");
-    write_files(&mut session, &[(&bytes, 10_240)]);
-    session.logout();
-    let to = scene.beside("to");
-    fs::create_dir(&to).unwrap();
+    let to = written(&scene, &archive.into_inner().unwrap());
     scene.daemon().vtl(&["restore", "VTL001L9:", "-C", to.to_str().unwrap()]).done();
     for (path, mode) in
         [("closed", 0o555), ("closed/in", 0o500), ("closed/in/file", 0o444), ("closed/late", 0o444)]

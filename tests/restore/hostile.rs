@@ -7,7 +7,7 @@ use std::path::Path;
 use tar::{Builder, EntryType, Header};
 use vtl_tests::{Scene, noise};
 
-use crate::write_files;
+use crate::{write_files, written};
 
 /// A member under any name, which no library would write.
 fn member(archive: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, link: &str, data: &[u8]) {
@@ -40,12 +40,7 @@ fn nothing_is_written_outside_of_the_directory() {
     member(&mut archive, "hard", EntryType::Link, &format!("{away}/victim"), b"");
     member(&mut archive, "hard", file, "", b"evil");
     member(&mut archive, "good", file, "", b"good");
-    let bytes = archive.into_inner().unwrap();
-    let mut session = scene.session("host");
-    write_files(&mut session, &[(&bytes, 10_240)]);
-    session.logout();
-    let to = scene.beside("to");
-    fs::create_dir(&to).unwrap();
+    let to = written(&scene, &archive.into_inner().unwrap());
     let vtl = |what: &str| {
         let what = format!("VTL001L9:{what}");
         scene.daemon().vtl(&["restore", &what, "-C", to.to_str().unwrap(), "--overwrite"])
@@ -202,12 +197,7 @@ fn what_is_no_file_is_left_out_and_named() {
     }
     member(&mut archive, "link to a pipe", EntryType::Link, "pipe", b"");
     member(&mut archive, "good", EntryType::Regular, "", b"good");
-    let bytes = archive.into_inner().unwrap();
-    let mut session = scene.session("host");
-    write_files(&mut session, &[(&bytes, 10_240)]);
-    session.logout();
-    let to = scene.beside("to");
-    fs::create_dir(&to).unwrap();
+    let to = written(&scene, &archive.into_inner().unwrap());
     let options = ["restore", "VTL001L9:", "-C", to.to_str().unwrap(), "--format", "json"];
     let answer = scene.daemon().vtl(&options).ended(1).json();
     let left_out = answer["left_out"].as_array().unwrap();

@@ -15,10 +15,11 @@ mod hostile;
 mod measured;
 mod twenty;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vtl_tests::{Initiator, cdb};
+use vtl_tests::{Initiator, Scene, cdb};
 
 /// Writes tape files into drive 0, from the beginning: blocks of the length that is given with each, the last one shorter.
 fn write_files(session: &mut Initiator, files: &[(&[u8], usize)]) {
@@ -29,6 +30,16 @@ fn write_files(session: &mut Initiator, files: &[(&[u8], usize)]) {
         }
         session.run(1, &cdb::write_filemarks(1)).good();
     }
+}
+
+/// Writes an archive into drive 0, and makes an empty directory for what is restored of it.
+fn written(scene: &Scene, archive: &[u8]) -> PathBuf {
+    let mut session = scene.session("host");
+    write_files(&mut session, &[(archive, 10_240)]);
+    session.logout();
+    let to = scene.beside("to");
+    fs::create_dir(&to).unwrap();
+    to
 }
 
 /// What `tar` makes of a directory.

@@ -109,6 +109,20 @@ fn appended(scene: &Scene, from: &Path) -> Vec<u8> {
     fs::read(file).unwrap()
 }
 
+/// Writes the volumes of an archive, each on a cartridge of its own, from VTL`first`L9 on.
+fn written_from(scene: &Scene, first: usize, volumes: &[Vec<u8>]) -> Vec<String> {
+    let barcodes: Vec<String> =
+        (first..).take(volumes.len()).map(|number| format!("VTL{number:03}L9")).collect();
+    for (barcode, volume) in barcodes.iter().zip(volumes) {
+        scene.daemon().vtl(&["load", barcode, "0"]).done();
+        let mut session = scene.session("host");
+        write_files(&mut session, &[(volume, 10_240)]);
+        session.logout();
+        scene.daemon().vtl(&["unload", "0"]).done();
+    }
+    barcodes
+}
+
 #[test]
 fn twenty_archives_are_restored_equal() {
     let scene = Scene::loaded();
@@ -210,15 +224,7 @@ fn an_archive_of_several_volumes_is_restored_from_all_of_them_and_from_one_alone
     {
         let volumes = volumes(&scene, &from, form, kib);
         assert_eq!(volumes.len(), if kib < 1500 { 4 } else { 2 }, "{form}");
-        let barcodes: Vec<String> =
-            (first..).take(volumes.len()).map(|number| format!("VTL{number:03}L9")).collect();
-        for (barcode, volume) in barcodes.iter().zip(&volumes) {
-            vtl(&["load", barcode, "0"]).done();
-            let mut session = scene.session("host");
-            write_files(&mut session, &[(volume, 10_240)]);
-            session.logout();
-            vtl(&["unload", "0"]).done();
-        }
+        let barcodes = written_from(&scene, first, &volumes);
         let all = barcodes.join(",");
         assert_equal(&scene, &format!("{all}:"), &[], &from);
         rehearse(&scene, &barcodes);
@@ -353,15 +359,7 @@ fn volumes_that_end_between_two_members_are_whole_and_give_everything_back() {
         }
         let volumes = volumes(&scene, &from, form, 20);
         assert_eq!(volumes.len(), count, "{form}");
-        let barcodes: Vec<String> =
-            (first..).take(count).map(|number| format!("VTL{number:03}L9")).collect();
-        for (barcode, volume) in barcodes.iter().zip(&volumes) {
-            vtl(&["load", barcode, "0"]).done();
-            let mut session = scene.session("host");
-            write_files(&mut session, &[(volume, 10_240)]);
-            session.logout();
-            vtl(&["unload", "0"]).done();
-        }
+        let barcodes = written_from(&scene, first, &volumes);
         assert_equal(&scene, &format!("{}:", barcodes.join(",")), &[], &from);
         let names: Vec<&str> = barcodes.iter().map(String::as_str).collect();
         vtl(&[&["group", "create", form], &names[..]].concat()).done();

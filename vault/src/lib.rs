@@ -34,7 +34,9 @@ pub use export::{
 pub use facts::Situation;
 pub use gfs::{Gfs, MediaSet, Membership};
 pub use group::{Group, matches_pattern};
-pub use policy::{Action, Line, Plan, Planned, Policy, Waiting, cartridges_of, in_line, plan};
+pub use policy::{
+    Action, Line, Plan, Planned, Policy, Waiting, cartridges_of, free_number, in_line, plan,
+};
 pub use pool::{Allocation, Kept, Next, Pool, Retention, Supply};
 pub use posture::{Light, Points, Posture, Rehearsal, Rule32110, lost, posture};
 pub use receipt::{

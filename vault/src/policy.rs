@@ -15,8 +15,8 @@ use crate::group::{Group, matches_pattern};
 use crate::rules::Rules;
 use crate::trigger::Trigger;
 
-pub use self::copies::{Line, in_line};
-use self::copies::{Most, most_wanted, unfinished};
+pub use self::copies::{Line, free_number, in_line};
+use self::copies::{Most, free_numbers, most_wanted, unfinished};
 
 mod copies;
 
@@ -99,7 +99,7 @@ pub struct Planned {
     pub blocked: Option<String>,
 }
 
-/// A cartridge that a policy is for, and that it leaves alone for now.
+/// A cartridge that a policy is for, and that it leaves alone until its trigger holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The policy.
@@ -263,9 +263,7 @@ impl Planning<'_> {
         let current: Vec<&CopyRecord> = situation.current_copies(entry).collect();
         let made = u32::try_from(current.len()).unwrap_or(u32::MAX);
         let wanted = policy.copies_wanted();
-        let taken: Vec<u32> =
-            situation.standing_copies(entry.uuid).map(|copy| copy.number).collect();
-        let free = (1..).filter(|number| !taken.contains(number));
+        let free = free_numbers(situation.standing_copies(entry.uuid));
         for copy in free.take(usize::try_from(wanted.saturating_sub(made)).unwrap_or(0)) {
             let reason = format!("{why}; {made} of {wanted} copies hold what is on it now");
             steps.push(Step { action: Action::Export { copy }, reason, blocked: damage.clone() });

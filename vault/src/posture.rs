@@ -1,6 +1,6 @@
 //! How well a group could be recovered, now: measured, and against what was asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -8,9 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
-use vtl_media::{
-    CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, CopyState, DrillMember,
-};
+use vtl_media::{CartridgeEntry, CartridgeKind, CartridgeState, CopyRecord, CopyState};
 
 use crate::facts::Situation;
 use crate::group::Group;
@@ -28,14 +26,14 @@ pub struct Rehearsal {
     pub is_passed: bool,
     /// How long the recovery took, where something was recovered.
     pub recovery: Option<Duration>,
-    /// What was on the cartridges; nothing where that is not known.
-    pub members: Vec<DrillMember>,
+    /// What was on each of the cartridges, in bytes; nothing where that is not known.
+    pub members: HashMap<Uuid, u64>,
 }
 
 impl Rehearsal {
     /// Whether a cartridge was among them, as far as that is known.
     fn has(&self, cartridge: Uuid) -> bool {
-        self.members.is_empty() || self.members.iter().any(|member| member.cartridge == cartridge)
+        self.members.is_empty() || self.members.contains_key(&cartridge)
     }
 }
 
@@ -174,8 +172,9 @@ impl Posture {
         let plain = |member: &&str| !member.contains(['*', '?']);
         let members = group.members.iter().map(|member| member.as_ref().as_str()).filter(plain);
         let is_there = |member: &&str| all.iter().any(|entry| entry.barcode.as_str() == *member);
-        let is_on_disk = |uuid| situation.cartridges.iter().any(|entry| entry.uuid == uuid);
-        let is_gone = |copy: &&CopyRecord| group.has(&copy.barcode) && !is_on_disk(copy.cartridge);
+        let on_disk = identities(&situation.cartridges);
+        let is_gone =
+            |copy: &&CopyRecord| group.has(&copy.barcode) && !on_disk.contains(&copy.cartridge);
         let gone = Gone::of(situation.copies.iter().filter(is_gone));
         let is_known = |member: &&str| is_there(member) || gone.has(member);
         let missing: Vec<&str> = members.filter(|member| !is_known(member)).collect();
@@ -228,8 +227,8 @@ impl Posture {
     fn judge_coverage(&mut self, all: &[&CartridgeEntry], passed: Option<&Rehearsal>) {
         let Some(passed) = passed else { return };
         let had = |entry: &&&CartridgeEntry| {
-            let mut members = passed.members.iter().filter(|member| member.written_bytes > 0);
-            entry.written_bytes == 0 && members.any(|member| member.cartridge == entry.uuid)
+            entry.written_bytes == 0
+                && passed.members.get(&entry.uuid).is_some_and(|then| *then > 0)
         };
         let names = |entries: Vec<&&CartridgeEntry>| {
             entries.iter().map(|entry| entry.barcode.as_str()).collect::<Vec<_>>().join(", ")
@@ -297,8 +296,16 @@ struct Gone<'a> {
 }
 
 /// The barcodes of cartridges that are not on disk any more and have been copied, and of which no copy is good.
-pub fn lost(copies: &[CopyRecord], is_on_disk: impl Fn(Uuid) -> bool) -> Vec<&str> {
-    Gone::of(copies.iter().filter(|copy| !is_on_disk(copy.cartridge))).lost.into_iter().collect()
+pub fn lost<'a>(copies: &'a [CopyRecord], cartridges: &[CartridgeEntry]) -> Vec<&'a str> {
+    let on_disk = identities(cartridges);
+    Gone::of(copies.iter().filter(|copy| !on_disk.contains(&copy.cartridge)))
+        .lost
+        .into_iter()
+        .collect()
+}
+
+fn identities(cartridges: &[CartridgeEntry]) -> HashSet<Uuid> {
+    cartridges.iter().map(|entry| entry.uuid).collect()
 }
 
 impl<'a> Gone<'a> {

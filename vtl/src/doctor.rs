@@ -25,14 +25,19 @@ struct Finding {
 /// Looks at everything, and changes nothing.
 pub(crate) fn examine(directory: &Path) -> Report {
     let finding = |check, result| Finding { check, result };
+    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message);
+    let of_status = |look: fn(&Value) -> Result<String, String>| {
+        status.as_ref().map_err(Clone::clone).and_then(look)
+    };
+    let portal = status.as_ref().ok().and_then(|status| status.get("portal")?.as_str());
     Report(vec![
-        finding("configuration", configuration(directory)),
+        finding("configuration", configuration(directory, portal)),
         finding("free space", free_space(directory)),
-        finding("library", asked(directory, Request::Status {}, "running")),
-        finding("drives", last_failures(directory)),
+        finding("library", of_status(|status| field(status, "running"))),
+        finding("drives", of_status(last_failures)),
         finding("cartridges", damaged(directory)),
-        finding("copies", copies(directory)),
-        finding("policies", policies(directory)),
+        finding("copies", of_status(copies)),
+        finding("policies", of_status(policies)),
         finding("physical drives", fenced_drives(directory)),
         finding("ledger", asked(directory, Request::AuditVerify { against: None }, "entries")),
         finding("catalogue", asked(directory, Request::CatalogCheck {}, "consistent")),
@@ -61,7 +66,7 @@ impl Report {
     }
 }
 
-fn configuration(directory: &Path) -> Result<String, String> {
+fn configuration(directory: &Path, portal: Option<&str>) -> Result<String, String> {
     let path = directory.join(crate::config::FILE_NAME);
     if !path.exists() {
         return Ok("no vtl.toml: all defaults".to_owned());
@@ -73,8 +78,7 @@ fn configuration(directory: &Path) -> Result<String, String> {
         serde_json::from_value(rules).map_err(|error| error.to_string())?;
     config.check_listen(&rules).map_err(|error| error.to_string())?;
     // `vtl serve --listen` may have said something else.
-    let status = client::ask(directory, Request::Status {}).unwrap_or_default();
-    Ok(match status.get("portal").and_then(Value::as_str) {
+    Ok(match portal {
         Some(portal) => format!("the library listens on {portal}"),
         None => format!("the library would listen on {}", config.iscsi.listen),
     })
@@ -94,8 +98,7 @@ fn free_space(directory: &Path) -> Result<String, String> {
 }
 
 /// What failed last at each drive. That is for whoever looks for a reason; it is no problem of the library.
-fn last_failures(directory: &Path) -> Result<String, String> {
-    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message)?;
+fn last_failures(status: &Value) -> Result<String, String> {
     let drives = status.get("drives").and_then(Value::as_array).cloned().unwrap_or_default();
     let lines: Vec<String> = drives
         .iter()
@@ -111,8 +114,7 @@ fn last_failures(directory: &Path) -> Result<String, String> {
 }
 
 /// Cartridges that are not on disk any more, and whose copies are lost or bad: nobody else would say so.
-fn copies(directory: &Path) -> Result<String, String> {
-    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message)?;
+fn copies(status: &Value) -> Result<String, String> {
     let rows = status.get("lost").and_then(Value::as_array).cloned().unwrap_or_default();
     let lost: Vec<&str> = rows.iter().filter_map(Value::as_str).collect();
     if lost.is_empty() {
@@ -126,8 +128,7 @@ fn copies(directory: &Path) -> Result<String, String> {
 }
 
 /// Policies that run by themselves: whoever relies on that has to know when one failed.
-fn policies(directory: &Path) -> Result<String, String> {
-    let status = client::ask(directory, Request::Status {}).map_err(|failure| failure.message)?;
+fn policies(status: &Value) -> Result<String, String> {
     let rows = status.get("policies").and_then(Value::as_array).cloned().unwrap_or_default();
     let problem = |row: &Value| {
         let problem = row.get("problem")?.as_str()?;
@@ -184,5 +185,9 @@ fn damaged(directory: &Path) -> Result<String, String> {
 
 fn asked(directory: &Path, request: Request, key: &str) -> Result<String, String> {
     let answer = client::ask(directory, request).map_err(|failure| failure.message)?;
-    Ok(format!("{key}: {}", answer.get(key).unwrap_or(&answer)))
+    field(&answer, key)
+}
+
+fn field(answer: &Value, key: &str) -> Result<String, String> {
+    Ok(format!("{key}: {}", answer.get(key).unwrap_or(answer)))
 }

@@ -13,8 +13,8 @@ use vtl_media::{
     Volume,
 };
 use vtl_vault::{
-    ExportError, Exported, Exports, Order, PartitionDigest, Share, Tape, Watcher, matches_pattern,
-    root_of_all,
+    ExportError, Exported, Exports, Order, PartitionDigest, Share, Tape, Watcher, free_number,
+    matches_pattern, root_of_all,
 };
 
 use crate::attributes;
@@ -196,15 +196,7 @@ pub(crate) fn standing(
         copy.number,
         copy.state,
         copy.facts.as_of.unwrap_or(copy.staged).strftime("%Y-%m-%d %H:%M:%SZ"),
-        library
-            .store
-            .copies()
-            .iter()
-            .filter(|other| other.cartridge == entry.uuid && !other.state.is_over())
-            .map(|other| other.number)
-            .max()
-            .unwrap_or(copy.number)
-            .saturating_add(1)
+        free_number(&library.store.copies(), entry.uuid)
     )))
 }
 

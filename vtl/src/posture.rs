@@ -40,7 +40,12 @@ pub(crate) fn answer(library: &Library, wanted: Option<&str>) -> Result<Value, F
                 time: drill.time,
                 is_passed: drill.record.is_passed,
                 recovery: drill.record.recovery_ms.map(Duration::from_millis),
-                members: drill.record.members.clone(),
+                members: drill
+                    .record
+                    .members
+                    .iter()
+                    .map(|member| (member.cartridge, member.written_bytes))
+                    .collect(),
             })
             .collect();
         let mut row = row(&posture(name, group, &situation, &rehearsals), group, &situation);

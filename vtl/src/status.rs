@@ -17,7 +17,7 @@ pub(crate) fn status(library: &Library) -> Value {
     let is_shown = |snapshot: &&vtl_media::SnapshotRecord| snapshot.is_presented;
     let snapshots = library.store.snapshots();
     let copies = library.store.copies();
-    let lost = vtl_vault::lost(&copies, |uuid| library.store.cartridge(uuid).is_some());
+    let lost = vtl_vault::lost(&copies, &cartridges);
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "running": library.is_running(),

@@ -1,5 +1,6 @@
 //! `vtl tape …`: cartridges made, shown, ejected, inserted and deleted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -252,6 +253,8 @@ fn barcodes(
         new.barcodes.clone()
     };
     let copies = copies_that_count(library);
+    let named: HashMap<String, &CopyRecord> =
+        copies.iter().flat_map(|copy| names_of(copy).map(move |name| (name, copy))).collect();
     let mut barcodes = Vec::new();
     for text in texts {
         let is_well_formed = text.len() == BODY_CHARACTERS + 2 && text.ends_with(suffix);
@@ -266,7 +269,7 @@ fn barcodes(
                 "there is a cartridge {text} already; {GRAMMAR}, and each one is given once"
             )));
         }
-        if let Some(copy) = copies.iter().find(|copy| is_named(copy, &text)) {
+        if let Some(copy) = named.get(barcode.as_str()) {
             return Err(Failure::refused(format!(
                 "{text} is the name of copy {} of {}, which counts still: nobody would know which of both is meant. Take another barcode, or say \
                  that the copy does not count any more: `vtl vault retire`",
@@ -285,12 +288,9 @@ fn copies_that_count(library: &Library) -> Vec<CopyRecord> {
     copies
 }
 
-fn names_of(copy: &CopyRecord) -> impl Iterator<Item = &str> {
-    std::iter::once(copy.barcode.as_str()).chain(copy.facts.volume.as_deref())
-}
-
-fn is_named(copy: &CopyRecord, text: &str) -> bool {
-    names_of(copy).any(|name| name.eq_ignore_ascii_case(text))
+fn names_of(copy: &CopyRecord) -> impl Iterator<Item = String> {
+    let volume = copy.facts.volume.as_ref().map(|volume| volume.to_ascii_uppercase());
+    std::iter::once(copy.barcode.to_string()).chain(volume)
 }
 
 /// The two characters of a WORM cartridge of that media type.
@@ -327,9 +327,9 @@ fn numbered(library: &Library, new: &NewTapes, suffix: &str) -> Result<Vec<Strin
     let behind_the_last = || {
         let entries = library.store.cartridges();
         let copies = copies_that_count(library);
-        let names = entries.iter().map(|entry| entry.barcode.as_str());
-        let names = names.chain(copies.iter().flat_map(names_of));
-        names.filter_map(number_of).max().map_or(1, |last| last + 1)
+        let of_cartridges = entries.iter().filter_map(|entry| number_of(entry.barcode.as_str()));
+        let of_copies = copies.iter().flat_map(names_of).filter_map(|name| number_of(&name));
+        of_cartridges.chain(of_copies).max().map_or(1, |last| last + 1)
     };
     let start = new.start.unwrap_or_else(behind_the_last);
     (start..start.saturating_add(new.count))

@@ -4,6 +4,7 @@
 //! barcode. [`Inventory::apply`] refuses an entry that would break one of them.
 
 mod copies;
+mod dependents;
 mod entry;
 mod keeping;
 mod rules;
@@ -22,7 +23,6 @@ use crate::access::{AccessRule, AccessRules};
 use crate::barcode::Barcode;
 use crate::cartridge::CartridgeFacts;
 use crate::copies::{CopyRecord, CopyState};
-use crate::label::{Origin, PartOrigin, origins_of};
 use crate::ledger::{Entry, Event, MoveStep, RecordedEvent};
 use crate::place::{LibraryId, Place};
 use crate::reservations::KeptReservations;
@@ -263,57 +263,6 @@ impl Inventory {
     /// The rules about initiators that are in force.
     pub(crate) fn access(&self) -> &[AccessRule] {
         self.access.all()
-    }
-
-    /// The moments of a cartridge that twins and snapshots rest on.
-    pub(crate) fn kept_moments(&self, uuid: Uuid) -> Vec<Origin> {
-        let twins = self
-            .cartridges
-            .values()
-            .filter_map(|entry| Some(origins_of(entry.origin?, &entry.parts)))
-            .flatten();
-        let members = self.snapshots.values().flat_map(|snapshot| &snapshot.members);
-        let members = members.flat_map(|member| origins_of(member.origin, &member.parts));
-        let is_kept = |(whole, origin): &(Uuid, Origin)| *whole == uuid && origin.sequence > 0;
-        let mut kept: Vec<Origin> =
-            twins.chain(members).filter(is_kept).map(|(_, origin)| origin).collect();
-        kept.sort_unstable_by_key(|origin| (origin.cartridge, origin.sequence));
-        kept.dedup();
-        kept
-    }
-
-    /// What rests on a cartridge, by name: barcodes of twins, names of snapshots.
-    pub(crate) fn dependents(&self, uuid: Uuid) -> Vec<String> {
-        let resting = self.resting().filter(|(rests, _)| rests.contains(&uuid));
-        resting.map(|(_, name)| name).collect()
-    }
-
-    /// The same for all cartridges that something rests on, in one pass.
-    pub(crate) fn all_dependents(&self) -> BTreeMap<Uuid, Vec<String>> {
-        let mut all: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
-        for (on, name) in self.resting() {
-            for uuid in on {
-                all.entry(uuid).or_default().push(name.clone());
-            }
-        }
-        all
-    }
-
-    /// Twins and snapshots by name, each with the cartridges that it rests on.
-    fn resting(&self) -> impl Iterator<Item = (BTreeSet<Uuid>, String)> {
-        let origins = |origin: Origin, parts: &[PartOrigin]| {
-            let used = origins_of(origin, parts).filter(|(_, origin)| origin.sequence > 0);
-            used.map(|(whole, _)| whole).collect::<BTreeSet<_>>()
-        };
-        let twins = self.cartridges().filter_map(move |entry| {
-            Some((origins(entry.origin?, &entry.parts), format!("twin {}", entry.barcode)))
-        });
-        let snapshots = self.snapshots.values().map(move |snapshot| {
-            let members = snapshot.members.iter();
-            let on = members.flat_map(|member| origins(member.origin, &member.parts)).collect();
-            (on, format!("snapshot {}", snapshot.name))
-        });
-        twins.chain(snapshots)
     }
 
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &LibraryRecord> {

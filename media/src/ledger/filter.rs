@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::event::{Entry, Event, RecordedEvent};
+use super::entry::Entry;
+use super::event::{Event, RecordedEvent};
 
 /// A choice of entries; the default lets everything through.
 #[derive(Debug, Clone, Default)]

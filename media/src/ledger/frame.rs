@@ -32,7 +32,7 @@ use nom::bytes::complete::{tag, take};
 use nom::number::complete::{le_u32, le_u64};
 use uuid::Uuid;
 
-use super::event::EntryHash;
+use super::entry::EntryHash;
 
 /// What stands at the start of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::number::complete::le_u64;
 
+use super::entry::EntryHash;
 use super::error::{Damage, LedgerError};
-use super::event::EntryHash;
 use super::{Head, frame};
 use crate::disk::Disk;
 use crate::twin::{TwinFile, TwinState};

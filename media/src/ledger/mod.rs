@@ -8,6 +8,7 @@
 //! that names the last entry. Somebody who may write every file can also write a consistent forgery: keeping a printed
 //! [`EntryHash`] elsewhere is the answer to that.
 
+mod entry;
 mod envelope;
 mod error;
 mod event;
@@ -23,8 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use entry::{Entry, EntryHash};
 pub use error::{Damage, LedgerError};
-pub use event::{Entry, EntryHash, Event, Motion, MoveStep, RecordedEvent};
+pub use event::{Event, Motion, MoveStep, RecordedEvent};
 pub use filter::EntryFilter;
 
 use crate::disk::Disk;

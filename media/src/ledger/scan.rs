@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::entry::Entry;
 use super::envelope::{BodyError, ENVELOPE_VERSION, decode_body};
 use super::error::{Damage, LedgerError};
-use super::event::Entry;
 use super::frame::{
     FORMAT_VERSION, Frame, HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, find_magic, genesis,
 };

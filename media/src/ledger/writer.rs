@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::entry::EntryHash;
 use super::envelope::{Times, encode_body};
 use super::error::{Damage, LedgerError};
-use super::event::{EntryHash, Event};
+use super::event::Event;
 use super::frame::{MAX_BODY_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, encode_frame};
 use super::head::HeadFile;
 use super::scan::{Doubtful, Segment};

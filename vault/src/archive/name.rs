@@ -1,11 +1,10 @@
 //! Names as they were written. To Unix a name is bytes, and an archive from a host that writes Latin-1 has many that are no UTF-8: shown as text,
 //! several of them look like one.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::lossy;
+use crate::hex;
 
 /// The bytes of a name that is no UTF-8; in JSON they are hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,27 +27,14 @@ impl RawName {
 
 impl Serialize for RawName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(self.0.len().saturating_mul(2));
-        for byte in &self.0 {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        serializer.serialize_str(&text)
+        serializer.serialize_str(&hex::encode(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for RawName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digit = |byte: u8| -> Option<u8> {
-            char::from(byte).to_digit(16).and_then(|digit| digit.try_into().ok())
-        };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let byte =
-            |[high, low]: &[u8; 2]| -> Option<u8> { Some(digit(*high)? << 4 | digit(*low)?) };
-        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-        bytes
-            .filter(|_| rest.is_empty())
+        hex::decode_all(&text)
             .map(Self)
             .ok_or_else(|| de::Error::custom("the bytes of a name are not in hexadecimal digits"))
     }

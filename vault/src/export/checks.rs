@@ -6,6 +6,7 @@ use super::ExportError;
 use super::order::Order;
 use super::tape::{Medium, Tape, TapeRead};
 use super::volume::{is_begun_on, is_on};
+use crate::policy::free_number;
 
 /// What it takes at least, when the drive compresses as well as this library did.
 pub(super) fn needed_bytes(entry: &CartridgeEntry) -> u64 {
@@ -100,7 +101,7 @@ impl Order<'_> {
             copy.number,
             copy.barcode,
             copy.state,
-            copy.number.saturating_add(1)
+            free_number(&self.store.copies(), self.entry.uuid)
         )))
     }
 }

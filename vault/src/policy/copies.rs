@@ -40,6 +40,20 @@ pub(super) fn most_wanted<'a>(rules: &'a Rules, situation: &Situation) -> Most<'
     most
 }
 
+/// The numbers that new copies of a cartridge get, of which these are there or being made.
+pub(super) fn free_numbers<'a>(
+    standing: impl Iterator<Item = &'a CopyRecord>,
+) -> impl Iterator<Item = u32> {
+    let taken: HashSet<u32> = standing.map(|copy| copy.number).collect();
+    (1..).filter(move |number| !taken.contains(number))
+}
+
+/// The number that the next copy of a cartridge gets.
+pub fn free_number(copies: &[CopyRecord], cartridge: Uuid) -> u32 {
+    let is_standing = |copy: &&CopyRecord| copy.cartridge == cartridge && !copy.state.is_over();
+    free_numbers(copies.iter().filter(is_standing)).next().unwrap_or(1)
+}
+
 /// Which copies have no receipt yet.
 pub(super) fn unfinished(
     entry: &CartridgeEntry,

@@ -200,7 +200,7 @@ fn a_thousand_histories_come_to_what_a_plain_count_says() {
                 time: at(*second),
                 is_passed: *is_passed,
                 recovery: Some(Duration::from_secs(*took)),
-                members: Vec::new(),
+                members: HashMap::new(),
             })
             .collect();
         let found = posture("mail", &group, &history.situation(), &rehearsals);
@@ -252,16 +252,11 @@ fn a_group_that_has_everything_is_green_and_each_lack_is_named() {
 }
 
 fn passed(situation: &Situation, members: &[(&CartridgeEntry, u64)]) -> Rehearsal {
-    let member = |(entry, written_bytes): &(&CartridgeEntry, u64)| DrillMember {
-        cartridge: entry.uuid,
-        barcode: entry.barcode.to_string(),
-        written_bytes: *written_bytes,
-    };
     Rehearsal {
         time: situation.now,
         is_passed: true,
         recovery: Some(Duration::from_secs(10)),
-        members: members.iter().map(member).collect(),
+        members: members.iter().map(|(entry, bytes)| (entry.uuid, *bytes)).collect(),
     }
 }
 

@@ -165,13 +165,7 @@ impl Archive {
 
     /// The identities of all receipts, the oldest first.
     pub fn list(&self) -> Result<Vec<Uuid>, ArchiveError> {
-        let directory = self.directory.join(RECEIPTS);
-        if !self.has(&directory)? {
-            return Ok(Vec::new());
-        }
-        let names = self.disk.list(&directory).map_err(io_of(&directory))?;
-        let id = |name: &PathBuf| name.to_str()?.strip_suffix(SUFFIX)?.parse().ok();
-        Ok(names.iter().filter_map(id).collect())
+        self.ids(RECEIPTS, SUFFIX)
     }
 
     /// Keeps a statement under a new identity. It is durable on return.
@@ -196,11 +190,7 @@ impl Archive {
 
     /// What was prepared and not published.
     pub fn prepared_report(&self, id: Uuid) -> Result<Option<Vec<u8>>, ArchiveError> {
-        let path = self.prepared_path(id);
-        if !self.has(&path)? {
-            return Ok(None);
-        }
-        read_whole(&*self.disk, &path, limit()).map(Some).map_err(io_of(&path))
+        self.statement(&self.prepared_path(id))
     }
 
     /// It was done: what was prepared is the report.
@@ -215,13 +205,7 @@ impl Archive {
 
     /// Of what statements were prepared and not published.
     pub fn prepared_reports(&self) -> Result<Vec<Uuid>, ArchiveError> {
-        let directory = self.directory.join(REPORTS);
-        if !self.has(&directory)? {
-            return Ok(Vec::new());
-        }
-        let names = self.disk.list(&directory).map_err(io_of(&directory))?;
-        let id_of = |path: &PathBuf| path.to_str()?.strip_suffix(PREPARED)?.parse().ok();
-        Ok(names.iter().filter_map(id_of).collect())
+        self.ids(REPORTS, PREPARED)
     }
 
     /// It was not done, and will not be.
@@ -236,11 +220,25 @@ impl Archive {
 
     /// The bytes of a statement, whatever they are.
     pub fn report(&self, id: Uuid) -> Result<Vec<u8>, ArchiveError> {
-        let path = self.report_path(id);
-        if !self.has(&path)? {
-            return Err(ArchiveError::NoReport(id));
+        self.statement(&self.report_path(id))?.ok_or(ArchiveError::NoReport(id))
+    }
+
+    fn statement(&self, path: &Path) -> Result<Option<Vec<u8>>, ArchiveError> {
+        if !self.has(path)? {
+            return Ok(None);
         }
-        read_whole(&*self.disk, &path, limit()).map_err(io_of(&path))
+        read_whole(&*self.disk, path, limit()).map(Some).map_err(io_of(path))
+    }
+
+    /// The identities that files of a directory are named after.
+    fn ids(&self, directory: &str, suffix: &str) -> Result<Vec<Uuid>, ArchiveError> {
+        let directory = self.directory.join(directory);
+        if !self.has(&directory)? {
+            return Ok(Vec::new());
+        }
+        let names = self.disk.list(&directory).map_err(io_of(&directory))?;
+        let id = |name: &PathBuf| name.to_str()?.strip_suffix(suffix)?.parse().ok();
+        Ok(names.iter().filter_map(id).collect())
     }
 
     /// Where a statement is, or would be.

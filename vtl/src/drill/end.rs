@@ -29,7 +29,7 @@ pub(super) fn end(
     let members: Vec<DrillMember> =
         snapshot.iter().flat_map(|record| &record.members).map(rehearsed).collect();
     let older = drills(library, Some(&report.group))?;
-    note_emptied(&mut report, &members, &older);
+    note_emptied(library, &mut report, &members, &older);
     // A point that was read whole is one to go back to: pruning leaves what a snapshot needs.
     let is_kept = report.is_passed && report.level >= 2;
     // The proof first: what it rests on stays until it is kept.
@@ -86,10 +86,13 @@ fn rehearsed(of: &SnapshotMember) -> DrillMember {
 
 /// A cartridge that is empty, and was not when the group's recovery succeeded last, does not come back: the drill fails, and what it held then stays
 /// with the known-good point.
-fn note_emptied(report: &mut Report, members: &[DrillMember], older: &[Drill]) {
+fn note_emptied(library: &Library, report: &mut Report, members: &[DrillMember], older: &[Drill]) {
     let Some(passed) = older.iter().rev().find(|drill| drill.record.known_good.is_some()) else {
         return;
     };
+    let is_there = |name: &&String| library.store.snapshot(name).is_some();
+    let known_good = passed.record.known_good.as_ref().filter(is_there);
+    let kept = known_good.map(|name| format!("; the snapshot {name} has it")).unwrap_or_default();
     for row in &mut report.members {
         let in_group = |member: &&DrillMember| member.cartridge == row.uuid;
         let bytes = |members: &[DrillMember]| {
@@ -98,11 +101,10 @@ fn note_emptied(report: &mut Report, members: &[DrillMember], older: &[Drill]) {
         let had = bytes(&passed.record.members);
         if had > 0 && bytes(members) == 0 {
             row.trouble = Some(format!(
-                "it is EMPTY, and {} were on it in the drill of {}: `vtl tape history {}` says since when; the snapshot {} has it",
+                "it is EMPTY, and {} were on it in the drill of {}: `vtl tape history {}` says since when{kept}",
                 vtl_vault::size(had),
                 passed.time.strftime("%Y-%m-%d %H:%MZ"),
-                row.barcode,
-                passed.record.known_good.as_deref().unwrap_or_default()
+                row.barcode
             ));
         }
     }

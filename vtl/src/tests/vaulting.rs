@@ -78,6 +78,11 @@ pub(super) fn make_copies(library: &Arc<Library>) {
     }
 }
 
+fn vault(mut action: Value) -> Value {
+    action["operation"] = "vault".into();
+    action
+}
+
 pub(super) fn rows<'a>(answer: &'a Value, key: &str, field: &str) -> Vec<&'a str> {
     answer[key].as_array().unwrap().iter().map(|row| row[field].as_str().unwrap()).collect()
 }
@@ -194,11 +199,6 @@ fn a_damaged_member_holds_its_group_back() {
 #[test]
 fn a_container_goes_out_and_comes_back_step_by_step() {
     let library = library();
-    let vault = |action: Value| {
-        let mut request = json!({ "operation": "vault" });
-        request.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
-        request
-    };
     let uuids =
         ["A00001L9", "A00002L9", "B00001L9"].map(|name| library.store.find(name).unwrap().uuid);
     library.store.stage_copies(&uuids.map(|uuid| (uuid, 1)), "op").unwrap();
@@ -351,11 +351,7 @@ fn a_retired_copy_does_not_count_and_the_last_one_is_kept() {
 #[test]
 fn whoever_loses_the_last_copy_is_told() {
     let library = library();
-    let vault = |action: Value| {
-        let mut request = json!({ "operation": "vault" });
-        request.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
-        ask(&library, request).unwrap()
-    };
+    let vault = |action| ask(&library, vault(action)).unwrap();
     for barcode in ["A00001L9", "A00002L9", "B00001L9"] {
         write(&library, barcode);
     }
